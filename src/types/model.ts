@@ -1,0 +1,74 @@
+// What a model is to the network: a manifest that names every byte by its hash, and the cut of its blocks into shards (engine.md 2.1).
+
+/** Lower-case hex SHA-256 of the manifest's bytes. */
+export type ManifestHash = string;
+
+export interface ModelFile {
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
+export interface Port {
+  readonly name: string;
+  readonly dtype: 'f32' | 'i64' | 'i32';
+  /** Numbers, or symbols: B batch, S rows of this call, P past capacity. */
+  readonly dims: readonly (number | string)[];
+}
+
+export interface ManifestShard {
+  readonly id: string;
+  readonly format: string;
+  /** Blocks [from, to). */
+  readonly from: number;
+  readonly to: number;
+  readonly first: boolean;
+  readonly last: boolean;
+  /** Serving graph; `weights` are its external data files. */
+  readonly graph: string;
+  readonly weights: readonly string[];
+  readonly inputs: readonly Port[];
+  readonly outputs: readonly Port[];
+  /** The graph that answers challenges (deterministic profile); one prefill call. */
+  readonly det: { readonly graph: string };
+  /** Tolerance in sketch units, an integer >= 1 (protocol.md 5). */
+  readonly tau: number;
+  /** u32 bits of the positive float32 RMS of this shard's output, and of the gain of its synthetic hidden input (0 for the first shard). */
+  readonly rmsBits: number;
+  readonly gBits: number;
+  /** Columns of the logits that the last shard's `det` graph gives out. */
+  readonly probe: readonly number[];
+  readonly auditable: boolean;
+  readonly memory: { readonly weights: number; readonly kvPerToken: number };
+}
+
+export interface Manifest {
+  readonly format: 'tessera-model/1';
+  readonly name: string;
+  readonly license: string;
+  readonly arch: 'llama';
+  readonly shape: {
+    readonly blocks: number;
+    readonly width: number;
+    readonly ffn: number;
+    readonly heads: number;
+    readonly kvHeads: number;
+    readonly headDim: number;
+    readonly vocab: number;
+    readonly maxContext: number;
+    readonly eps: number;
+  };
+  readonly rope: { readonly theta: number };
+  readonly tie: boolean;
+  readonly tokenizer: {
+    readonly file: string;
+    readonly bos: number;
+    readonly eos: readonly number[];
+    /** Ids below this are special: challenges never draw them. */
+    readonly specials: number;
+  };
+  readonly chatTemplate: string;
+  readonly files: Readonly<Record<string, ModelFile>>;
+  /** Name of a cut -> shard ids in order; a policy names one. */
+  readonly cuts: Readonly<Record<string, readonly string[]>>;
+  readonly shards: readonly ManifestShard[];
+}
