@@ -1,0 +1,232 @@
+// What this program asks of a chain, in the words of the domain: bigint planck, peer ids and multiaddrs as text, block hashes as 0x text.
+// Implementations: substrate.ts (@polkadot/api) and memory.ts (the twin); test/compliance/chain.ts is what both must do (chain.md 10).
+
+import type { Address, BlockNumber, Epoch, Hash, NodeId, PeerId, SubnetId } from '../types/ids.ts';
+import type { NodeClass } from '../types/subnet.ts';
+import { CodedError } from '../util/errors.ts';
+
+export interface Head {
+  readonly number: BlockNumber;
+  readonly hash: Hash;
+}
+
+export interface ChainInfo {
+  readonly genesis: Hash;
+  readonly specName: string;
+  readonly specVersion: number;
+  readonly dialect: 'tessera';
+  /** Blocks per epoch. */
+  readonly epochLength: number;
+  readonly symbol: string;
+  readonly decimals: number;
+}
+
+export interface Subnet {
+  readonly id: SubnetId;
+  readonly name: string;
+  readonly owner: Address;
+  readonly state: 'Registered' | 'Active' | 'Paused';
+  /** GENERAL epoch from which it is live once active. */
+  readonly startEpoch: number;
+  /** s of protocol.md 2. */
+  readonly slot: number;
+  readonly minStake: bigint;
+  readonly maxStake: bigint;
+  /** The policy as canonical CBOR (wire/policy.ts reads it). */
+  readonly misc: Uint8Array;
+  /** Peer id -> multiaddr. */
+  readonly bootnodes: ReadonlyMap<PeerId, string>;
+  /** Subnet epochs in which a registered node may activate after its start epoch. */
+  readonly activationGraceEpochs: number;
+}
+
+export interface PeerInfo {
+  readonly peer: PeerId;
+  readonly multiaddr?: string;
+}
+
+export interface SubnetNode {
+  readonly id: NodeId;
+  readonly hotkey: Address;
+  readonly coldkey: Address;
+  readonly peerInfo: PeerInfo;
+  readonly bootnodeInfo?: PeerInfo;
+  readonly clientInfo?: PeerInfo;
+  readonly nodeClass: NodeClass;
+  readonly startEpoch: Epoch;
+  readonly stake: bigint;
+  readonly reputation: bigint;
+}
+
+export interface ScoredNode {
+  readonly nodeId: NodeId;
+  readonly score: bigint;
+}
+
+export interface Attest {
+  readonly nodeId: NodeId;
+  readonly block: BlockNumber;
+  readonly rewardFactor: bigint;
+  readonly data: Uint8Array;
+}
+
+export interface Submission {
+  readonly proposer: NodeId;
+  readonly block: BlockNumber;
+  readonly scores: readonly ScoredNode[];
+  readonly args: Uint8Array;
+  readonly attests: readonly Attest[];
+  /** The frozen set whose votes count. */
+  readonly validators: readonly NodeId[];
+  /** Nodes of class >= Idle in the state in which the proposal ran. */
+  readonly nodes: readonly { readonly id: NodeId; readonly nodeClass: NodeClass; readonly startEpoch: Epoch }[];
+}
+
+export type Outcome = 'Absent' | 'Empty' | 'Rejected' | 'Accepted';
+
+export interface EpochResult {
+  readonly outcome: Outcome;
+  /** Of ONE. */
+  readonly attestationRatio: bigint;
+  readonly minted: bigint;
+  readonly slashed: bigint;
+}
+
+export interface AccountState {
+  readonly free: bigint;
+  readonly nonce: number;
+}
+
+/** Signs for one account; made by accounts.ts. The private key stays inside. */
+export interface Signer {
+  readonly address: Address;
+  /** 65 bytes r, s, v over keccak256(payload), or over keccak256(blake2_256(payload)) when it is longer than 256 bytes (chain.md 2). */
+  sign(payload: Uint8Array): Uint8Array;
+}
+
+export interface ChainEvent {
+  readonly pallet: string;
+  readonly name: string;
+  readonly data: Readonly<Record<string, unknown>>;
+}
+
+/** A transaction whose effect is in a block. A dispatch error or a refusal by the pool is thrown as ChainError instead. */
+export interface Receipt {
+  readonly block: Head;
+  readonly extrinsicHash: Hash;
+  readonly events: readonly ChainEvent[];
+}
+
+export interface SubmitOptions {
+  /** Default 'inBlock'. */
+  readonly until?: 'inBlock' | 'finalized';
+  readonly signal?: AbortSignal;
+}
+
+export interface RegisterSubnet {
+  readonly name: string;
+  readonly repo: string;
+  readonly description: string;
+  readonly misc: Uint8Array;
+  readonly minStake: bigint;
+  readonly maxStake: bigint;
+  readonly delegateStakePercentage: bigint;
+  readonly bootnodes: ReadonlyMap<PeerId, string>;
+  readonly maxCost: bigint;
+}
+
+export interface RegisterNode {
+  readonly subnet: SubnetId;
+  readonly hotkey: Address;
+  readonly peerInfo: PeerInfo;
+  readonly bootnodeInfo?: PeerInfo;
+  readonly clientInfo?: PeerInfo;
+  readonly delegateRewardRate: bigint;
+  readonly stake: bigint;
+  readonly maxBurn: bigint;
+}
+
+export interface Proposal {
+  readonly subnet: SubnetId;
+  /** The submission's subnet epoch: refused locally when the best head is in another one. */
+  readonly epoch: Epoch;
+  readonly scores: readonly ScoredNode[];
+  readonly args: Uint8Array;
+  /** The 32-byte evidence root. */
+  readonly attestData: Uint8Array;
+}
+
+/** When to try again after a ChainError. */
+export type Retry = 'never' | 'now' | 'nextBlock' | 'nextEpoch' | 'afterAction';
+
+export type ChainErrorFacts =
+  | { readonly code: 'CHAIN_UNREACHABLE'; readonly endpoints: readonly string[] }
+  | { readonly code: 'CHAIN_TIMEOUT'; readonly what: string; readonly ms: number }
+  | { readonly code: 'CHAIN_UNSUPPORTED'; readonly missing: readonly string[] }
+  | { readonly code: 'CHAIN_WRONG_GENESIS'; readonly expected: Hash; readonly found: Hash }
+  | { readonly code: 'CHAIN_STATE_DISCARDED'; readonly at: string }
+  | { readonly code: 'EXTRINSIC_REJECTED'; readonly call: string; readonly reason: string; readonly retry: Retry }
+  | {
+      readonly code: 'EXTRINSIC_FAILED';
+      readonly call: string;
+      readonly pallet: string;
+      readonly error: string;
+      readonly retry: Retry;
+    }
+  | { readonly code: 'EXTRINSIC_EXPIRED'; readonly call: string }
+  | { readonly code: 'WRONG_EPOCH'; readonly wanted: Epoch; readonly now: Epoch }
+  | { readonly code: 'KEY_FILE_INVALID'; readonly file: string }
+  | { readonly code: 'KEY_FILE_READABLE'; readonly file: string; readonly mode: string };
+
+/** The message of an EXTRINSIC_FAILED says what the pallet's error means for a person and what to do next. */
+export class ChainError extends CodedError<ChainErrorFacts> {}
+
+/** `at` is a block hash; without it reads answer for the best head. Every method ends with its signal or its own deadline. */
+export interface Chain {
+  info(signal?: AbortSignal): Promise<ChainInfo>;
+  head(kind: 'best' | 'finalized', signal?: AbortSignal): Promise<Head>;
+  /** The current head first, then every newer one; may skip numbers under load; 'finalized' never goes back. Ends with the signal. */
+  heads(kind: 'best' | 'finalized', signal: AbortSignal): AsyncIterable<Head>;
+  blockHash(block: BlockNumber, signal?: AbortSignal): Promise<Hash | undefined>;
+
+  subnet(subnet: SubnetId, at?: Hash, signal?: AbortSignal): Promise<Subnet | undefined>;
+  subnetByName(name: string, signal?: AbortSignal): Promise<SubnetId | undefined>;
+  node(subnet: SubnetId, node: NodeId, at?: Hash, signal?: AbortSignal): Promise<SubnetNode | undefined>;
+  /** Every node of every class, ascending by id. */
+  nodes(subnet: SubnetId, at?: Hash, signal?: AbortSignal): Promise<readonly SubnetNode[]>;
+  nodeByHotkey(subnet: SubnetId, hotkey: Address, at?: Hash, signal?: AbortSignal): Promise<SubnetNode | undefined>;
+  /** Ids in the election set, ascending. */
+  electable(subnet: SubnetId, at?: Hash, signal?: AbortSignal): Promise<readonly NodeId[]>;
+  account(address: Address, signal?: AbortSignal): Promise<AccountState>;
+  electedValidator(subnet: SubnetId, epoch: Epoch, at?: Hash, signal?: AbortSignal): Promise<NodeId | undefined>;
+  submission(subnet: SubnetId, epoch: Epoch, at?: Hash, signal?: AbortSignal): Promise<Submission | undefined>;
+  result(subnet: SubnetId, epoch: Epoch, at?: Hash, signal?: AbortSignal): Promise<EpochResult | undefined>;
+  /** chain.md 4.2, at `at` or the finalized head: has this peer a node of at least this class rank with enough stake? */
+  provesStake(subnet: SubnetId, peer: PeerId, minClass: number, at?: Hash, signal?: AbortSignal): Promise<boolean>;
+  events(at: Hash, signal?: AbortSignal): Promise<readonly ChainEvent[]>;
+
+  registerSubnet(
+    owner: Signer,
+    subnet: RegisterSubnet,
+    options?: SubmitOptions,
+  ): Promise<Receipt & { readonly subnet: SubnetId }>;
+  activateSubnet(owner: Signer, subnet: SubnetId, options?: SubmitOptions): Promise<Receipt>;
+  registerNode(
+    coldkey: Signer,
+    node: RegisterNode,
+    options?: SubmitOptions,
+  ): Promise<Receipt & { readonly node: NodeId }>;
+  activateNode(hotkey: Signer, subnet: SubnetId, node: NodeId, options?: SubmitOptions): Promise<Receipt>;
+  /** Plain currency transfer (a devnet funds its hotkeys with it). */
+  transfer(from: Signer, to: Address, amount: bigint, options?: SubmitOptions): Promise<Receipt>;
+  propose(hotkey: Signer, proposal: Proposal, options?: SubmitOptions): Promise<Receipt>;
+  attest(
+    hotkey: Signer,
+    subnet: SubnetId,
+    epoch: Epoch,
+    attestData: Uint8Array,
+    options?: SubmitOptions,
+  ): Promise<Receipt>;
+
+  close(): Promise<void>;
+}

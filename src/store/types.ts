@@ -1,0 +1,42 @@
+// What must not be forgotten: every payload this node signed for a slot of the protocol, written before it is sent, never replaced.
+// Implementations: sqlite.ts and memory.ts (the twin); test/compliance/journal.ts is what both must do (protocol.md 4, 9).
+
+import type { Epoch, NodeId, SubnetId } from '../types/ids.ts';
+import { CodedError } from '../util/errors.ts';
+
+/** One thing that may be signed once. `kind` is a record kind (hc, hr, sc, sr, ...), `propose` or `attest`. */
+export interface Slot {
+  readonly subnet: SubnetId;
+  readonly node: NodeId;
+  readonly epoch: Epoch;
+  readonly kind: string;
+}
+
+export type StoreErrorFacts =
+  | { readonly code: 'JOURNAL_LOCKED'; readonly file: string; readonly pid: number }
+  | { readonly code: 'JOURNAL_FOREIGN'; readonly file: string; readonly expected: string; readonly found: string }
+  | {
+      readonly code: 'SIGNED_ALREADY';
+      readonly subnet: number;
+      readonly node: number;
+      readonly epoch: number;
+      readonly kind: string;
+    };
+
+export class StoreError extends CodedError<StoreErrorFacts> {}
+
+export interface Journal {
+  /**
+   * Writes the payload for a free slot and answers 'written' once it is durable; the same payload again is 'same'.
+   * Another payload for a taken slot throws SIGNED_ALREADY.
+   */
+  claim(slot: Slot, payload: Uint8Array): 'written' | 'same';
+  claimed(slot: Slot): Uint8Array | undefined;
+  /** Private facts that a later slot needs (salt and payload of a commitment); written before the commitment is sent, same rule as `claim`. */
+  keep(slot: Slot, opening: Uint8Array): 'written' | 'same';
+  kept(slot: Slot): Uint8Array | undefined;
+  /** Facts of chain state that must outlive pruning (a roster); may be written again with the same bytes only. */
+  saveFact(name: string, value: Uint8Array): void;
+  fact(name: string): Uint8Array | undefined;
+  close(): void;
+}
