@@ -1,0 +1,205 @@
+// Records as bytes (protocol.md 4): CBOR [body, signature], the id of a body, what is signed. Sizes and shapes are checked here and only here.
+// A decoded record is NOT yet trusted: its signature needs the peer id that the roster gives for its node.
+
+import type { BlockNumber, Epoch, NodeId, ShardIndex, SubnetId } from '../types/ids.ts';
+import type {
+  Announce,
+  HosterCommit,
+  PromptRecord,
+  RecordBody,
+  RecordKind,
+  Reveal,
+  ScoreCommit,
+  SignedRecord,
+} from '../types/record.ts';
+import { concatBytes } from '../util/bytes.ts';
+import { type Cbor, CborError, decodeCbor, encodeCbor } from '../util/cbor.ts';
+import { sha256, tag } from '../util/hash.ts';
+import { bytes, exactly, type Field, list, readMap, ShapeError, text, U16, U32, uint } from './fields.ts';
+
+/** The largest honest record is a reveal of 24 sketches (12.5 KB); a witness of the next version has 16.7 KB (protocol.md 14). */
+export const MAX_RECORD_BYTES = 24 * 1024;
+/** A node that listens on more addresses names the best ones. */
+const MAX_ADDRESSES = 16;
+const MAX_ADDRESS_CHARS = 256;
+/** As many as a cut has shards at most; equals the number of seats, which no cut exceeds. */
+const MAX_ANNOUNCED_SHARDS = 256;
+const MAX_VERSION_CHARS = 64;
+/** Blocks after which an announcement is worthless (protocol.md 4). */
+export const ANNOUNCE_LIFE_BLOCKS = 15;
+const HASH_BYTES = 32;
+const SIGNATURE_BYTES = 64;
+
+/** Why bytes are no record. */
+export type RecordFault = 'RECORD_MALFORMED' | 'RECORD_TOO_LARGE';
+
+export type DecodedRecord =
+  | { readonly ok: true; readonly record: SignedRecord }
+  | { readonly ok: false; readonly code: RecordFault };
+
+/** Canonical CBOR of a body. */
+export function encodeBody(body: RecordBody): Uint8Array {
+  return encodeCbor({
+    v: 1,
+    t: body.kind,
+    g: body.genesis,
+    s: body.subnet,
+    e: body.epoch,
+    n: body.node,
+    ...ownFields(body),
+  });
+}
+
+/** SHA-256(tag("tessera/record-id/1") || body), 32 bytes. */
+export function recordId(bodyBytes: Uint8Array): Uint8Array {
+  return sha256(tag('tessera/record-id/1'), bodyBytes);
+}
+
+/** What the peer key signs: tag("tessera/record/1") || body. */
+export function signedMessage(bodyBytes: Uint8Array): Uint8Array {
+  return concatBytes(tag('tessera/record/1'), bodyBytes);
+}
+
+/** Encodes and signs; whoever calls this for anything but an announcement has asked the journal first (protocol.md 4). */
+export function signRecord<Body extends RecordBody>(
+  body: Body,
+  identity: { sign(message: Uint8Array): Uint8Array },
+): SignedRecord<Body> {
+  const bodyBytes = encodeBody(body);
+  const signature = identity.sign(signedMessage(bodyBytes));
+  return { body, bodyBytes, signature, bytes: encodeCbor([bodyBytes, signature]), id: recordId(bodyBytes) };
+}
+
+/** The record in `bytes`, or why there is none. Never throws. */
+export function decodeRecord(input: Uint8Array): DecodedRecord {
+  if (input.length > MAX_RECORD_BYTES) return { ok: false, code: 'RECORD_TOO_LARGE' };
+  try {
+    return { ok: true, record: readRecord(input) };
+  } catch (error) {
+    if (error instanceof ShapeError || error instanceof CborError) return { ok: false, code: 'RECORD_MALFORMED' };
+    throw error;
+  }
+}
+
+function readRecord(input: Uint8Array): SignedRecord {
+  const outer = decodeCbor(input);
+  if (!Array.isArray(outer) || outer.length !== 2) throw new ShapeError('not a pair');
+  const bodyBytes = bytes(0, MAX_RECORD_BYTES)(outer[0]);
+  const signature = bytes(SIGNATURE_BYTES)(outer[1]);
+  return { body: readBody(decodeCbor(bodyBytes)), bodyBytes, signature, bytes: input, id: recordId(bodyBytes) };
+}
+
+const hash = bytes(HASH_BYTES);
+const HEAD = {
+  v: exactly(1),
+  g: hash,
+  s: uint(U32) as Field<SubnetId>,
+  e: uint(U32) as Field<Epoch>,
+  n: uint(U32) as Field<NodeId>,
+};
+type Head = { v: number; g: Uint8Array; s: SubnetId; e: Epoch; n: NodeId };
+
+const READERS: { readonly [K in RecordKind]: (value: Cbor) => RecordBody } = {
+  hc: readHosterCommit,
+  hr: (value) => readReveal('hr', value),
+  sc: readScoreCommit,
+  sr: (value) => readReveal('sr', value),
+  pr: readPrompt,
+  an: readAnnounce,
+};
+
+function readBody(value: Cbor): RecordBody {
+  const kind = typeof value === 'object' && 't' in value ? value.t : undefined;
+  if (typeof kind !== 'string' || !Object.hasOwn(READERS, kind)) throw new ShapeError('unknown kind');
+  return READERS[kind as RecordKind](value);
+}
+
+function readHosterCommit(value: Cbor): HosterCommit {
+  type Fields = Head & { t: string; c: Uint8Array; m: Uint8Array; a: number };
+  const map = readMap<Fields>(value, { ...HEAD, t: exactly('hc'), c: hash, m: hash, a: exactly(0, 1) });
+  return { kind: 'hc', ...head(map), commitment: map.c, manifest: map.m, audits: map.a === 1 };
+}
+
+function readReveal(kind: 'hr' | 'sr', value: Cbor): Reveal {
+  type Fields = Head & { t: string; z: Uint8Array; p: Uint8Array };
+  const map = readMap<Fields>(value, { ...HEAD, t: exactly(kind), z: hash, p: bytes(0, MAX_RECORD_BYTES) });
+  return { kind, ...head(map), salt: map.z, payload: map.p };
+}
+
+function readScoreCommit(value: Cbor): ScoreCommit {
+  const map = readMap<Head & { t: string; c: Uint8Array }>(value, { ...HEAD, t: exactly('sc'), c: hash });
+  return { kind: 'sc', ...head(map), commitment: map.c };
+}
+
+function readPrompt(value: Cbor): PromptRecord {
+  type Fields = Head & { t: string; x: Uint8Array; d: Uint8Array };
+  const map = readMap<Fields>(value, { ...HEAD, t: exactly('pr'), x: hash, d: hash });
+  return { kind: 'pr', ...head(map), seed: map.x, digest: map.d };
+}
+
+function readAnnounce(value: Cbor): Announce {
+  type Fields = Head & {
+    t: string;
+    k: readonly ShardIndex[];
+    a: readonly string[];
+    l: number;
+    r: number;
+    w: string;
+    b: BlockNumber;
+    x: BlockNumber;
+  };
+  const map = readMap<Fields>(value, {
+    ...HEAD,
+    t: exactly('an'),
+    k: list(uint(U16) as Field<ShardIndex>, MAX_ANNOUNCED_SHARDS),
+    a: list(text(MAX_ADDRESS_CHARS), MAX_ADDRESSES),
+    l: uint(1000),
+    r: uint(U32),
+    w: text(MAX_VERSION_CHARS),
+    b: uint(U32) as Field<BlockNumber>,
+    x: uint(U32) as Field<BlockNumber>,
+  });
+  if (!map.k.every((shard, i) => i === 0 || shard > (map.k[i - 1] as number)))
+    throw new ShapeError('shards not ascending');
+  if (map.x <= map.b || map.x - map.b > ANNOUNCE_LIFE_BLOCKS)
+    throw new ShapeError('expires too late or before it begins');
+  return {
+    kind: 'an',
+    ...head(map),
+    shards: map.k,
+    addresses: map.a,
+    load: map.l,
+    rowsPerSecond: map.r,
+    version: map.w,
+    block: map.b,
+    expires: map.x,
+  };
+}
+
+function head(map: Head): { genesis: Uint8Array; subnet: SubnetId; epoch: Epoch; node: NodeId } {
+  return { genesis: map.g, subnet: map.s, epoch: map.e, node: map.n };
+}
+
+function ownFields(body: RecordBody): { readonly [key: string]: Cbor } {
+  switch (body.kind) {
+    case 'hc':
+      return { c: body.commitment, m: body.manifest, a: body.audits ? 1 : 0 };
+    case 'hr':
+    case 'sr':
+      return { z: body.salt, p: body.payload };
+    case 'sc':
+      return { c: body.commitment };
+    case 'pr':
+      return { x: body.seed, d: body.digest };
+    case 'an':
+      return {
+        k: body.shards,
+        a: body.addresses,
+        l: body.load,
+        r: body.rowsPerSecond,
+        w: body.version,
+        b: body.block,
+        x: body.expires,
+      };
+  }
+}
