@@ -1,7 +1,9 @@
 #!/usr/bin/env node
 // The `tessera` command of an installed package. Node older than 24 cannot run the TypeScript sources: say so instead of failing on syntax.
 if (Number(process.versions.node.split('.')[0]) < 24) {
-  console.error(`tessera needs Node 24 or newer, this is ${process.version}. In a checkout use: npm run node -- <command>`);
+  console.error(
+    `tessera needs Node 24 or newer, this is ${process.version}. In a checkout use: npm run node -- <command>`,
+  );
   process.exit(1);
 }
 await import('../src/cli/main.ts');

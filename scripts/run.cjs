@@ -31,7 +31,9 @@ function install() {
     shell: process.platform === 'win32',
   });
   if (npm.status !== 0) {
-    process.stderr.write(`tessera: npm ci failed (exit ${npm.status}). Check the network and the npm registry, then try again.\n`);
+    process.stderr.write(
+      `tessera: npm ci failed (exit ${npm.status}). Check the network and the npm registry, then try again.\n`,
+    );
     process.exit(1);
   }
   writeFileSync(stamp, wanted);

@@ -1,0 +1,46 @@
+// Exit codes, in one table: 0 done, 1 failed, 2 wrong usage, 3 cannot reach the chain, 4 not registered or not active,
+// 5 refused to sign twice, 6 integrity (hash, signature), 78 configuration (a supervisor must not restart).
+
+import { CodedError, errorCode, errorMessage } from '../util/errors.ts';
+
+const EXIT_CODES: Readonly<Record<string, number>> = {
+  USAGE: 2,
+  OPTION_INVALID: 2,
+  CHAIN_UNREACHABLE: 3,
+  CHAIN_TIMEOUT: 3,
+  NOT_REGISTERED: 4,
+  NOT_ACTIVE: 4,
+  SIGNED_ALREADY: 5,
+  JOURNAL_LOCKED: 5,
+  MODEL_INTEGRITY: 6,
+  MANIFEST_MISMATCH: 6,
+  E_HASH: 6,
+  E_UNSAFE: 6,
+  CHAIN_WRONG_GENESIS: 78,
+  CHAIN_UNSUPPORTED: 78,
+  KEY_FILE_INVALID: 78,
+  KEY_FILE_READABLE: 78,
+  IDENTITY_INVALID: 78,
+  IDENTITY_READABLE: 78,
+  JOURNAL_FOREIGN: 78,
+  DEVCHAIN_FOREIGN_GENESIS: 78,
+};
+
+export class UsageError extends CodedError<{ code: 'USAGE' }> {
+  constructor(message: string) {
+    super({ code: 'USAGE' }, message);
+  }
+}
+
+/** Where the caller's node stands on the chain, when a command needs more. */
+export class StandingError extends CodedError<{ code: 'NOT_REGISTERED' | 'NOT_ACTIVE'; subnet: number }> {}
+
+export function exitCodeOf(error: unknown): number {
+  return EXIT_CODES[errorCode(error)] ?? 1;
+}
+
+/** What goes to stderr: the code, and what happened with what to do next. */
+export function describeError(error: unknown): string {
+  const code = errorCode(error);
+  return code === 'UNKNOWN' ? `tessera: ${errorMessage(error)}` : `tessera: ${errorMessage(error)} [${code}]`;
+}

@@ -1,0 +1,139 @@
+#!/usr/bin/env node
+// The `tessera` command: finds the command, merges flags, environment and config file, runs it, and turns errors into exit codes.
+
+import { existsSync, readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
+import yaml from 'yaml';
+import yargs from 'yargs';
+import { isFlag, isList, OPTIONS, type OptionName, type OptionSources, resolveOptions, shownDefault } from '../node/options.ts';
+import { createLog } from '../util/log.ts';
+import { COMMON_OPTIONS, type Command } from './command.ts';
+import { activate } from './commands/activate.ts';
+import { activateSubnet } from './commands/activate-subnet.ts';
+import { devchain } from './commands/devchain.ts';
+import { devnet } from './commands/devnet.ts';
+import { generate } from './commands/generate.ts';
+import { keygen } from './commands/keygen.ts';
+import { registerSubnet } from './commands/register-subnet.ts';
+import { registerSubnetNode } from './commands/register-subnet-node.ts';
+import { run } from './commands/run.ts';
+import { scores } from './commands/scores.ts';
+import { status } from './commands/status.ts';
+import { describeError, exitCodeOf, UsageError } from './exit.ts';
+import { createIo } from './io.ts';
+
+const COMMANDS: readonly Command[] = [
+  devnet,
+  devchain,
+  keygen,
+  registerSubnet,
+  activateSubnet,
+  registerSubnetNode,
+  activate,
+  run,
+  generate,
+  scores,
+  status,
+];
+
+type Flags = Readonly<Record<string, unknown>> & { readonly _: readonly (string | number)[] };
+
+/** Operators of other networks know the flags with underscores: `--subnet_id` is `--subnet-id`. The container's `node register-subnet-node` is `register-subnet-node`. */
+function normalizeWords(argv: readonly string[]): string[] {
+  const words = argv[0] === 'node' ? argv.slice(1) : argv;
+  return words.map((word) => {
+    const [flag = '', ...rest] = word.split('=');
+    return word.startsWith('--') ? [flag.replaceAll('_', '-'), ...rest].join('=') : word;
+  });
+}
+
+function yargsOption(name: OptionName): Record<string, unknown> {
+  const shown = shownDefault(name);
+  const describe = shown === undefined || isFlag(name) ? OPTIONS[name].describe : `${OPTIONS[name].describe} [${shown}]`;
+  if (isFlag(name)) return { describe, type: 'boolean' };
+  return isList(name) ? { describe, type: 'array', string: true, requiresArg: true } : { describe, type: 'string', requiresArg: true };
+}
+
+function parse(argv: readonly string[], onCommand: (command: Command, flags: Flags) => Promise<void>): Promise<unknown> {
+  let parser = yargs(normalizeWords(argv))
+    .scriptName('tessera')
+    .usage('tessera <command> [options]\n\nA staking node for decentralized inference and training.')
+    .strict()
+    .demandCommand(1, 'Say a command; `tessera --help` lists them.')
+    .recommendCommands()
+    .version(packageVersion())
+    .exitProcess(false)
+    .showHelpOnFail(false)
+    .parserConfiguration({ 'camel-case-expansion': false, 'duplicate-arguments-array': false, 'greedy-arrays': true })
+    .wrap(Math.min(120, process.stdout.columns || 120))
+    .fail((message: string | null, error: Error | undefined) => {
+      throw error ?? new UsageError(`${message ?? 'wrong usage'} (see tessera --help)`);
+    });
+  for (const command of COMMANDS) {
+    const word = command.positional === undefined ? command.name : `${command.name} [${command.positional}..]`;
+    const options = Object.fromEntries([...command.options, ...COMMON_OPTIONS].map((name) => [name, yargsOption(name)]));
+    parser = parser.command(
+      [word, ...command.aliases],
+      command.describe,
+      (builder) => command.examples.reduce((all, example) => all.example(example, ''), builder.options(options)),
+      (flags) => onCommand(command, flags as Flags),
+    );
+  }
+  return Promise.resolve(parser.parseAsync());
+}
+
+function packageVersion(): string {
+  const file = new URL('../../package.json', import.meta.url);
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
+}
+
+function readConfigFile(file: string, required: boolean): Readonly<Record<string, unknown>> {
+  if (!existsSync(file)) {
+    if (required) throw new UsageError(`config file ${file} does not exist`);
+    return {};
+  }
+  const content: unknown = yaml.parse(readFileSync(file, 'utf8'));
+  if (typeof content !== 'object' || content === null || Array.isArray(content)) throw new UsageError(`config file ${file} is not a map of options`);
+  const unknown = Object.keys(content).filter((key) => !(key in OPTIONS));
+  if (unknown.length > 0) throw new UsageError(`config file ${file} has unknown keys: ${unknown.join(', ')}`);
+  return content as Record<string, unknown>;
+}
+
+function gatherSources(flags: Flags): OptionSources & { dataDir: string; dataDirGiven: boolean } {
+  const outside = { flags, env: process.env, file: {} };
+  const early = resolveOptions(['data-dir', 'config'], outside);
+  const dataDir = resolve(early['data-dir'] ?? join(homedir(), '.tessera'));
+  const file = readConfigFile(early.config ?? join(dataDir, 'config.yaml'), early.config !== undefined);
+  return { ...outside, file, dataDir, dataDirGiven: early['data-dir'] !== undefined };
+}
+
+function abortOnSignals(): AbortSignal {
+  const controller = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(name, () => controller.abort(new Error(`stopped by ${name}`)));
+  }
+  return controller.signal;
+}
+
+async function runCommand(command: Command, flags: Flags): Promise<void> {
+  const sources = gatherSources(flags);
+  const options = resolveOptions([...command.options, ...COMMON_OPTIONS], sources);
+  const words = command.positional === undefined ? undefined : flags[command.positional];
+  await command.run({
+    options,
+    text: Array.isArray(words) ? words.join(' ') : '',
+    dataDir: sources.dataDir,
+    dataDirGiven: sources.dataDirGiven,
+    io: createIo(options.json),
+    log: createLog({ level: options['log-level'] }),
+    signal: abortOnSignals(),
+  });
+}
+
+try {
+  await parse(process.argv.slice(2), runCommand);
+} catch (error) {
+  process.stderr.write(`${describeError(error)}\n`);
+  process.exitCode = exitCodeOf(error);
+}

@@ -1,0 +1,144 @@
+// Every option of every command, once: type, default, meaning. The same table gives the flag (--block-ms), its environment twin
+// (TESSERA_BLOCK_MS) and its key in the config file (block-ms). Flags beat the environment, that beats the file, that the default.
+
+import { z } from 'zod';
+import { CodedError } from '../util/errors.ts';
+
+const text = z.string();
+const count = z.coerce.number().int().min(0);
+const positive = z.coerce.number().int().min(1);
+const flag = z.union([z.boolean(), z.enum(['true', 'false', '1', '0', '']).transform((word) => word === 'true' || word === '1')]);
+const port = z.coerce.number().int().min(0).max(65_535);
+const list = z.union([z.array(z.string()), z.string().transform((line) => line.split(/[,\s]+/).filter((word) => word !== ''))]);
+/** TENSOR with at most 18 decimals -> planck. */
+const tensor = z.union([z.string(), z.number()]).transform((value, context) => {
+  const match = /^(\d{1,18})(?:\.(\d{1,18}))?$/.exec(String(value));
+  if (match === null) {
+    context.addIssue({ code: 'custom', message: 'expected an amount of TENSOR such as 100 or 0.5' });
+    return z.NEVER;
+  }
+  return BigInt(match[1] ?? '0') * 10n ** 18n + BigInt((match[2] ?? '').padEnd(18, '0'));
+});
+
+interface OptionSpec {
+  readonly schema: z.ZodType;
+  readonly describe: string;
+}
+
+function option<S extends z.ZodType>(schema: S, describe: string): { readonly schema: S; readonly describe: string } {
+  return { schema, describe };
+}
+
+/** Names are the flags without dashes in front; `_` may be typed for `-`. */
+export const OPTIONS = {
+  json: option(flag.default(false), 'print one JSON object per line on stdout'),
+  'log-level': option(z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('warn'), 'how much to log to stderr'),
+  'data-dir': option(text.optional(), 'folder for keys, journal and chain (default ~/.tessera)'),
+  config: option(text.optional(), 'config file (default <data-dir>/config.yaml, if it is there)'),
+  rpc: option(list.default(['ws://127.0.0.1:9944']), 'chain endpoints, tried in order'),
+  'subnet-id': option(positive.default(128_001), 'the subnet'),
+  'subnet-node-id': option(positive.optional(), 'this node (default: the node of the hotkey)'),
+  coldkey: option(text.optional(), 'account that owns: key file or //dev:N'),
+  hotkey: option(text.optional(), 'account that acts: key file or //dev:N'),
+  'identity-path': option(text.optional(), 'Ed25519 identity of this node (default <data-dir>/keys/peer_id)'),
+  accounts: option(flag.default(false), 'also make hotkey.json and coldkey.json'),
+  name: option(text.default('tessera'), 'name of the subnet'),
+  model: option(text.optional(), 'model folder (default: the bundled models/tiny)'),
+  cut: option(text.optional(), 'cut of the model into shards (default: the first of the manifest)'),
+  bootnode: option(list.default([]), 'multiaddr of a boot node, ending in /p2p/<peer id>'),
+  'min-stake': option(tensor.default(100n * 10n ** 18n), 'least stake of a node, TENSOR'),
+  'max-stake': option(tensor.default(1000n * 10n ** 18n), 'most stake of a node, TENSOR'),
+  stake: option(tensor.default(100n * 10n ** 18n), 'stake to put down, TENSOR'),
+  access: option(z.enum(['open', 'registered']).default('open'), 'who may ask for inference'),
+  wait: option(flag.default(false), 'wait for the start epoch'),
+  role: option(z.enum(['hoster', 'attestor']).default('hoster'), 'serve shards, or only verify'),
+  shards: option(text.default('auto'), 'shards to serve: auto, or runs such as 0-2 or 0,2-3'),
+  device: option(z.enum(['auto', 'cpu']).default('auto'), 'where to run the model'),
+  threads: option(positive.optional(), 'threads of the engine (default: cores - 1)'),
+  'host-maddrs': option(list.default(['/ip4/127.0.0.1/tcp/0']), 'addresses to listen on'),
+  'announce-maddrs': option(list.default([]), 'addresses to announce instead'),
+  'initial-peers': option(list.default([]), 'peers to dial first (default: boot nodes and nodes known to the chain)'),
+  'new-swarm': option(flag.default(false), 'be the first: do not wait for peers'),
+  port: option(port.default(9944), 'port of the chain'),
+  host: option(text.default('127.0.0.1'), 'address of the chain'),
+  spec: option(text.optional(), 'raw chain spec (default: the bundled devnet)'),
+  mode: option(z.enum(['tick', 'instant', 'manual']).default('tick'), 'when blocks are made'),
+  'block-ms': option(positive.default(1000), 'milliseconds between blocks'),
+  'finality-lag': option(count.default(2), 'blocks between best and finalized head'),
+  hosters: option(positive.max(64).default(4), 'number of hosters'),
+  attestors: option(count.max(64).default(1), 'number of attestors'),
+  epochs: option(count.default(0), 'stop after that many settled epochs, 0 = never'),
+  prompt: option(text.default('Once upon a time'), 'what to ask the network'),
+  'rpc-port': option(port.default(9944), 'port of the chain'),
+  'max-tokens': option(positive.max(4096).default(200), 'most tokens to generate'),
+  temperature: option(z.coerce.number().min(0).max(5).default(0), '0 takes the likeliest token'),
+  'top-p': option(z.coerce.number().gt(0).max(1).default(1), 'nucleus of this mass'),
+  'top-k': option(positive.max(64).default(64), 'candidates per token'),
+  seed: option(count.default(0), 'seed of sampling'),
+  stop: option(list.default([]), 'texts that end the answer'),
+  chat: option(flag.default(false), 'ask in the chat form of the model'),
+  local: option(flag.default(false), 'run all shards in this process, without a network'),
+  epoch: option(count.optional(), 'one subnet epoch'),
+  node: option(positive.optional(), 'one node'),
+} as const satisfies Readonly<Record<string, OptionSpec>>;
+
+export type OptionName = keyof typeof OPTIONS;
+export type Values<Name extends OptionName> = { readonly [N in Name]: z.infer<(typeof OPTIONS)[N]['schema']> };
+
+/** What was given from outside, not checked yet. */
+export interface OptionSources {
+  readonly flags: Readonly<Record<string, unknown>>;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly file: Readonly<Record<string, unknown>>;
+}
+
+export class OptionError extends CodedError<{ code: 'OPTION_INVALID'; readonly option: string; readonly source: string }> {}
+
+/** `block-ms` -> `TESSERA_BLOCK_MS`. */
+export function environmentName(name: string): string {
+  return `TESSERA_${name.toUpperCase().replaceAll('-', '_')}`;
+}
+
+/** Checks and merges the named options; throws OptionError naming the option, where it came from, and what was expected. */
+export function resolveOptions<Name extends OptionName>(names: readonly Name[], sources: OptionSources): Values<Name> {
+  return Object.fromEntries(names.map((name) => [name, resolveOption(name, sources)])) as Values<Name>;
+}
+
+function resolveOption(name: OptionName, sources: OptionSources): unknown {
+  const found = findSource(name, sources);
+  const result = OPTIONS[name].schema.safeParse(found.value);
+  if (result.success) return result.data;
+  const why = result.error.issues[0]?.message ?? 'invalid';
+  throw new OptionError(
+    { code: 'OPTION_INVALID', option: name, source: found.source },
+    `${found.source} is ${JSON.stringify(found.value)}: ${why} (${OPTIONS[name].describe})`,
+  );
+}
+
+function findSource(name: OptionName, { flags, env, file }: OptionSources): { value: unknown; source: string } {
+  if (flags[name] !== undefined) return { value: flags[name], source: `--${name}` };
+  const variable = environmentName(name);
+  if (env[variable] !== undefined) return { value: env[variable], source: variable };
+  if (file[name] !== undefined) return { value: file[name], source: `config key ${name}` };
+  return { value: undefined, source: `default of ${name}` };
+}
+
+/** True for options that stand alone on the command line (`--json`). */
+export function isFlag(name: OptionName): boolean {
+  const { schema } = OPTIONS[name];
+  return schema.safeParse(true).success && !schema.safeParse(['x']).success && !schema.safeParse('x').success;
+}
+
+/** True for options that take several values. */
+export function isList(name: OptionName): boolean {
+  return OPTIONS[name].schema.safeParse(['x']).success;
+}
+
+/** The default as a person would type it, or undefined. */
+export function shownDefault(name: OptionName): string | undefined {
+  const result = OPTIONS[name].schema.safeParse(undefined);
+  if (!result.success || result.data === undefined) return undefined;
+  const value: unknown = result.data;
+  if (typeof value === 'bigint') return String(value / 10n ** 18n);
+  return Array.isArray(value) ? value.join(',') || undefined : String(value);
+}
