@@ -1,0 +1,329 @@
+// Messages of inference sessions, `/tessera/infer/1` (protocol.md 12; table of header keys in docs/protocol-12-frames.md). Frames in,
+// typed messages out, every number bounded before memory is taken. Who may send what when is decided by hoster/ and client/.
+
+import type { Brand, PeerId, ShardIndex } from '../types/ids.ts';
+import type { ManifestHash } from '../types/model.ts';
+import { fromHex, toHex } from '../util/bytes.ts';
+import type { Cbor } from '../util/cbor.ts';
+import { encodeCbor } from '../util/cbor.ts';
+import { bigUint, bytes as blob, exactly, type Field, readMap } from './fields.ts';
+import { decodeFrame, encodeFrame, type Frame, type FrameType } from './frame.ts';
+import { between, listOf, type Parsed, parsing, readCbor, refuse } from './parse.ts';
+import { peerId, peerToBytes } from './peer.ts';
+import type { RowCodec } from './tensor.ts';
+
+export const INFER_PROTOCOL = '/tessera/infer/1';
+/** `m` of the signed request inside OPEN. */
+export const OPEN_METHOD = 'open';
+
+/** 16 random bytes chosen by the client, as hex. */
+export type SessionId = Brand<string, 'SessionId'>;
+
+/** Why a hop refuses or ends a session (protocol.md 12). */
+export const INFER_CODES = [
+  'BUSY',
+  'NO_BUDGET',
+  'NOT_SERVED',
+  'WRONG_MANIFEST',
+  'TOO_LONG',
+  'BAD_FRAME',
+  'NOT_YOURS',
+  'EXPIRED',
+  'CHALLENGE_INPUT',
+  'INTERNAL',
+] as const;
+export type InferCode = (typeof INFER_CODES)[number];
+
+/** Draw parameters, already rounded to what travels (`roundSampling`), so that a local run draws the same. */
+export interface Sampling {
+  /** 0 takes the likeliest token. */
+  readonly temperature: number;
+  /** Candidates kept, at least 1. */
+  readonly topK: number;
+  /** Nucleus mass in (0, 1]. */
+  readonly topP: number;
+  /** u64. */
+  readonly seed: bigint;
+}
+
+export interface RouteHop {
+  readonly peer: PeerId;
+  /** Shards [from, to) of the cut. */
+  readonly from: ShardIndex;
+  readonly to: ShardIndex;
+}
+
+/** What the client signs for each hop. */
+export interface OpenBody {
+  readonly session: SessionId;
+  readonly manifest: ManifestHash;
+  readonly codec: RowCodec;
+  /** Positions to reserve: prompt and answer together. */
+  readonly maxTokens: number;
+  readonly route: readonly RouteHop[];
+  /** Which place of the route the receiver has. */
+  readonly hop: number;
+  /** At the last hop only. */
+  readonly sampling?: Sampling;
+}
+
+export interface Step {
+  readonly type: 'STEP';
+  readonly session: SessionId;
+  /** The receiver's place in the route. */
+  readonly hop: number;
+  /** Position of the first row. */
+  readonly position: number;
+  readonly count: number;
+  /** `ids` from the client to hop 1, else the session's codec. */
+  readonly codec: 'ids' | RowCodec;
+  /** Whether the last hop shall draw the token that follows these rows. */
+  readonly draw: boolean;
+  /** A view into the frame: token ids or rows (wire/tensor.ts). */
+  readonly tensor: Uint8Array;
+}
+
+export interface DrawnToken {
+  readonly id: number;
+  /** Natural logarithm of its probability; f32. */
+  readonly logprob: number;
+}
+
+export type InferMessage =
+  | { readonly type: 'OPEN'; readonly request: Uint8Array }
+  | { readonly type: 'ACCEPT'; readonly session: SessionId; readonly tokensGranted: number }
+  | { readonly type: 'REFUSE'; readonly code: InferCode; readonly retryAfterMs: number }
+  | Step
+  | {
+      readonly type: 'TOKENS';
+      readonly session: SessionId;
+      /** Of the first token. */
+      readonly position: number;
+      readonly tokens: readonly DrawnToken[];
+    }
+  | { readonly type: 'CLOSE'; readonly session: SessionId }
+  | {
+      readonly type: 'ERROR';
+      readonly code: InferCode /** Place in the route that is at fault. */;
+      readonly hop: number;
+    };
+
+/** Rows of one STEP: four prefill chunks, so that a client of another version may choose larger ones. */
+export const MAX_STEP_ROWS = 256;
+/** Hops of a route: as many as a large model has shards in practice; keeps OPEN below 4 KB. */
+export const MAX_ROUTE_HOPS = 64;
+/** Positions of any session; a model's own context is smaller and checked by the hoster. */
+const MAX_POSITIONS = 1 << 24;
+/** Shard indices travel as u16. */
+const MAX_SHARDS = 0xffff;
+/** Tokens of one TOKENS frame: as many as speculation could ever confirm at once. */
+const MAX_TOKENS_PER_FRAME = 64;
+/** Longest advice to wait: an idle session's life. */
+const MAX_RETRY_MS = 600_000;
+const MAX_REQUEST_BYTES = 32 * 1024;
+const SESSION_BYTES = 16;
+/** Temperature and top-p travel as integers of this unit: no floats on the wire (protocol.md 3). */
+const SAMPLING_UNIT = 1_000_000;
+const MAX_TEMPERATURE = 100;
+const MAX_TOP_K = 0xffff;
+const MAX_U64 = 2n ** 64n - 1n;
+
+/** The parts of one frame. */
+export function encodeMessage(message: InferMessage): readonly Uint8Array[] {
+  switch (message.type) {
+    case 'OPEN':
+      return encodeFrame('OPEN', { q: message.request });
+    case 'ACCEPT':
+      return encodeFrame('ACCEPT', { s: fromHex(message.session), n: message.tokensGranted });
+    case 'REFUSE':
+      return encodeFrame('REFUSE', { c: message.code, a: message.retryAfterMs });
+    case 'STEP':
+      return encodeFrame('STEP', stepHeader(message), message.tensor);
+    case 'TOKENS':
+      return encodeTokens(message.session, message.position, message.tokens);
+    case 'CLOSE':
+      return encodeFrame('CLOSE', { s: fromHex(message.session) });
+    case 'ERROR':
+      return encodeFrame('ERROR', { c: message.code, j: message.hop });
+  }
+}
+
+export function decodeMessage(bytes: Uint8Array): Parsed<InferMessage> {
+  const frame = decodeFrame(bytes);
+  return frame.ok ? parsing(() => readMessage(frame.value)) : frame;
+}
+
+const session: Field<SessionId> = (value) => toHex(blob(SESSION_BYTES)(value)) as SessionId;
+const code = exactly(...INFER_CODES);
+const hopIndex = between(0, MAX_ROUTE_HOPS - 1);
+const position = between(0, MAX_POSITIONS);
+
+function readMessage(frame: Frame): InferMessage {
+  if (frame.type === 'STEP') return readStep(frame);
+  if (frame.type === 'TOKENS') return readTokens(frame);
+  if (frame.tensor.length > 0) return refuse(`${frame.type} carries no tensor`);
+  return readControl(frame.type, frame.header);
+}
+
+function readControl(type: Exclude<FrameType, 'STEP' | 'TOKENS'>, header: Cbor): InferMessage {
+  switch (type) {
+    case 'OPEN':
+      return { type, request: readMap(header, { q: blob(0, MAX_REQUEST_BYTES) }).q };
+    case 'ACCEPT': {
+      const { s, n } = readMap(header, { s: session, n: position });
+      return { type, session: s, tokensGranted: n };
+    }
+    case 'REFUSE': {
+      const { c, a } = readMap(header, { c: code, a: between(0, MAX_RETRY_MS) });
+      return { type, code: c, retryAfterMs: a };
+    }
+    case 'CLOSE':
+      return { type, session: readMap(header, { s: session }).s };
+    case 'ERROR': {
+      const { c, j } = readMap(header, { c: code, j: hopIndex });
+      return { type, code: c, hop: j };
+    }
+  }
+}
+
+function stepHeader(step: Step): Cbor {
+  return {
+    s: fromHex(step.session),
+    j: step.hop,
+    p: step.position,
+    n: step.count,
+    c: step.codec,
+    w: step.draw ? 1 : 0,
+  };
+}
+
+const STEP_HEADER = {
+  s: session,
+  j: hopIndex,
+  p: position,
+  n: between(1, MAX_STEP_ROWS),
+  c: exactly('ids', 'f16', 'f32'),
+  w: exactly(0, 1),
+};
+
+function readStep(frame: Frame): Step {
+  const { s, j, p, n, c, w } = readMap(frame.header, STEP_HEADER);
+  return { type: 'STEP', session: s, hop: j, position: p, count: n, codec: c, draw: w === 1, tensor: frame.tensor };
+}
+
+/** Tensor: u32le ids, then as many f32le logarithms of probabilities. */
+function encodeTokens(session: SessionId, position: number, tokens: readonly DrawnToken[]): readonly Uint8Array[] {
+  const tensor = Buffer.alloc(tokens.length * 8);
+  tokens.forEach((token, i) => {
+    tensor.writeUInt32LE(token.id, i * 4);
+    tensor.writeFloatLE(token.logprob, (tokens.length + i) * 4);
+  });
+  return encodeFrame('TOKENS', { s: fromHex(session), p: position, n: tokens.length }, tensor);
+}
+
+const TOKENS_HEADER = { s: session, p: position, n: between(1, MAX_TOKENS_PER_FRAME) };
+
+function readTokens(frame: Frame): InferMessage {
+  const { s, p, n: count } = readMap(frame.header, TOKENS_HEADER);
+  if (frame.tensor.length !== count * 8) return refuse(`${frame.tensor.length} bytes for ${count} tokens`);
+  const view = new DataView(frame.tensor.buffer, frame.tensor.byteOffset, frame.tensor.byteLength);
+  const tokens = Array.from({ length: count }, (_, i) => ({
+    id: view.getUint32(i * 4, true),
+    logprob: readLogprob(view.getFloat32((count + i) * 4, true)),
+  }));
+  return { type: 'TOKENS', session: s, position: p, tokens };
+}
+
+function readLogprob(value: number): number {
+  return Number.isNaN(value) ? refuse('a logprob is not a number') : value;
+}
+
+/** The body of the signed request inside OPEN. */
+export function encodeOpen(open: OpenBody): Uint8Array {
+  return encodeCbor({
+    v: 1,
+    s: fromHex(open.session),
+    m: fromHex(open.manifest),
+    c: open.codec,
+    n: open.maxTokens,
+    r: open.route.map((hop) => [peerToBytes(hop.peer), hop.from, hop.to]),
+    j: open.hop,
+    p: open.sampling === undefined ? [] : samplingToIntegers(open.sampling),
+  });
+}
+
+const OPEN_BODY = {
+  v: exactly(1),
+  s: session,
+  m: blob(32),
+  c: exactly<RowCodec>('f16', 'f32'),
+  n: between(1, MAX_POSITIONS),
+  r: readRoute,
+  j: hopIndex,
+  p: readSampling,
+};
+
+/** Also checks that the runs of the route follow each other from shard 0 and that sampling stands at the last hop alone. */
+export function decodeOpen(bytes: Uint8Array): Parsed<OpenBody> {
+  return parsing(() => {
+    const map = readMap(readCbor(bytes, MAX_REQUEST_BYTES), OPEN_BODY);
+    if (map.j >= map.r.length) return refuse('hop beyond the route');
+    if ((map.p !== undefined) !== (map.j === map.r.length - 1)) return refuse('sampling belongs to the last hop alone');
+    return {
+      session: map.s,
+      manifest: toHex(map.m),
+      codec: map.c,
+      maxTokens: map.n,
+      route: map.r,
+      hop: map.j,
+      ...(map.p === undefined ? {} : { sampling: map.p }),
+    };
+  });
+}
+
+function readRoute(value: Cbor): readonly RouteHop[] {
+  let next = 0;
+  return listOf(
+    1,
+    MAX_ROUTE_HOPS,
+  )(value).map((item) => {
+    const [peer = 0, from = 0, to = 0] = listOf(3, 3)(item);
+    const start = between(next, next)(from);
+    next = between(start + 1, MAX_SHARDS)(to);
+    return { peer: peerId(peer), from: start as ShardIndex, to: next as ShardIndex };
+  });
+}
+
+function samplingToIntegers(sampling: Sampling): Cbor {
+  return [
+    Math.round(sampling.temperature * SAMPLING_UNIT),
+    sampling.topK,
+    Math.round(sampling.topP * SAMPLING_UNIT),
+    sampling.seed <= Number.MAX_SAFE_INTEGER ? Number(sampling.seed) : sampling.seed,
+  ];
+}
+
+/** Absent (an empty list) at every hop but the last. */
+function readSampling(value: Cbor): Sampling | undefined {
+  const items = listOf(0, 4)(value);
+  if (items.length === 0) return undefined;
+  const [temperature = 0, topK = 0, topP = 0, seed = 0] = listOf(4, 4)(items);
+  return {
+    temperature: between(0, MAX_TEMPERATURE * SAMPLING_UNIT)(temperature) / SAMPLING_UNIT,
+    topK: between(1, MAX_TOP_K)(topK),
+    topP: between(1, SAMPLING_UNIT)(topP) / SAMPLING_UNIT,
+    seed: bigUint(MAX_U64)(seed),
+  };
+}
+
+/**
+ * The sampling that the last hop will see. Throws RangeError for values that cannot travel.
+ *
+ * @param wanted temperature 0..100, topK 1..65535, topP in (0, 1], seed a u64
+ */
+export function roundSampling(wanted: Sampling): Sampling {
+  const read = parsing(() => readSampling(samplingToIntegers(wanted)));
+  if (!read.ok) throw new RangeError(`sampling: ${read.why}`);
+  if (read.value === undefined) throw new RangeError('sampling: nothing given');
+  return read.value;
+}
