@@ -1,0 +1,75 @@
+// Choosing the next token from the candidates of the last shard (protocol.md 12). Pure: the same candidates, seed and position give the same token
+// on every machine, so a replacement hop or an audit draws what the first one drew.
+
+import { u32le, u64le } from '../util/bytes.ts';
+import { sha256, tag } from '../util/hash.ts';
+
+/** Best candidates by descending logit, ties by ascending id; `logSumExp` is over the whole vocabulary. */
+export interface Candidates {
+  readonly ids: Int32Array;
+  readonly values: Float32Array;
+  readonly logSumExp: number;
+}
+
+export interface Sampling {
+  /** 0 takes the best candidate. */
+  readonly temperature: number;
+  /** Candidates looked at; 0 is all of them. */
+  readonly topK: number;
+  /** The smallest set of candidates with at least this share of their probability; 1 is all of them. */
+  readonly topP: number;
+  /** u64 */
+  readonly seed: bigint;
+}
+
+export interface Sampled {
+  readonly id: number;
+  /** Natural logarithm of its probability at temperature 1 over the whole vocabulary. */
+  readonly logprob: number;
+}
+
+export const GREEDY: Sampling = { temperature: 0, topK: 0, topP: 1, seed: 0n };
+
+const SAMPLE_TAG = tag('tessera/sample/1');
+/** Doubles hold 53 bits. */
+const DRAW_BITS = 53n;
+
+/** The token for `position` (the place it will have in the sequence). Needs at least one candidate. */
+export function sampleToken(candidates: Candidates, sampling: Sampling, position: number): Sampled {
+  const place = sampling.temperature > 0 ? draw(weights(candidates, sampling), uniform(sampling.seed, position)) : 0;
+  const [id, value] = [candidates.ids[place], candidates.values[place]];
+  if (id === undefined || value === undefined) throw new RangeError('sampling needs at least one candidate');
+  return { id, logprob: value - candidates.logSumExp };
+}
+
+/** In [0, 1): the first 53 bits, most significant first, of SHA-256(tag || u64le seed || u32le position), over 2^53. */
+export function uniform(seed: bigint, position: number): number {
+  const hash = sha256(SAMPLE_TAG, u64le(seed), u32le(position));
+  const first = new DataView(hash.buffer, hash.byteOffset).getBigUint64(0);
+  return Number(first >> (64n - DRAW_BITS)) / Number(1n << DRAW_BITS);
+}
+
+/** Unnormalised probabilities of the candidates that temperature, then top-k, then top-p leave. */
+function weights({ values }: Candidates, { temperature, topK, topP }: Sampling): number[] {
+  const kept = values.subarray(0, topK > 0 ? topK : values.length);
+  const best = kept[0] ?? 0;
+  const scaled = Array.from(kept, (value) => Math.exp((value - best) / temperature));
+  if (topP >= 1) return scaled;
+  const sums = runningSums(scaled);
+  const limit = topP * (sums.at(-1) ?? 0);
+  return scaled.slice(0, sums.findIndex((sum) => sum >= limit) + 1);
+}
+
+/** The place where the running sum first exceeds the share `at` of the whole. */
+function draw(list: readonly number[], at: number): number {
+  const sums = runningSums(list);
+  const limit = at * (sums.at(-1) ?? 0);
+  const place = sums.findIndex((sum) => sum > limit);
+  return place < 0 ? list.length - 1 : place;
+}
+
+function runningSums(list: readonly number[]): number[] {
+  const sums: number[] = [];
+  for (const value of list) sums.push((sums.at(-1) ?? 0) + value);
+  return sums;
+}
