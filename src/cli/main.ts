@@ -6,7 +6,15 @@ import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import yaml from 'yaml';
 import yargs from 'yargs';
-import { isFlag, isList, OPTIONS, type OptionName, type OptionSources, resolveOptions, shownDefault } from '../node/options.ts';
+import {
+  isFlag,
+  isList,
+  OPTIONS,
+  type OptionName,
+  type OptionSources,
+  resolveOptions,
+  shownDefault,
+} from '../node/options.ts';
 import { createLog } from '../util/log.ts';
 import { COMMON_OPTIONS, type Command } from './command.ts';
 import { activate } from './commands/activate.ts';
@@ -50,12 +58,18 @@ function normalizeWords(argv: readonly string[]): string[] {
 
 function yargsOption(name: OptionName): Record<string, unknown> {
   const shown = shownDefault(name);
-  const describe = shown === undefined || isFlag(name) ? OPTIONS[name].describe : `${OPTIONS[name].describe} [${shown}]`;
+  const describe =
+    shown === undefined || isFlag(name) ? OPTIONS[name].describe : `${OPTIONS[name].describe} [${shown}]`;
   if (isFlag(name)) return { describe, type: 'boolean' };
-  return isList(name) ? { describe, type: 'array', string: true, requiresArg: true } : { describe, type: 'string', requiresArg: true };
+  return isList(name)
+    ? { describe, type: 'array', string: true, requiresArg: true }
+    : { describe, type: 'string', requiresArg: true };
 }
 
-function parse(argv: readonly string[], onCommand: (command: Command, flags: Flags) => Promise<void>): Promise<unknown> {
+function parse(
+  argv: readonly string[],
+  onCommand: (command: Command, flags: Flags) => Promise<void>,
+): Promise<unknown> {
   let parser = yargs(normalizeWords(argv))
     .scriptName('tessera')
     .usage('tessera <command> [options]\n\nA staking node for decentralized inference and training.')
@@ -72,7 +86,9 @@ function parse(argv: readonly string[], onCommand: (command: Command, flags: Fla
     });
   for (const command of COMMANDS) {
     const word = command.positional === undefined ? command.name : `${command.name} [${command.positional}..]`;
-    const options = Object.fromEntries([...command.options, ...COMMON_OPTIONS].map((name) => [name, yargsOption(name)]));
+    const options = Object.fromEntries(
+      [...command.options, ...COMMON_OPTIONS].map((name) => [name, yargsOption(name)]),
+    );
     parser = parser.command(
       [word, ...command.aliases],
       command.describe,
@@ -94,7 +110,8 @@ function readConfigFile(file: string, required: boolean): Readonly<Record<string
     return {};
   }
   const content: unknown = yaml.parse(readFileSync(file, 'utf8'));
-  if (typeof content !== 'object' || content === null || Array.isArray(content)) throw new UsageError(`config file ${file} is not a map of options`);
+  if (typeof content !== 'object' || content === null || Array.isArray(content))
+    throw new UsageError(`config file ${file} is not a map of options`);
   const unknown = Object.keys(content).filter((key) => !(key in OPTIONS));
   if (unknown.length > 0) throw new UsageError(`config file ${file} has unknown keys: ${unknown.join(', ')}`);
   return content as Record<string, unknown>;

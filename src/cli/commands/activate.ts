@@ -1,0 +1,59 @@
+// `tessera activate`: the hotkey activates its node within the grace period; with --wait it waits for the start epoch first.
+
+import type { Chain, ChainInfo, Subnet, SubnetNode } from '../../chain/types.ts';
+import { phaseAt } from '../../consensus/phase.ts';
+import type { SubnetId } from '../../types/ids.ts';
+import { defineCommand } from '../command.ts';
+import type { Io } from '../io.ts';
+import { requireNode, requireSubnet, signerOption, withChain } from '../session.ts';
+
+export const activate = defineCommand({
+  name: 'activate',
+  aliases: ['activate-subnet-node'],
+  describe: 'activate a registered node',
+  examples: ['tessera activate --wait --hotkey //dev:6'],
+  options: ['rpc', 'subnet-id', 'subnet-node-id', 'hotkey', 'wait'],
+  async run({ options, io, log, signal }) {
+    const hotkey = await signerOption('hotkey', options.hotkey);
+    await withChain({ options, log, signal }, async (chain) => {
+      const subnet = await requireSubnet(chain, options['subnet-id'], signal);
+      const id = options['subnet-id'] as SubnetId;
+      const node = await requireNode(chain, id, { nodeId: options['subnet-node-id'], hotkey }, signal);
+      if (options.wait) await waitForStart(chain, subnet, node, io, signal);
+      const { block } = await chain.activateNode(hotkey, id, node.id, { signal });
+      const active = await chain.node(id, node.id, block.hash, signal);
+      io.result(
+        {
+          event: 'node-activated',
+          subnet: id,
+          node: node.id,
+          class: active?.nodeClass,
+          startEpoch: active?.startEpoch,
+          block: block.number,
+        },
+        `node ${node.id} is ${active?.nodeClass} from subnet epoch ${active?.startEpoch}`,
+      );
+      io.note('Next: tessera run');
+    });
+  },
+});
+
+/** Follows the best head until the node's start epoch has begun. */
+async function waitForStart(
+  chain: Chain,
+  subnet: Subnet,
+  node: SubnetNode,
+  io: Io,
+  signal: AbortSignal,
+): Promise<void> {
+  if (subnet.state !== 'Active') return;
+  const info: ChainInfo = await chain.info(signal);
+  let told = false;
+  for await (const head of chain.heads('best', signal)) {
+    const { epoch } = phaseAt(head.number, { slot: subnet.slot, epochLength: info.epochLength }) ?? { epoch: 0 };
+    if (epoch >= node.startEpoch) return;
+    if (!told) io.note(`waiting for subnet epoch ${node.startEpoch}, now in ${epoch} (block ${head.number})`);
+    told = true;
+  }
+  signal.throwIfAborted();
+}

@@ -1,0 +1,98 @@
+// `tessera register-subnet`: an owner opens a subnet for one model under one policy.
+
+import { openIdentity } from '../../p2p/identity.ts';
+import { ONE, type PeerId } from '../../types/ids.ts';
+import { encodePolicy, POLICY_DEFAULTS } from '../../wire/policy.ts';
+import { defineCommand } from '../command.ts';
+import { UsageError } from '../exit.ts';
+import { identityFile, openModelOption, signerOption, withChain, withPeer } from '../session.ts';
+
+const DELEGATE_SHARE = ONE / 10n;
+/** The price of a subnet doubles with each registration; an owner who minds sets a limit on chain tools. */
+const MAX_COST = 1_000_000n * ONE;
+
+export const registerSubnet = defineCommand({
+  name: 'register-subnet',
+  describe: 'register a subnet with a model and a policy',
+  examples: [
+    'tessera register-subnet --coldkey //dev:0 --name stories --bootnode /ip4/127.0.0.1/tcp/31330/p2p/12D3KooW...',
+    'tessera register-subnet --coldkey //dev:0 --data-dir n1 --announce-maddrs /ip4/127.0.0.1/tcp/31330   # the own node is the boot node',
+  ],
+  options: [
+    'rpc',
+    'coldkey',
+    'name',
+    'model',
+    'cut',
+    'bootnode',
+    'identity-path',
+    'announce-maddrs',
+    'min-stake',
+    'max-stake',
+    'access',
+  ],
+  async run({ options, dataDir, io, log, signal }) {
+    const owner = await signerOption('coldkey', options.coldkey);
+    const addresses = options.bootnode.length > 0 ? options.bootnode : ownAddresses(options, dataDir);
+    const bootnodes = new Map(addresses.map((address) => [peerOf(address), address]));
+    const model = await openModelOption(options.model);
+    const cut = options.cut ?? Object.keys(model.manifest.cuts)[0];
+    if (cut === undefined || model.manifest.cuts[cut] === undefined) {
+      throw new UsageError(`the model has no cut ${cut}; it has ${Object.keys(model.manifest.cuts).join(', ')}`);
+    }
+    await withChain({ options, log, signal }, async (chain) => {
+      const receipt = await chain.registerSubnet(
+        owner,
+        {
+          name: options.name,
+          repo: `tessera/${options.name}`,
+          description: `${model.manifest.name} in ${model.manifest.cuts[cut]?.length} shards`,
+          misc: encodePolicy({
+            ...POLICY_DEFAULTS,
+            manifest: model.hash,
+            cut,
+            access: options.access,
+          }),
+          minStake: options['min-stake'],
+          maxStake: options['max-stake'],
+          delegateStakePercentage: DELEGATE_SHARE,
+          bootnodes,
+          maxCost: MAX_COST,
+        },
+        { signal },
+      );
+      io.result(
+        {
+          event: 'subnet-registered',
+          subnet: receipt.subnet,
+          owner: owner.address,
+          manifest: model.hash,
+          block: receipt.block.number,
+        },
+        `subnet ${receipt.subnet} registered in block ${receipt.block.number}`,
+      );
+      io.note(
+        `Next: nodes register (tessera register-subnet-node --subnet-id ${receipt.subnet}) and activate, then: tessera activate-subnet --subnet-id ${receipt.subnet}`,
+      );
+    });
+  },
+});
+
+function ownAddresses(
+  options: { readonly 'identity-path': string | undefined; readonly 'announce-maddrs': readonly string[] },
+  dataDir: string,
+): string[] {
+  if (options['announce-maddrs'].length === 0) {
+    throw new UsageError(
+      '--bootnode is needed: the multiaddr of the node that others meet first (or --announce-maddrs of the own node)',
+    );
+  }
+  const { peer } = openIdentity(identityFile(options['identity-path'], dataDir));
+  return options['announce-maddrs'].map((address) => withPeer(address, peer));
+}
+
+function peerOf(multiaddr: string): PeerId {
+  const peer = /\/p2p\/([1-9A-HJ-NP-Za-km-z]+)$/.exec(multiaddr)?.[1];
+  if (peer === undefined) throw new UsageError(`--bootnode ${multiaddr} must end in /p2p/<peer id>`);
+  return peer as PeerId;
+}

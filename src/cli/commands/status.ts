@@ -1,0 +1,91 @@
+// `tessera status`: where the chain, the subnet and its nodes stand now.
+
+import type { Chain, Subnet, SubnetNode } from '../../chain/types.ts';
+import { phaseAt } from '../../consensus/phase.ts';
+import type { Epoch, SubnetId } from '../../types/ids.ts';
+import { defineCommand } from '../command.ts';
+import { formatShare, formatTensor, table } from '../io.ts';
+import { requireSubnet, withChain } from '../session.ts';
+
+export const status = defineCommand({
+  name: 'status',
+  describe: 'show the chain, the subnet and its nodes',
+  examples: ['tessera status --subnet-id 128001'],
+  options: ['rpc', 'subnet-id'],
+  async run({ options, io, log, signal }) {
+    await withChain({ options, log, signal }, async (chain) => {
+      const subnet = await requireSubnet(chain, options['subnet-id'], signal);
+      const found = await readStatus(chain, subnet, signal);
+      io.result(found, describeStatus(found));
+    });
+  },
+});
+
+interface Status {
+  readonly event: 'status';
+  readonly chain: {
+    readonly genesis: string;
+    readonly block: number;
+    readonly finalized: number;
+    readonly epochLength: number;
+  };
+  readonly subnet: {
+    readonly id: number;
+    readonly name: string;
+    readonly state: string;
+    readonly epoch: number | undefined;
+    readonly phase: string | undefined;
+    readonly elected: number | undefined;
+  };
+  readonly nodes: readonly {
+    readonly id: number;
+    readonly class: string;
+    readonly startEpoch: number;
+    readonly stake: bigint;
+    readonly reputation: bigint;
+    readonly peer: string;
+  }[];
+}
+
+async function readStatus(chain: Chain, subnet: Subnet, signal: AbortSignal): Promise<Status> {
+  const info = await chain.info(signal);
+  const [best, finalized] = await Promise.all([chain.head('best', signal), chain.head('finalized', signal)]);
+  const now = phaseAt(best.number, { slot: subnet.slot, epochLength: info.epochLength });
+  const id: SubnetId = subnet.id;
+  const nodes = await chain.nodes(id, best.hash, signal);
+  const elected =
+    now === undefined ? undefined : await chain.electedValidator(id, now.epoch as Epoch, best.hash, signal);
+  return {
+    event: 'status',
+    chain: { genesis: info.genesis, block: best.number, finalized: finalized.number, epochLength: info.epochLength },
+    subnet: { id, name: subnet.name, state: subnet.state, epoch: now?.epoch, phase: now?.phase, elected },
+    nodes: nodes.map(describeNode),
+  };
+}
+
+function describeNode(node: SubnetNode): Status['nodes'][number] {
+  return {
+    id: node.id,
+    class: node.nodeClass,
+    startEpoch: node.startEpoch,
+    stake: node.stake,
+    reputation: node.reputation,
+    peer: node.peerInfo.peer,
+  };
+}
+
+function describeStatus({ chain, subnet, nodes }: Status): string {
+  const rows = nodes.map((node) => [
+    String(node.id),
+    node.class,
+    `from ${node.startEpoch}`,
+    `${formatTensor(node.stake)} T`,
+    formatShare(node.reputation),
+    node.peer,
+  ]);
+  return [
+    `chain   block ${chain.block}, finalized ${chain.finalized}, ${chain.epochLength} blocks per epoch`,
+    `subnet  ${subnet.id} "${subnet.name}" ${subnet.state}, epoch ${subnet.epoch ?? '-'}, phase ${subnet.phase ?? '-'}, elected ${subnet.elected ?? 'nobody'}`,
+    table([['node', 'class', 'start', 'stake', 'reputation', 'peer'], ...rows]),
+  ].join('\n');
+}

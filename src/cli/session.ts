@@ -1,0 +1,88 @@
+// What most commands begin with: the chain, the model, the accounts and the node that the options name. Errors say what to do.
+
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { openSigner } from '../chain/accounts.ts';
+import { connectChain } from '../chain/substrate.ts';
+import type { Chain, Signer, Subnet, SubnetNode } from '../chain/types.ts';
+import { type Model, openModel } from '../model/open.ts';
+import type { NodeId, SubnetId } from '../types/ids.ts';
+import type { Log } from '../util/log.ts';
+import { StandingError, UsageError } from './exit.ts';
+
+const BUNDLED_MODEL = fileURLToPath(new URL('../../models/tiny', import.meta.url));
+
+/** Connects, hands the chain to `use`, and closes it whatever happens. */
+export async function withChain<T>(
+  context: { readonly options: { readonly rpc: readonly string[] }; readonly log: Log; readonly signal: AbortSignal },
+  use: (chain: Chain) => Promise<T>,
+): Promise<T> {
+  const chain = await connectChain(
+    { endpoints: context.options.rpc },
+    { log: context.log.child('chain') },
+    context.signal,
+  );
+  try {
+    return await use(chain);
+  } finally {
+    await chain.close();
+  }
+}
+
+export function openModelOption(folder: string | undefined): Promise<Model> {
+  return openModel(folder ?? BUNDLED_MODEL);
+}
+
+export async function signerOption(name: 'coldkey' | 'hotkey', value: string | undefined): Promise<Signer> {
+  if (value === undefined)
+    throw new UsageError(
+      `--${name} is needed: a key file (see tessera keygen --accounts), or //dev:N on a development chain`,
+    );
+  return openSigner(value);
+}
+
+export async function requireSubnet(chain: Chain, id: number, signal: AbortSignal): Promise<Subnet> {
+  const subnet = await chain.subnet(id as SubnetId, undefined, signal);
+  if (subnet !== undefined) return subnet;
+  throw new StandingError(
+    { code: 'NOT_REGISTERED', subnet: id },
+    `there is no subnet ${id} on this chain; register one with tessera register-subnet, or name another with --subnet-id`,
+  );
+}
+
+/** The node that --subnet-node-id or the hotkey names. */
+export async function requireNode(
+  chain: Chain,
+  subnet: SubnetId,
+  by: { readonly nodeId: number | undefined; readonly hotkey: Signer },
+  signal: AbortSignal,
+): Promise<SubnetNode> {
+  const node =
+    by.nodeId === undefined
+      ? await chain.nodeByHotkey(subnet, by.hotkey.address, undefined, signal)
+      : await chain.node(subnet, by.nodeId as NodeId, undefined, signal);
+  if (node === undefined) {
+    const who = by.nodeId === undefined ? `hotkey ${by.hotkey.address}` : `node ${by.nodeId}`;
+    throw new StandingError(
+      { code: 'NOT_REGISTERED', subnet },
+      `${who} is not registered in subnet ${subnet}; register it with tessera register-subnet-node`,
+    );
+  }
+  if (node.hotkey !== by.hotkey.address) {
+    throw new StandingError(
+      { code: 'NOT_REGISTERED', subnet },
+      `node ${node.id} belongs to hotkey ${node.hotkey}, not to ${by.hotkey.address}; check --hotkey and --subnet-node-id`,
+    );
+  }
+  return node;
+}
+
+/** Where the identity of this machine's node lies. */
+export function identityFile(given: string | undefined, dataDir: string): string {
+  return given ?? join(dataDir, 'keys', 'peer_id');
+}
+
+/** The multiaddr with the peer id at its end, as the chain wants it. */
+export function withPeer(multiaddr: string, peer: string): string {
+  return multiaddr.endsWith(`/p2p/${peer}`) ? multiaddr : `${multiaddr}/p2p/${peer}`;
+}
