@@ -21,7 +21,9 @@ export type StoreErrorFacts =
       readonly node: number;
       readonly epoch: number;
       readonly kind: string;
-    };
+    }
+  | { readonly code: 'FACT_DIFFERS'; readonly name: string }
+  | { readonly code: 'JOURNAL_UNUSABLE'; readonly file: string };
 
 export class StoreError extends CodedError<StoreErrorFacts> {}
 
@@ -35,7 +37,7 @@ export interface Journal {
   /** Private facts that a later slot needs (salt and payload of a commitment); written before the commitment is sent, same rule as `claim`. */
   keep(slot: Slot, opening: Uint8Array): 'written' | 'same';
   kept(slot: Slot): Uint8Array | undefined;
-  /** Facts of chain state that must outlive pruning (a roster); may be written again with the same bytes only. */
+  /** Facts of chain state that must outlive pruning (a roster); may be written again with the same bytes only, else FACT_DIFFERS. */
   saveFact(name: string, value: Uint8Array): void;
   fact(name: string): Uint8Array | undefined;
   close(): void;
