@@ -1,0 +1,350 @@
+// What this node has to do in an epoch, as a pure step: (duty, event) -> (duty, effects). Four tracks run beside each other: the challenge
+// (hc, hr), the scores of this epoch (sc), the opening of the last epoch's scores (sr), and the submission of the last epoch's scores on
+// chain. Every outcome is an effect of kind `report`; a missed window is a state with a reason (protocol.md 2, 6, 9).
+
+import type { Epoch } from '../types/ids.ts';
+import type { RecordKind } from '../types/record.ts';
+import type { AbstainCode } from './attest.ts';
+import type { Windows } from './phase.ts';
+
+export type MissedReason =
+  | 'no-seed'
+  | 'no-answer'
+  | 'late-start'
+  | 'window-skipped'
+  | 'not-in-roster'
+  | 'no-roster'
+  | 'no-proposal'
+  | 'unfinished';
+
+/** hc and hr of this epoch. */
+export type Work =
+  | { readonly at: 'none' }
+  | { readonly at: 'waiting' }
+  | { readonly at: 'inferring' }
+  | { readonly at: 'answered' }
+  | { readonly at: 'committed' }
+  | { readonly at: 'revealed' }
+  | { readonly at: 'missed'; readonly why: MissedReason };
+
+/** sc of this epoch. */
+export type Scoring =
+  | { readonly at: 'none' }
+  | { readonly at: 'waiting' }
+  | { readonly at: 'scoring' }
+  | { readonly at: 'scored' }
+  | { readonly at: 'missed'; readonly why: MissedReason };
+
+/** sr of the epoch before. */
+export type Opening =
+  | { readonly at: 'none' }
+  | { readonly at: 'due' }
+  | { readonly at: 'revealed' }
+  | { readonly at: 'missed'; readonly why: MissedReason };
+
+/** The submission of this epoch: the scores of the epoch before. */
+export type Submission =
+  | { readonly at: 'none' }
+  | { readonly at: 'waiting' }
+  | { readonly at: 'proposing' }
+  | { readonly at: 'proposed' }
+  | { readonly at: 'checking' }
+  | { readonly at: 'attested' }
+  | { readonly at: 'abstained'; readonly code: AbstainCode }
+  | { readonly at: 'missed'; readonly why: MissedReason };
+
+export interface EpochDuty {
+  readonly epoch: Epoch;
+  readonly offset: number;
+  /** Whether seed and roster are known and this node has a seat. */
+  readonly ready: boolean;
+  readonly work: Work;
+  readonly scoring: Scoring;
+  readonly opening: Opening;
+  readonly submission: Submission;
+}
+
+/** Before the first head there is no duty. */
+export type Duty = { readonly at: 'idle' } | ({ readonly at: 'epoch' } & EpochDuty);
+
+/** What the journal says was signed already for the epoch entered; `sr` and `lastSc` are the score records of the epoch before. */
+export type Signed = { readonly [K in 'hc' | 'hr' | 'sc' | 'lastSc' | 'sr' | 'attest']: boolean };
+
+export type DutyEvent =
+  /** A new best head. `signed` is looked at when it is the first head of an epoch that this duty sees. */
+  | { readonly type: 'head'; readonly epoch: Epoch; readonly offset: number; readonly signed: Signed }
+  /** h(e) is final and read: seed and roster are known. */
+  | { readonly type: 'ready'; readonly epoch: Epoch; readonly member: boolean; readonly live: boolean }
+  | { readonly type: 'answered'; readonly epoch: Epoch }
+  | { readonly type: 'unanswered'; readonly epoch: Epoch }
+  | { readonly type: 'scored'; readonly epoch: Epoch }
+  | { readonly type: 'unscored'; readonly epoch: Epoch }
+  /** This node is the epoch's proposer, and nothing is on chain yet. */
+  | { readonly type: 'elected'; readonly epoch: Epoch }
+  | { readonly type: 'proposed'; readonly epoch: Epoch }
+  | { readonly type: 'unproposed'; readonly epoch: Epoch }
+  /** Another validator's proposal is on chain, and this node may vote on it. */
+  | { readonly type: 'proposal'; readonly epoch: Epoch }
+  | { readonly type: 'attested'; readonly epoch: Epoch }
+  | { readonly type: 'abstained'; readonly epoch: Epoch; readonly code: AbstainCode }
+  /** Nobody was elected, or this node has no vote. */
+  | { readonly type: 'voteless'; readonly epoch: Epoch };
+
+export type Outcome =
+  | { readonly type: 'committed' | 'revealed' | 'scored' | 'opened' | 'proposed' | 'attested'; readonly epoch: Epoch }
+  | { readonly type: 'abstained'; readonly epoch: Epoch; readonly code: AbstainCode }
+  | {
+      readonly type: 'missed';
+      readonly epoch: Epoch;
+      readonly duty: 'work' | 'scores' | 'opening' | 'submission';
+      readonly why: MissedReason;
+    };
+
+export type Effect =
+  /** Read roster and seed of the epoch, when h(e) is final; asked for at each head until `ready` comes. */
+  | { readonly do: 'read'; readonly epoch: Epoch }
+  | { readonly do: 'infer'; readonly epoch: Epoch }
+  | { readonly do: 'commit'; readonly epoch: Epoch }
+  | { readonly do: 'reveal'; readonly epoch: Epoch }
+  /** Open the scores of `epoch` - 1. */
+  | { readonly do: 'open'; readonly epoch: Epoch }
+  | { readonly do: 'score'; readonly epoch: Epoch }
+  /** Look on chain for the epoch's proposer and proposal. */
+  | { readonly do: 'look'; readonly epoch: Epoch }
+  | { readonly do: 'propose'; readonly epoch: Epoch }
+  | { readonly do: 'check'; readonly epoch: Epoch }
+  /** Ask peers for the records of a kind that are missing: its window closes soon. */
+  | { readonly do: 'gather'; readonly epoch: Epoch; readonly kind: RecordKind }
+  | { readonly do: 'report'; readonly outcome: Outcome };
+
+export interface EpochParams {
+  readonly windows: Windows;
+  /** Whether this node answers challenges. */
+  readonly hosts: boolean;
+}
+
+export interface Step {
+  readonly duty: Duty;
+  readonly effects: readonly Effect[];
+}
+
+export const IDLE: Duty = { at: 'idle' };
+
+/** Blocks before a window closes in which peers are asked for what is missing. */
+const GATHER_BLOCKS = 2;
+
+/** An event of another epoch than the duty's is old news and changes nothing; only a head moves the epoch on, and never back. */
+export function step(duty: Duty, event: DutyEvent, params: EpochParams): Step {
+  if (event.type === 'head') return onHead(duty, event, params);
+  if (duty.at === 'idle' || duty.epoch !== event.epoch) return { duty, effects: [] };
+  return settle(onNews(duty, event), params);
+}
+
+type Head = Extract<DutyEvent, { type: 'head' }>;
+type News = Exclude<DutyEvent, Head>;
+type Current = Extract<Duty, { at: 'epoch' }>;
+type CurrentStep = { readonly duty: Current; readonly effects: readonly Effect[] };
+
+function onHead(duty: Duty, head: Head, params: EpochParams): Step {
+  if (duty.at === 'epoch' && duty.epoch > head.epoch) return { duty, effects: [] };
+  const entered = duty.at === 'epoch' && duty.epoch === head.epoch;
+  const ended = duty.at === 'epoch' && !entered ? leave(duty) : [];
+  const current: Current = entered ? { ...duty, offset: Math.max(duty.offset, head.offset) } : enter(head, params);
+  const settled = settle({ duty: current, effects: headEffects(current, params.windows) }, params);
+  return { duty: settled.duty, effects: [...ended, ...settled.effects] };
+}
+
+/** The duty of an epoch at the first head seen of it: nothing done but what the journal knows. */
+function enter(head: Head, { windows, hosts }: EpochParams): Current {
+  const { signed } = head;
+  return {
+    at: 'epoch',
+    epoch: head.epoch,
+    offset: head.offset,
+    ready: false,
+    work: enterWork(head, windows, hosts),
+    scoring: { at: signed.sc ? 'scored' : 'waiting' },
+    opening: enterOpening(signed),
+    submission: { at: signed.attest ? 'attested' : 'waiting' },
+  };
+}
+
+function enterOpening(signed: Signed): Opening {
+  if (signed.sr) return { at: 'revealed' };
+  return { at: signed.lastSc ? 'due' : 'none' };
+}
+
+function enterWork({ signed, offset }: Head, windows: Windows, hosts: boolean): Work {
+  if (!hosts) return { at: 'none' };
+  if (signed.hr) return { at: 'revealed' };
+  if (signed.hc) return { at: 'committed' };
+  return offset >= windows.reveal ? { at: 'missed', why: 'late-start' } : { at: 'waiting' };
+}
+
+/** What is asked for at every head of an epoch. */
+function headEffects({ epoch, offset, ready, submission }: Current, windows: Windows): readonly Effect[] {
+  const before = (epoch - 1) as Epoch;
+  const closing = (closes: number): boolean => offset >= closes - GATHER_BLOCKS && offset < closes;
+  const gather = (kind: RecordKind, of: Epoch, closes: number): Effect[] =>
+    closing(closes) ? [{ do: 'gather', epoch: of, kind }] : [];
+  const look = submission.at === 'waiting' || submission.at === 'abstained';
+  return [
+    ...(ready ? [] : [{ do: 'read', epoch } as const]),
+    ...gather('hc', epoch, windows.reveal),
+    ...gather('hr', epoch, windows.score),
+    ...gather('sr', before, windows.score),
+    ...gather('sc', epoch, windows.length),
+    ...(look ? [{ do: 'look', epoch } as const] : []),
+  ];
+}
+
+function onNews(duty: Current, event: News): CurrentStep {
+  switch (event.type) {
+    case 'ready':
+      return quiet(onReady(duty, event.member, event.live));
+    case 'answered':
+      return quiet(duty.work.at === 'inferring' ? { ...duty, work: { at: 'answered' } } : duty);
+    case 'unanswered':
+      return duty.work.at === 'inferring' ? missWork(duty, 'no-answer') : quiet(duty);
+    case 'scored':
+      return report({ ...duty, scoring: { at: 'scored' } }, { type: 'scored', epoch: duty.epoch });
+    case 'unscored':
+      return quiet({ ...duty, scoring: { at: 'waiting' } });
+    default:
+      return onSubmission(duty, event);
+  }
+}
+
+function onReady(duty: Current, member: boolean, live: boolean): Current {
+  if (member && live) return { ...duty, ready: true };
+  const idle = { at: 'none' } as const;
+  const outside = member ? idle : ({ at: 'missed', why: 'not-in-roster' } as const);
+  return {
+    ...duty,
+    ready: true,
+    work: duty.work.at === 'waiting' ? outside : duty.work,
+    scoring: duty.scoring.at === 'waiting' ? idle : duty.scoring,
+  };
+}
+
+type SubmissionNews = Exclude<News, { type: 'ready' | 'answered' | 'unanswered' | 'scored' | 'unscored' }>;
+
+function onSubmission(duty: Current, event: SubmissionNews): CurrentStep {
+  const { epoch } = duty;
+  const set = (submission: Submission): Current => ({ ...duty, submission });
+  const undecided = duty.submission.at === 'waiting' || duty.submission.at === 'abstained';
+  switch (event.type) {
+    case 'elected':
+      return undecided ? { duty: set({ at: 'proposing' }), effects: [{ do: 'propose', epoch }] } : quiet(duty);
+    case 'proposal':
+      return undecided ? { duty: set({ at: 'checking' }), effects: [{ do: 'check', epoch }] } : quiet(duty);
+    case 'proposed':
+      return duty.submission.at === 'proposed'
+        ? quiet(duty)
+        : report(set({ at: 'proposed' }), { type: 'proposed', epoch });
+    case 'unproposed':
+      return quiet(set({ at: 'waiting' }));
+    case 'attested':
+      return duty.submission.at === 'attested'
+        ? quiet(duty)
+        : report(set({ at: 'attested' }), { type: 'attested', epoch });
+    case 'abstained':
+      return report(set({ at: 'abstained', code: event.code }), { type: 'abstained', epoch, code: event.code });
+    case 'voteless':
+      return quiet(undecided ? set({ at: 'none' }) : duty);
+  }
+}
+
+/** Applies what the block number alone decides, after every event. */
+function settle({ duty, effects }: CurrentStep, params: EpochParams): CurrentStep {
+  const rules = [settleWork, settleScoring, settleOpening];
+  return rules.reduce<CurrentStep>(
+    (before, rule) => {
+      const after = rule(before.duty, params.windows);
+      return { duty: after.duty, effects: [...before.effects, ...after.effects] };
+    },
+    { duty, effects },
+  );
+}
+
+function settleWork(duty: Current, { commit, reveal, score }: Windows): CurrentStep {
+  const { epoch, offset, work } = duty;
+  switch (work.at) {
+    case 'waiting':
+      if (offset >= reveal) return missWork(duty, 'no-seed');
+      return duty.ready
+        ? { duty: { ...duty, work: { at: 'inferring' } }, effects: [{ do: 'infer', epoch }] }
+        : quiet(duty);
+    case 'inferring':
+      return offset >= reveal ? missWork(duty, 'no-answer') : quiet(duty);
+    case 'answered':
+      if (offset >= reveal) return missWork(duty, 'window-skipped');
+      return offset >= commit ? done(duty, { work: { at: 'committed' } }, 'commit', 'committed') : quiet(duty);
+    case 'committed':
+      if (offset >= score) return missWork(duty, 'window-skipped');
+      // Never in the block that closes commits: there, most late copies got in (protocol.md 2).
+      return offset > reveal ? done(duty, { work: { at: 'revealed' } }, 'reveal', 'revealed') : quiet(duty);
+    default:
+      return quiet(duty);
+  }
+}
+
+function settleScoring(duty: Current, { score }: Windows): CurrentStep {
+  if (duty.scoring.at !== 'waiting' || !duty.ready || duty.offset < score) return quiet(duty);
+  return { duty: { ...duty, scoring: { at: 'scoring' } }, effects: [{ do: 'score', epoch: duty.epoch }] };
+}
+
+function settleOpening(duty: Current, { reveal, score }: Windows): CurrentStep {
+  const { epoch, offset, opening } = duty;
+  if (opening.at !== 'due' || offset <= reveal) return quiet(duty);
+  if (offset < score) return done(duty, { opening: { at: 'revealed' } }, 'open', 'opened');
+  const missed = { at: 'missed', why: 'window-skipped' } as const;
+  return report({ ...duty, opening: missed }, { type: 'missed', epoch, duty: 'opening', why: missed.why });
+}
+
+/** The reports of an epoch that ended: what is open now stays undone. */
+function leave(duty: Current): readonly Effect[] {
+  const { epoch, work, scoring, opening, submission } = duty;
+  const missed = (which: 'work' | 'scores' | 'opening' | 'submission', why: MissedReason): Effect => ({
+    do: 'report',
+    outcome: { type: 'missed', epoch, duty: which, why },
+  });
+  const effects: Effect[] = [];
+  if (work.at === 'waiting') effects.push(missed('work', 'no-seed'));
+  if (work.at === 'inferring') effects.push(missed('work', 'no-answer'));
+  if (work.at === 'answered' || work.at === 'committed') effects.push(missed('work', 'window-skipped'));
+  if (scoring.at === 'waiting') effects.push(missed('scores', duty.ready ? 'window-skipped' : 'no-roster'));
+  if (scoring.at === 'scoring') effects.push(missed('scores', 'unfinished'));
+  if (opening.at === 'due') effects.push(missed('opening', 'window-skipped'));
+  if (submission.at === 'waiting') effects.push(missed('submission', 'no-proposal'));
+  if (submission.at === 'proposing' || submission.at === 'checking') effects.push(missed('submission', 'unfinished'));
+  return effects;
+}
+
+function done(
+  duty: Current,
+  change: Partial<EpochDuty>,
+  effect: 'commit' | 'reveal' | 'open',
+  outcome: 'committed' | 'revealed' | 'opened',
+): CurrentStep {
+  const { epoch } = duty;
+  return {
+    duty: { ...duty, ...change },
+    effects: [
+      { do: effect, epoch },
+      { do: 'report', outcome: { type: outcome, epoch } },
+    ],
+  };
+}
+
+function missWork(duty: Current, why: MissedReason): CurrentStep {
+  return report({ ...duty, work: { at: 'missed', why } }, { type: 'missed', epoch: duty.epoch, duty: 'work', why });
+}
+
+function report(duty: Current, outcome: Outcome): CurrentStep {
+  return { duty, effects: [{ do: 'report', outcome }] };
+}
+
+function quiet(duty: Current): CurrentStep {
+  return { duty, effects: [] };
+}
