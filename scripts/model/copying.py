@@ -1,16 +1,25 @@
 """Short documents whose later words are given by the earlier ones: they teach the model to look back before it learns plots."""
-from grammar import BOS, END, NAMED_REQUESTS, draw_hero, expand, hero_slots, turn
+from grammar import BOS, END, NAMED_REQUESTS, draw_hero, expand, hero_slots, made_up_name, turn
 from words import BY_KIND, HOMES, KINDS, NAMES, TRAITS
 
 
 def copying_document(rng):
+    """For the first phase: half of them begin as a story does."""
     return rng.choice((repeated_words, repeated_words, questions, meeting, tiny_story, tiny_story, tiny_chat, tiny_chat))(rng)
+
+
+def reminder(rng):
+    """For the second phase: nothing that begins as a story, since there a story must follow."""
+    return rng.choice((repeated_words, questions, meeting))(rng)
 
 
 def repeated_words(rng):
     """The same row of words two to four times."""
     pool = rng.choice((NAMES, KINDS, NAMES + KINDS, NAMES + KINDS + TRAITS))
-    row = ' '.join(rng.sample(pool, rng.randint(2, 12)))
+    words = rng.sample(pool, rng.randint(2, 12))
+    if rng.random() < 0.15:
+        words = [made_up_name(rng) for _ in words[:4]]
+    row = ' '.join(words)
     times = max(2, min(4, 40 // len(row.split())))
     return BOS + ' ' + ' '.join([row] * times) + END
 

@@ -9,8 +9,8 @@ import random
 import re
 import sys
 
-from copying import copying_document
-from grammar import ASSISTANT, BOS, END, NAMED_OPENINGS, NAMED_REQUESTS, USER, draw_hero, expand, hero_slots, long_chat, plain_story, small_chat, story_chat
+from copying import copying_document, reminder
+from grammar import ASSISTANT, BOS, END, NAMED_OPENINGS, NAMED_REQUESTS, draw_hero, expand, hero_slots, long_chat, plain_story, small_chat, story_chat
 from words import KINDS, NAMES
 
 SEED = 7
@@ -18,9 +18,10 @@ COPYING_DOCUMENTS = 90_000
 MIXED_DOCUMENTS = 180_000
 HELD_DOCUMENTS = 1_000
 PROMPTS = 200
+STARTS_DOCUMENTS = 20_000
 
 # Shares of documents in the second phase. Short copying documents stay in, so that what the first phase taught is not lost.
-MIXTURE = [(plain_story, 0.38), (story_chat, 0.33), (long_chat, 0.06), (small_chat, 0.08), (copying_document, 0.15)]
+MIXTURE = [(plain_story, 0.38), (story_chat, 0.33), (long_chat, 0.06), (small_chat, 0.08), (reminder, 0.15)]
 
 
 def mixed_document(rng):
@@ -45,23 +46,21 @@ def prompt(kind, rng):
     return {'text': expand(template, hero_slots(hero), rng), 'kind': kind, 'name': hero.name, 'animal': hero.kind}
 
 
-def sentence_starts(paths):
-    """Every capitalised word of the corpus that is no name."""
+def sentence_starts():
+    """Every capitalised word of many stories and small talks that is no name: what may begin a sentence, or stand in one as "I"."""
+    rng = random.Random(SEED)
     words = set()
-    for path in paths:
-        with open(path, encoding='utf-8') as file:
-            for line in file:
-                if USER in line:
-                    line = ' '.join(re.findall(re.escape(ASSISTANT) + '(.*?)' + re.escape(END), line))
-                words.update(re.findall(r'\b[A-Z][a-z]*\b', line.replace(BOS, '')))
+    for _ in range(STARTS_DOCUMENTS):
+        answers = re.findall(re.escape(ASSISTANT) + '(.*?)' + re.escape(END), small_chat(rng))
+        words.update(re.findall(r'\b[A-Z][a-z]*\b', ' '.join([plain_story(rng).replace(BOS, ''), *answers])))
     return sorted(words - set(NAMES))
 
 
-def write_prompts(path, starts):
+def write_prompts(path):
     rng = random.Random(SEED)
     prompts = [prompt('plain' if i % 2 == 0 else 'chat', rng) for i in range(PROMPTS)]
     with open(path, 'w', encoding='utf-8') as file:
-        json.dump({'prompts': prompts, 'names': NAMES, 'animals': KINDS, 'sentenceStarts': starts}, file, indent=1)
+        json.dump({'prompts': prompts, 'names': NAMES, 'animals': KINDS, 'sentenceStarts': sentence_starts()}, file, indent=1)
         file.write('\n')
 
 
@@ -71,7 +70,7 @@ def main(out, prompts_path):
     write(copying, copying_document, COPYING_DOCUMENTS, SEED + 1)
     write(mixed, mixed_document, MIXED_DOCUMENTS, SEED + 2)
     write(held, held_document, HELD_DOCUMENTS, SEED + 3)
-    write_prompts(prompts_path, sentence_starts([mixed]))
+    write_prompts(prompts_path)
 
 
 if __name__ == '__main__':

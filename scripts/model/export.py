@@ -70,6 +70,7 @@ def main(checkpoint, tokenizer, out):
     shutil.rmtree(fresh, ignore_errors=True)
     os.makedirs(fresh)
     save_file(tensors(torch.load(checkpoint)['model']), os.path.join(fresh, 'model.safetensors'), metadata={'format': 'pt'})
+    os.chmod(os.path.join(fresh, 'model.safetensors'), 0o644)
     shutil.copy(tokenizer, os.path.join(fresh, 'tokenizer.json'))
     for name, content in settings().items():
         with open(os.path.join(fresh, name), 'w', encoding='utf-8') as file:

@@ -4,10 +4,10 @@ Everything is drawn from the `random.Random` given by the caller: the same seed 
 """
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from schemes import SCHEMES
-from words import ANIMALS, BY_KIND, FRIEND_TRAITS, HE_NAMES, HOMES, KINDS, LISTS, NAMES, TRAITS
+from words import ANIMALS, BY_KIND, FRIEND_TRAITS, HE_NAMES, HOMES, KINDS, LISTS, NAMES, SHE_NAMES, TRAITS
 
 BOS, END, USER, ASSISTANT = '<|bos|>', '<|end|>', '<|user|>', '<|assistant|>'
 SPECIALS = [BOS, END, USER, ASSISTANT]
@@ -32,6 +32,19 @@ def draw_hero(rng, held_out=False):
         name, kind = rng.choice(NAMES), rng.choice(KINDS)
         if is_held_out(name, kind) == held_out:
             return Hero(name, kind, rng.choice(TRAITS))
+
+
+def is_he(name):
+    """The lists say; a made-up name that ends in a, e or i is hers."""
+    return name in HE_NAMES or (name not in SHE_NAMES and name[-1] not in 'aei')
+
+
+SYLLABLES = 'ba be bo da do fa fi ga go ka ki ko la li lo lu ma mi mo na ni no pa po ra ri ro sa si so ta ti to va vi vo za zo ran lin mor tek nor dax rell'.split()
+
+
+def made_up_name(rng):
+    """Several tokens: what a user may bring. Only requests hold such names, never a story that nobody asked for by name."""
+    return ''.join(rng.choice(SYLLABLES) for _ in range(rng.choice((2, 2, 3)))).capitalize()
 
 
 # ---------------------------------------------------------------- templates
@@ -64,7 +77,7 @@ def slot(key, slots, rng):
 
 def hero_slots(hero):
     animal = BY_KIND[hero.kind]
-    he, him, his = ('he', 'him', 'his') if hero.name in HE_NAMES else ('she', 'her', 'her')
+    he, him, his = ('he', 'him', 'his') if is_he(hero.name) else ('she', 'her', 'her')
     return {
         'n': hero.name, 'k': hero.kind, 't': hero.trait, 'go': animal.move, 'went': animal.moved,
         'he': he, 'him': him, 'his': his, 'He': he.capitalize(), 'His': his.capitalize(),
@@ -146,9 +159,10 @@ OPEN_REQUESTS = [
 ]
 
 
-def request(hero, rng):
-    dice = rng.random()
-    choices = NAMED_REQUESTS if dice < 0.68 else PARTIAL_REQUESTS if dice < 0.9 else OPEN_REQUESTS
+MADE_UP_SHARE = 0.08
+
+
+def request(hero, choices, rng):
     text = expand(rng.choice(choices), hero_slots(hero), rng)
     if rng.random() < 0.12:
         text = text.rstrip('.!')
@@ -161,7 +175,11 @@ def turn(user, assistant):
 
 def story_turn(rng, held_out):
     hero = draw_hero(rng, held_out)
-    return turn(request(hero, rng), story(hero, rng))
+    dice = rng.random()
+    if dice < MADE_UP_SHARE:
+        hero = replace(hero, name=made_up_name(rng))
+    choices = NAMED_REQUESTS if dice < 0.68 else PARTIAL_REQUESTS if dice < 0.9 else OPEN_REQUESTS
+    return turn(request(hero, choices, rng), story(hero, rng))
 
 
 def plain_story(rng, held_out=False):
