@@ -1,0 +1,48 @@
+// What an engine asks of the thing that calculates: chunks of one sequence on caches that it opened. Implementations: the ONNX lane, the reference.
+// Callers have checked positions, shapes, tokens and memory (engine.ts).
+
+import type { ShardIndex } from '../types/ids.ts';
+import type { BorderCodec, EngineInfo, Rows, StepResult } from './types.ts';
+
+/** A cache of the backend; numbers are never reused. */
+export type CacheId = number;
+
+export interface CacheSpec {
+  readonly from: ShardIndex;
+  readonly to: ShardIndex;
+  /** Positions that fit. */
+  readonly capacity: number;
+  readonly codec: BorderCodec;
+}
+
+export interface Backend {
+  readonly info: EngineInfo;
+  load(shard: ShardIndex): Promise<void>;
+  open(spec: CacheSpec): Promise<CacheId>;
+  /**
+   * Writes rows at position `at` of the cache and answers what the range ends with. At most PREFILL_CHUNK rows; takes ownership of their buffer.
+   * Rejects with E_ABORTED when the signal comes before the run has begun; a run that has begun ends.
+   */
+  run(cache: CacheId, at: number, rows: Rows, signal?: AbortSignal): Promise<StepResult>;
+  free(cache: CacheId): Promise<void>;
+  /** (rows, columns) f32 of the shard's deterministic graph. */
+  challenge(shard: ShardIndex, rows: Rows, signal?: AbortSignal): Promise<Float32Array>;
+  /** Runs that wait. */
+  queued(): number;
+  close(): Promise<void>;
+}
+
+/** Rows per native run: the unit of abort and fairness. All engines cut alike, since the cut of a prompt may change the last bits (engine.md 1.3). */
+export const PREFILL_CHUNK = 128;
+
+/** Capacities of caches: few sizes, so that sessions share pools (engine.md 3.5). */
+const CAPACITIES = [256, 1024, 4096, 16_384];
+
+/** The smallest class that holds `maxTokens`. */
+export function capacityFor(maxTokens: number, maxContext: number): number {
+  return Math.min(maxContext, CAPACITIES.find((capacity) => capacity >= maxTokens) ?? maxContext);
+}
+
+export function rowCount(rows: Rows): number {
+  return rows.kind === 'tokens' ? rows.ids.length : rows.count;
+}

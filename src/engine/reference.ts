@@ -1,0 +1,143 @@
+// The slow truth: the same engine in plain TypeScript on the same model files (engine.md 3.2). It serves comparisons, and tests that want no native code.
+
+import { setImmediate as turn } from 'node:timers/promises';
+import { TOP_K } from '../graph/llama.ts';
+import type { OnnxTensor } from '../graph/onnx.ts';
+import { cutShards } from '../model/manifest.ts';
+import type { Model } from '../model/open.ts';
+import type { ShardIndex } from '../types/ids.ts';
+import type { ManifestShard } from '../types/model.ts';
+import type { Backend, CacheId, CacheSpec } from './backend.ts';
+import { rowCount } from './backend.ts';
+import { checkedGraph } from './checked.ts';
+import { type BlockCache, embedToken, logSumExp, runBlock, runHead, type Tensors } from './decoder.ts';
+import { createEngine, type EngineOptions } from './engine.ts';
+import { type Engine, EngineError, type Rows, type StepResult, type TopLogits } from './types.ts';
+
+/** @throws ModelError when the model has no such cut */
+export function createReferenceEngine(options: EngineOptions): Engine {
+  return createEngine(options, createReferenceBackend(options.model, cutShards(options.model.manifest, options.cut)));
+}
+
+interface Cache {
+  readonly spec: CacheSpec;
+  readonly blocks: ReadonlyMap<number, BlockCache>;
+}
+
+function createReferenceBackend(model: Model, shards: readonly ManifestShard[]): Backend {
+  const { shape, tie } = model.manifest;
+  const stored = new Map<string, Float32Array>();
+  const caches = new Map<CacheId, Cache>();
+  let opened = 0;
+  const tensors: Tensors = (name) => {
+    const found = stored.get(name);
+    if (found === undefined) throw new RangeError(`tensor ${name} is not loaded`);
+    return found;
+  };
+  const shardAt = (index: number): ManifestShard => {
+    const shard = shards[index];
+    if (shard === undefined) throw new RangeError(`no shard ${index}`);
+    return shard;
+  };
+  const rowOf = (rows: Rows, i: number): Float64Array =>
+    rows.kind === 'tokens'
+      ? embedToken(shape, tensors, rows.ids[i] ?? 0)
+      : Float64Array.from(rows.data.subarray(i * shape.width, (i + 1) * shape.width));
+
+  /** One row through the blocks of one shard. */
+  const runShard = (cache: Cache, shard: ManifestShard, at: number, input: Float64Array): Float64Array => {
+    let hidden = input;
+    for (let block = shard.from; block < shard.to; block++)
+      hidden = runBlock(shape, tensors, block, cache.blocks.get(block) ?? emptyBlock(), at, hidden);
+    return hidden;
+  };
+  const runRange = (cache: Cache, at: number, input: Float64Array): Float64Array => {
+    let hidden = input;
+    for (let index = cache.spec.from; index < cache.spec.to; index++) {
+      const shard = shardAt(index);
+      hidden = runShard(cache, shard, at, hidden);
+      if (!hidden.every(Number.isFinite))
+        throw new EngineError({ code: 'E_NONFINITE', shard: index }, `shard ${index} gave a number that is not finite`);
+      if (!shard.last) hidden = hidden.map(cache.spec.codec === 'f16' ? Math.f16round : Math.fround);
+    }
+    return hidden;
+  };
+  const openCache = (spec: CacheSpec): Cache => {
+    const blocks = new Map<number, BlockCache>();
+    for (let block = shardAt(spec.from).from; block < shardAt(spec.to - 1).to; block++) blocks.set(block, emptyBlock());
+    return { spec, blocks };
+  };
+
+  return {
+    info: { provider: 'reference', why: 'plain TypeScript was asked for', threads: 1, version: '1' },
+    async load(index) {
+      const shard = shardAt(index);
+      for (const file of new Set([shard.graph, shard.det.graph])) {
+        const graph = await checkedGraph(model, shard, file);
+        for (const tensor of graph.initializers)
+          if (!(tensor.data instanceof Uint8Array)) stored.set(tensor.name, await readTensor(model, tensor));
+      }
+    },
+    async open(spec) {
+      caches.set(++opened, openCache(spec));
+      return opened;
+    },
+    async run(id, at, rows, signal) {
+      await turn();
+      const cache = caches.get(id);
+      if (cache === undefined) throw new EngineError({ code: 'E_GONE' }, 'the cache is gone');
+      if (signal?.aborted === true) throw new EngineError({ code: 'E_ABORTED', length: at }, 'aborted');
+      const outputs = Array.from({ length: rowCount(rows) }, (_, i) => runRange(cache, at + i, rowOf(rows, i)));
+      return shardAt(cache.spec.to - 1).last
+        ? topOf(runHead(shape, tie, tensors, outputs.at(-1) ?? new Float64Array()))
+        : hiddenOf(outputs);
+    },
+    async free(id) {
+      caches.delete(id);
+    },
+    async challenge(index, rows, signal) {
+      await turn();
+      signal?.throwIfAborted();
+      const shard = shardAt(index);
+      const cache = openCache({ from: index, to: (index + 1) as ShardIndex, capacity: rowCount(rows), codec: 'f32' });
+      const outputs = Array.from({ length: rowCount(rows) }, (_, i) => {
+        const hidden = runShard(cache, shard, i, rowOf(rows, i));
+        return shard.last ? pick(runHead(shape, tie, tensors, hidden), shard.probe) : hidden;
+      });
+      return hiddenOf(outputs).data;
+    },
+    queued: () => 0,
+    async close() {
+      caches.clear();
+      stored.clear();
+    },
+  };
+}
+
+function emptyBlock(): BlockCache {
+  return { keys: [], values: [] };
+}
+
+async function readTensor(model: Model, { data, type }: OnnxTensor): Promise<Float32Array> {
+  if (data instanceof Uint8Array) throw new RangeError('not an external tensor');
+  const bytes = (await model.read(data.location)).slice(data.offset, data.offset + data.length).buffer;
+  return type === 'f16' ? Float32Array.from(new Float16Array(bytes)) : new Float32Array(bytes);
+}
+
+function hiddenOf(rows: readonly Float64Array[]): Extract<StepResult, { kind: 'hidden' }> {
+  const width = rows[0]?.length ?? 0;
+  const data = new Float32Array(rows.length * width);
+  for (const [i, row] of rows.entries()) data.set(row, i * width);
+  return { kind: 'hidden', data, count: rows.length };
+}
+
+function topOf(logits: Float64Array): StepResult {
+  const order = Array.from(logits.keys()).sort((a, b) => (logits[b] ?? 0) - (logits[a] ?? 0) || a - b);
+  const ids = Int32Array.from(order.slice(0, TOP_K));
+  const top: TopLogits = { ids, values: Float32Array.from(ids, (id) => logits[id] ?? 0), logSumExp: logSumExp(logits) };
+  return { kind: 'top', top };
+}
+
+function pick(values: Float64Array, columns: readonly number[]): Float64Array {
+  return Float64Array.from(columns, (column) => values[column] ?? 0);
+}
