@@ -27,6 +27,9 @@ export interface Identity {
 /** 'accept': keep and pass on. 'ignore': drop, nobody's fault. 'reject': drop and hold it against the sender. */
 export type Verdict = 'accept' | 'ignore' | 'reject';
 
+/** Longest gossip message (protocol.md 14); `publish` throws FRAME_TOO_LARGE beyond it. */
+export const MAX_GOSSIP_BYTES = 24 << 10;
+
 /** A stream of whole frames in both directions over one kept connection. The length prefix is the overlay's own. */
 export interface FrameStream {
   readonly peer: PeerId;
@@ -52,7 +55,9 @@ export interface ProtocolOptions {
 export interface RecordRules {
   /** Decides about a record that came by DHT PUT or GET; asynchronous because a roster may have to be read. */
   readonly judge: (key: string, value: Uint8Array) => Promise<Verdict>;
-  /** Whether this peer may store records with us. */
+  /** Whether `next` takes the place of `held` under this key. False for every kind that is written once (protocol.md 4). */
+  readonly replaces: (key: string, held: Uint8Array, next: Uint8Array) => boolean;
+  /** Longer values are refused before they are judged. */
   readonly maxRecordBytes: number;
 }
 

@@ -1,0 +1,58 @@
+// Records this node stores for the network: write-once, bounded, by key. It trusts that values were judged before they come here.
+
+import { equalBytes } from '../util/bytes.ts';
+import type { RecordRules } from './types.ts';
+
+/** 256 nodes x 8 kinds x 2 records x 3 epochs (protocol.md 10, 14) are 12,288; the oldest go first beyond this. */
+export const MAX_SHELF_RECORDS = 16_384;
+/** What those take together at most: witnesses of 17 KB are the longest, most records are of some hundred bytes. */
+export const MAX_SHELF_BYTES = 128 << 20;
+
+export interface Shelf {
+  get(key: string): Uint8Array | undefined;
+  /** False when another value is held under the key and stays (protocol.md 4: write once). */
+  put(key: string, value: Uint8Array): boolean;
+}
+
+/** kad-dht overwrites on PUT without asking its selector; this is where a second value ends (network.md 2). */
+export function createShelf(
+  replaces: RecordRules['replaces'],
+  limits: { readonly records: number; readonly bytes: number } = { records: MAX_SHELF_RECORDS, bytes: MAX_SHELF_BYTES },
+): Shelf {
+  const held = new Map<string, Uint8Array>();
+  let bytes = 0;
+
+  function drop(key: string): void {
+    bytes -= held.get(key)?.length ?? 0;
+    held.delete(key);
+  }
+
+  return {
+    get: (key) => held.get(key),
+    put(key, value) {
+      const old = held.get(key);
+      if (old !== undefined && equalBytes(old, value)) return true;
+      if (old !== undefined && !replaces(key, old, value)) return false;
+      drop(key);
+      held.set(key, value.slice());
+      bytes += value.length;
+      for (const oldest of held.keys()) {
+        if (held.size <= limits.records && bytes <= limits.bytes) break;
+        drop(oldest);
+      }
+      return true;
+    },
+  };
+}
+
+/** The record to believe among several of one key: the first, unless a later one replaces it. */
+export function bestRecord(
+  replaces: RecordRules['replaces'],
+  key: string,
+  values: readonly Uint8Array[],
+): Uint8Array | undefined {
+  return values.reduce<Uint8Array | undefined>(
+    (best, value) => (best === undefined || replaces(key, best, value) ? value : best),
+    undefined,
+  );
+}
