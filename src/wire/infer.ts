@@ -38,7 +38,7 @@ export type InferCode = (typeof INFER_CODES)[number];
 export interface Sampling {
   /** 0 takes the likeliest token. */
   readonly temperature: number;
-  /** Candidates kept, at least 1. */
+  /** Candidates looked at; 0 is all that the last shard gives out. */
   readonly topK: number;
   /** Nucleus mass in (0, 1]. */
   readonly topP: number;
@@ -310,7 +310,7 @@ function readSampling(value: Cbor): Sampling | undefined {
   const [temperature = 0, topK = 0, topP = 0, seed = 0] = listOf(4, 4)(items);
   return {
     temperature: between(0, MAX_TEMPERATURE * SAMPLING_UNIT)(temperature) / SAMPLING_UNIT,
-    topK: between(1, MAX_TOP_K)(topK),
+    topK: between(0, MAX_TOP_K)(topK),
     topP: between(1, SAMPLING_UNIT)(topP) / SAMPLING_UNIT,
     seed: bigUint(MAX_U64)(seed),
   };
@@ -319,7 +319,7 @@ function readSampling(value: Cbor): Sampling | undefined {
 /**
  * The sampling that the last hop will see. Throws RangeError for values that cannot travel.
  *
- * @param wanted temperature 0..100, topK 1..65535, topP in (0, 1], seed a u64
+ * @param wanted temperature 0..100, topK 0..65535, topP in (0, 1], seed a u64
  */
 export function roundSampling(wanted: Sampling): Sampling {
   const read = parsing(() => readSampling(samplingToIntegers(wanted)));

@@ -1,0 +1,276 @@
+// Serves shards to others: streams of `/tessera/infer/1` in, sessions behind them (protocol.md 12). A stream that opens with OPEN is a
+// client's, one that opens with STEP comes from the hop before us. Trusts nobody: whatever a peer sends is answered or broken off.
+
+import type { Chain } from '../chain/types.ts';
+import type { ClockParams } from '../consensus/phase.ts';
+import type { Engine, KvSession, Rows } from '../engine/types.ts';
+import type { FrameStream, Identity, Overlay } from '../p2p/types.ts';
+import type { BlockNumber, NodeId, PeerId, ShardIndex, SubnetId } from '../types/ids.ts';
+import { raceSignal, withDeadline } from '../util/async.ts';
+import { errorMessage } from '../util/errors.ts';
+import type { Log } from '../util/log.ts';
+import { createNonceCache, type Verify } from '../wire/envelope.ts';
+import { MAX_FRAME_BYTES } from '../wire/frame.ts';
+import {
+  decodeMessage,
+  encodeMessage,
+  INFER_PROTOCOL,
+  type InferCode,
+  type InferMessage,
+  type OpenBody,
+  type SessionId,
+  type Step,
+} from '../wire/infer.ts';
+import { admitOpen, type ServedModel } from './admission.ts';
+import { type AnnounceBoard, createAnnouncer } from './announce.ts';
+import { createChallengeGuard } from './challenge-guard.ts';
+import { codeOfEngineError, retryAfterMs } from './codes.ts';
+import { HOSTER_LIMITS, type HosterLimits } from './limits.ts';
+import { createSeats } from './seats.ts';
+import { createHostedSession, type HostedSession } from './session.ts';
+
+export interface HosterOptions {
+  readonly subnet: SubnetId;
+  readonly node: NodeId;
+  /** Genesis hash, 32 bytes. */
+  readonly genesis: Uint8Array;
+  readonly clock: ClockParams;
+  readonly model: ServedModel;
+  /** Shards of the cut that this node serves; loaded in the engine already. */
+  readonly shards: readonly ShardIndex[];
+  /** Of this program, for the announce. */
+  readonly version: string;
+  readonly limits?: HosterLimits;
+}
+
+export interface HosterDeps {
+  readonly overlay: Overlay;
+  readonly engine: Pick<Engine, 'openSession' | 'stats'>;
+  readonly identity: Identity;
+  readonly chain: Pick<Chain, 'heads'>;
+  readonly board: AnnounceBoard;
+  /** Checks a signature under a peer id (p2p/identity.ts). */
+  readonly verify: Verify;
+  /** Whether the subnet's access policy lets this peer ask for inference (protocol.md 10). */
+  readonly mayAsk: (peer: PeerId) => boolean | Promise<boolean>;
+  /** The input of the open challenge of a shard within the commit window, else undefined. */
+  readonly openChallenge?: (shard: ShardIndex) => Rows | undefined;
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
+  readonly log: Log;
+}
+
+export interface HosterStats {
+  readonly sessions: number;
+  readonly opened: number;
+  /** Refusals and failed sessions by code. */
+  readonly refused: Readonly<Partial<Record<InferCode, number>>>;
+}
+
+export interface Hoster {
+  /** Serves and announces until the signal aborts; then every session is freed. Throws only what the chain's heads throw. */
+  run(signal: AbortSignal): Promise<void>;
+  stats(): HosterStats;
+}
+
+/** A dead next hop is known by then; the client's own deadline for a step is longer. */
+const OPEN_NEXT_MS = 5_000;
+
+export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
+  const limits = options.limits ?? HOSTER_LIMITS;
+  const seats = createSeats(limits);
+  const nonces = createNonceCache();
+  const announcer = createAnnouncer(options, deps);
+  const sessions = new Map<string, HostedSession>();
+  /** Sessions that take their steps from a stream already. */
+  const attached = new WeakSet<HostedSession>();
+  const refused: Partial<Record<InferCode, number>> = {};
+  let opened = 0;
+  let head: BlockNumber | undefined;
+
+  function count(code: InferCode, facts: Readonly<Record<string, unknown>>): void {
+    refused[code] = (refused[code] ?? 0) + 1;
+    deps.log.info('refused', { code, ...facts });
+  }
+
+  async function handle(stream: FrameStream): Promise<void> {
+    const inbox = readMessages(stream);
+    const first = await takeMessage(inbox, AbortSignal.timeout(limits.firstFrameMs));
+    if (first === undefined) return;
+    if (first === 'malformed' || (first.type !== 'OPEN' && first.type !== 'STEP')) {
+      return turnAway(stream, 'BAD_FRAME', 0);
+    }
+    await (first.type === 'OPEN' ? serveClient(stream, inbox, first.request) : serveHop(stream, inbox, first));
+  }
+
+  /** Not a session's error: this peer, on this stream. */
+  async function turnAway(stream: FrameStream, code: InferCode, hop: number): Promise<void> {
+    count(code, { peer: stream.peer });
+    await stream.send(encodeMessage({ type: 'ERROR', code, hop }));
+  }
+
+  async function refuse(stream: FrameStream, code: InferCode, why: string): Promise<void> {
+    count(code, { peer: stream.peer, why });
+    await stream.send(encodeMessage({ type: 'REFUSE', code, retryAfterMs: retryAfterMs(code) }));
+  }
+
+  async function serveClient(stream: FrameStream, inbox: Inbox, request: Uint8Array): Promise<void> {
+    if (head === undefined) return refuse(stream, 'BUSY', 'stopping');
+    const { overlay, verify, mayAsk } = deps;
+    const known = { self: overlay.self, model: options.model, shards: options.shards };
+    const admitted = await admitOpen(request, stream.peer, head, known, { verify, mayAsk, nonces });
+    if (!admitted.ok) return refuse(stream, admitted.code, admitted.why);
+    const { open } = admitted;
+    const seat = seats.take(stream.peer, keyOf(open.session, open.hop));
+    if (typeof seat === 'string') return refuse(stream, seat, 'no seat');
+    try {
+      await hold(stream, inbox, open);
+    } finally {
+      seat.leave();
+    }
+  }
+
+  /** Opens the session, lives with it, frees it: whichever way the client's stream ends. */
+  async function hold(stream: FrameStream, inbox: Inbox, open: OpenBody): Promise<void> {
+    const kv = await reserve(open, stream.peer);
+    if (typeof kv === 'string') return refuse(stream, kv, 'the engine refuses');
+    const session = startSession(stream, open, kv);
+    const key = keyOf(open.session, open.hop);
+    sessions.set(key, session);
+    opened += 1;
+    try {
+      await stream.send(encodeMessage({ type: 'ACCEPT', session: open.session, tokensGranted: open.maxTokens }));
+      await takeSteps(session, inbox, 'client');
+    } finally {
+      sessions.delete(key);
+      await session.end();
+    }
+  }
+
+  async function reserve(open: OpenBody, owner: PeerId): Promise<KvSession | InferCode> {
+    const { from, to } = open.route[open.hop] ?? { from: 0 as ShardIndex, to: 0 as ShardIndex };
+    try {
+      return await deps.engine.openSession({ from, to }, { maxTokens: open.maxTokens, owner, codec: open.codec });
+    } catch (error) {
+      deps.log.debug('engine refused a session', { error: errorMessage(error) });
+      return codeOfEngineError(error);
+    }
+  }
+
+  function startSession(stream: FrameStream, open: OpenBody, kv: KvSession): HostedSession {
+    const reply = async (message: InferMessage): Promise<void> => {
+      if (message.type === 'ERROR') count(message.code, { peer: stream.peer, session: open.session });
+      await stream.send(encodeMessage(message));
+    };
+    const openNext = (peer: PeerId, signal: AbortSignal): Promise<FrameStream> =>
+      deps.overlay.openStream(peer, INFER_PROTOCOL, {
+        maxFrameBytes: MAX_FRAME_BYTES,
+        signal: withDeadline(signal, OPEN_NEXT_MS),
+      });
+    const isChallenge = createChallengeGuard(open.route[open.hop]?.from ?? (0 as ShardIndex), deps.openChallenge);
+    const { now, log } = deps;
+    const facts = { open, owner: stream.peer, kv, model: options.model };
+    return createHostedSession(facts, { reply, openNext, isChallenge, now, log });
+  }
+
+  async function serveHop(stream: FrameStream, inbox: Inbox, first: Step): Promise<void> {
+    const session = sessions.get(keyOf(first.session, first.hop));
+    if (session === undefined) return turnAway(stream, 'EXPIRED', first.hop);
+    if (first.hop === 0 || session.previous !== stream.peer || attached.has(session)) {
+      return turnAway(stream, 'NOT_YOURS', first.hop);
+    }
+    attached.add(session);
+    await give(session, first);
+    await takeSteps(session, inbox, 'hop');
+  }
+
+  /** Until the session ends, the stream ends, or the client says CLOSE. */
+  async function takeSteps(session: HostedSession, inbox: Inbox, from: 'client' | 'hop'): Promise<void> {
+    const { open } = session;
+    for (;;) {
+      const message = await takeMessage(inbox, session.signal);
+      if (message === undefined) return;
+      if (message !== 'malformed' && message.type === 'CLOSE' && from === 'client') return;
+      if (
+        message === 'malformed' ||
+        message.type !== 'STEP' ||
+        message.session !== open.session ||
+        message.hop !== open.hop
+      ) {
+        const hop = from === 'client' ? open.hop : open.hop - 1;
+        return session.fail({ code: 'BAD_FRAME', hop, why: `a bad frame from the ${from}` });
+      }
+      if (from === 'client' && open.hop !== 0) {
+        return session.fail({ code: 'NOT_YOURS', hop: open.hop, why: 'a step from the client to a later hop' });
+      }
+      await give(session, message);
+    }
+  }
+
+  /** Reads a little ahead of the engine; beyond that the sender waits. */
+  async function give(session: HostedSession, step: Step): Promise<void> {
+    const done = session.step(step);
+    if (session.queued > limits.queuedSteps) await done;
+  }
+
+  async function freeIdle(): Promise<void> {
+    const limit = deps.now() - limits.idleMs;
+    const idle = [...sessions.values()].filter((session) => session.touched < limit);
+    await Promise.all(idle.map((session) => session.fail({ code: 'EXPIRED', hop: session.open.hop, why: 'idle' })));
+  }
+
+  async function serve(): Promise<void> {
+    await announcer.serve();
+    const admission = {
+      maxFrameBytes: MAX_FRAME_BYTES,
+      maxStreamsPerPeer: limits.streamsPerPeer,
+      // Who may ask stands behind the signed request; a hop is admitted by the route that a client signed.
+      admit: () => head !== undefined,
+    };
+    await deps.overlay.handleStream(INFER_PROTOCOL, admission, handle);
+  }
+
+  return {
+    async run(signal) {
+      try {
+        for await (const next of deps.chain.heads('best', signal)) {
+          const isFirst = head === undefined;
+          head = next.number;
+          if (isFirst) await serve();
+          await announcer.onHead(head);
+          await freeIdle();
+        }
+      } catch (error) {
+        if (!signal.aborted) throw error;
+      } finally {
+        head = undefined;
+        await Promise.all([...sessions.values()].map((session) => session.end()));
+      }
+    },
+    stats: () => ({ sessions: seats.taken, opened, refused: { ...refused } }),
+  };
+}
+
+type Inbox = AsyncIterator<InferMessage | 'malformed'>;
+
+async function* readMessages(stream: FrameStream): AsyncGenerator<InferMessage | 'malformed'> {
+  for await (const frame of stream.frames()) {
+    const message = decodeMessage(frame);
+    yield message.ok ? message.value : 'malformed';
+  }
+}
+
+/** The next message; undefined when the stream ended or broke, or the signal aborted. */
+async function takeMessage(inbox: Inbox, signal: AbortSignal): Promise<InferMessage | 'malformed' | undefined> {
+  try {
+    const { value, done } = await raceSignal(inbox.next(), signal);
+    return done === true ? undefined : value;
+  } catch {
+    return undefined;
+  }
+}
+
+/** A route may visit a peer twice, so a session is known by its place in the route too. */
+function keyOf(session: SessionId, hop: number): string {
+  return `${session}/${hop}`;
+}

@@ -1,0 +1,219 @@
+// One stranger's session on this hop: rows in, the engine's step, rows on to the next hop or a token to the client (protocol.md 12).
+// Trusts the admitted OPEN (it was verified); every STEP is checked again. A fault ends the session and is told to the client, who
+// routes around the hop that is named.
+
+import type { KvSession, Rows, StepResult } from '../engine/types.ts';
+import { sampleToken } from '../model/sample.ts';
+import type { FrameStream } from '../p2p/types.ts';
+import type { PeerId } from '../types/ids.ts';
+import { createSerial } from '../util/async.ts';
+import { errorMessage } from '../util/errors.ts';
+import type { Log } from '../util/log.ts';
+import {
+  decodeMessage,
+  encodeMessage,
+  type InferCode,
+  type InferMessage,
+  type OpenBody,
+  type Step,
+} from '../wire/infer.ts';
+import { bytesToIds, bytesToRows, rowsToBytes } from '../wire/tensor.ts';
+import { codeOfEngineError } from './codes.ts';
+
+/** What went wrong, and at which place of the route. */
+export interface Fault {
+  readonly code: InferCode;
+  readonly hop: number;
+  readonly why: string;
+}
+
+export interface SessionFacts {
+  readonly open: OpenBody;
+  /** The client. */
+  readonly owner: PeerId;
+  readonly kv: KvSession;
+  readonly model: { readonly width: number; readonly vocab: number };
+}
+
+export interface SessionDeps {
+  /** Sends on the client's stream. */
+  readonly reply: (message: InferMessage) => Promise<void>;
+  readonly openNext: (peer: PeerId, signal: AbortSignal) => Promise<FrameStream>;
+  /** Whether these rows are the open challenge of the shard that they would enter (protocol.md 12, CHALLENGE_INPUT). */
+  readonly isChallenge: (position: number, rows: Rows) => boolean;
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
+  readonly log: Log;
+}
+
+export interface HostedSession {
+  readonly open: OpenBody;
+  /** The only peer whose steps are taken. */
+  readonly previous: PeerId;
+  /** Aborts when the session has ended. */
+  readonly signal: AbortSignal;
+  /** When a step last arrived, in milliseconds of `now`. */
+  readonly touched: number;
+  /** Steps that wait for their turn or run. */
+  readonly queued: number;
+  /** Runs a step when those before it are done. Never rejects: a failure is the session's end. */
+  step(step: Step): Promise<void>;
+  /** Tells the client what happened and ends. */
+  fail(fault: Fault): Promise<void>;
+  /** Frees the cache and the stream to the next hop, once; resolves when both are free. */
+  end(): Promise<void>;
+}
+
+/** Internal: carries a fault out of a step. */
+class StepFault extends Error {
+  readonly fault: Fault;
+  constructor(fault: Fault) {
+    super(fault.why);
+    this.fault = fault;
+  }
+}
+
+export function createHostedSession(facts: SessionFacts, deps: SessionDeps): HostedSession {
+  const { open, kv } = facts;
+  const controller = new AbortController();
+  const { signal } = controller;
+  const inTurn = createSerial();
+  let next: Promise<FrameStream> | undefined;
+  let touched = deps.now();
+  let queued = 0;
+  let ended: Promise<void> = Promise.resolve();
+
+  function fault(code: InferCode, why: string, hop = open.hop): StepFault {
+    return new StepFault({ code, hop, why });
+  }
+
+  function rowsOf(step: Step): Rows {
+    const first = open.hop === 0;
+    const ahead = Math.max(0, open.hop - 1);
+    if (step.codec !== (first ? 'ids' : open.codec)) throw fault('BAD_FRAME', `rows as ${step.codec}`, ahead);
+    const { width, vocab } = facts.model;
+    const parsed =
+      step.codec === 'ids'
+        ? bytesToIds(step.tensor, step.count, vocab)
+        : bytesToRows(step.codec, step.tensor, step.count, width);
+    if (!parsed.ok) throw fault('BAD_FRAME', parsed.why, ahead);
+    const { value } = parsed;
+    return value instanceof Int32Array
+      ? { kind: 'tokens', ids: value }
+      : { kind: 'hidden', data: value, count: step.count };
+  }
+
+  async function compute(step: Step): Promise<StepResult> {
+    const rows = rowsOf(step);
+    if (deps.isChallenge(step.position, rows))
+      throw fault('CHALLENGE_INPUT', 'the open challenge is not run for others');
+    try {
+      return await kv.step(step.position, rows, signal);
+    } catch (error) {
+      throw fault(codeOfEngineError(error), errorMessage(error));
+    }
+  }
+
+  async function draw(step: Step, result: StepResult & { kind: 'top' }): Promise<void> {
+    if (!step.draw || open.sampling === undefined) return;
+    const position = step.position + step.count;
+    const token = sampleToken(result.top, open.sampling, position);
+    await deps.reply({ type: 'TOKENS', session: open.session, position, tokens: [token] });
+  }
+
+  async function forward(step: Step, result: StepResult & { kind: 'hidden' }): Promise<void> {
+    const hop = open.hop + 1;
+    try {
+      next ??= openNext();
+      const stream = await next;
+      const { session, position, count, draw: wanted } = { ...step, count: result.count };
+      const tensor = rowsToBytes(open.codec, result.data);
+      await stream.send(
+        encodeMessage({ type: 'STEP', session, hop, position, count, codec: open.codec, draw: wanted, tensor }),
+        signal,
+      );
+    } catch (error) {
+      throw fault('INTERNAL', errorMessage(error), hop);
+    }
+  }
+
+  async function openNext(): Promise<FrameStream> {
+    const hop = open.route[open.hop + 1];
+    if (hop === undefined) throw fault('INTERNAL', 'hidden rows at the end of the route');
+    const stream = await deps.openNext(hop.peer, signal);
+    void watch(stream);
+    return stream;
+  }
+
+  /** The next hop says nothing on this stream unless it refuses; its end before ours is a fault of that hop. */
+  async function watch(stream: FrameStream): Promise<void> {
+    const broken = { code: 'INTERNAL', hop: open.hop + 1, why: 'the stream to the next hop ended' } as const;
+    try {
+      for await (const frame of stream.frames()) {
+        const message = decodeMessage(frame);
+        const code = message.ok && message.value.type === 'ERROR' ? message.value.code : 'BAD_FRAME';
+        return await fail({ ...broken, code, why: 'the next hop refuses' });
+      }
+      await fail(broken);
+    } catch (error) {
+      await fail({ ...broken, why: errorMessage(error) });
+    }
+  }
+
+  async function runStep(step: Step): Promise<void> {
+    if (signal.aborted) return;
+    try {
+      const result = await compute(step);
+      if (result.kind === 'top') await draw(step, result);
+      else await forward(step, result);
+    } catch (error) {
+      await fail(
+        error instanceof StepFault ? error.fault : { code: 'INTERNAL', hop: open.hop, why: errorMessage(error) },
+      );
+    }
+  }
+
+  async function fail(what: Fault): Promise<void> {
+    if (signal.aborted) return;
+    void end();
+    deps.log.info('session failed', { session: open.session, ...what });
+    await deps.reply({ type: 'ERROR', code: what.code, hop: what.hop }).catch(() => undefined);
+  }
+
+  function end(): Promise<void> {
+    if (signal.aborted) return ended;
+    controller.abort(new Error('the session has ended'));
+    ended = inTurn(release);
+    return ended;
+  }
+
+  async function release(): Promise<void> {
+    try {
+      await kv.release();
+      const stream = await next?.catch(() => undefined);
+      await stream?.close();
+    } catch (error) {
+      deps.log.warn('session not released', { session: open.session, error: errorMessage(error) });
+    }
+  }
+
+  return {
+    open,
+    previous: open.hop === 0 ? facts.owner : (open.route[open.hop - 1]?.peer ?? facts.owner),
+    signal,
+    get touched() {
+      return touched;
+    },
+    get queued() {
+      return queued;
+    },
+    async step(step) {
+      touched = deps.now();
+      queued += 1;
+      await inTurn(() => runStep(step));
+      queued -= 1;
+    },
+    fail,
+    end,
+  };
+}
