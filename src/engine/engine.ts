@@ -143,12 +143,13 @@ async function createSession(
     const results: StepResult[] = [];
     for (const chunk of chunksOf(rows, spec.input)) {
       if (signal?.aborted === true) throw aborted(length);
+      const rowsIn = rowCount(chunk); // before its buffer moves on
       const result = await backend.run(cache, length, chunk, signal).catch((error: unknown) => {
         throw errorCode(error) === 'E_ABORTED' ? aborted(length) : error;
       });
-      length += rowCount(chunk);
+      length += rowsIn;
       count.steps++;
-      count.rows += rowCount(chunk);
+      count.rows += rowsIn;
       results.push(result);
     }
     return joinResults(results);

@@ -13,6 +13,8 @@ export const MAX_MANIFEST_BYTES = 1 << 20;
 const MAX_DIMENSION = 1 << 24;
 const MAX_CONTEXT = 1 << 20;
 const MAX_SHARDS = 4096;
+/** GroupQueryAttention of onnxruntime takes no other head sizes with rotary positions. */
+const HEAD_DIM_STEP = 16;
 const MAX_TAU = 2 ** 31;
 /** The bits of the smallest normal and of the largest finite float32. */
 const MIN_NORMAL_BITS = 0x00800000;
@@ -61,7 +63,7 @@ const manifest = z.strictObject({
     ffn: count,
     heads: count,
     kvHeads: count,
-    headDim: count.multipleOf(2),
+    headDim: count.multipleOf(HEAD_DIM_STEP),
     vocab: count,
     maxContext: count.max(MAX_CONTEXT),
     eps: z.number().positive().max(1),

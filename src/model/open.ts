@@ -65,7 +65,8 @@ async function readPlain(path: string, file: string, maxBytes: number): Promise<
   await using handle = await openPlain(path, file);
   const { size } = await handle.stat();
   if (size > maxBytes) throw unusable(file, `${size} bytes, at most ${maxBytes} are allowed`);
-  return handle.readFile();
+  const bytes = await handle.readFile();
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length); // no Buffer: its slice() would share memory
 }
 
 /** Opens without following a link at the end of the path; only plain files. */

@@ -1,9 +1,12 @@
 // Writes models with random weights and a byte-level tokenizer: real in every part but meaning. The same options give the same bytes.
 
 import { createHash } from 'node:crypto';
+import { measureBoundaries } from '../../src/engine/calibrate.ts';
+import { createReferenceEngine } from '../../src/engine/reference.ts';
 import type { LlamaShape } from '../../src/graph/weights.ts';
+import { openModel } from '../../src/model/open.ts';
 import type { LlamaSource } from '../../src/model/source.ts';
-import { writeModel } from '../../src/model/write.ts';
+import { DEFAULT_CUT, setBoundaryRms, writeModel } from '../../src/model/write.ts';
 
 export interface RandomModelOptions {
   readonly blocks?: number;
@@ -21,6 +24,8 @@ export interface RandomModelOptions {
   readonly seed?: string;
 }
 
+/** Any few ids that every vocabulary has. */
+const CALIBRATION_IDS = [0, 17, 101, 64, 200, 33, 90, 150];
 const SPECIALS = ['<|bos|>', '<|end|>', '<|user|>', '<|assistant|>'];
 const CHAT_TEMPLATE =
   "{{ bos_token }}{% for m in messages %}{% if m['role'] == 'user' %}<|user|>{{ m['content'] | trim }}<|end|>{% elif m['role'] == 'assistant' %}" +
@@ -35,6 +40,10 @@ export async function writeRandomModel(dir: string, options: RandomModelOptions 
     (_, i) => Math.floor(((i + 1) * shape.blocks) / shards) - Math.floor((i * shape.blocks) / shards),
   );
   await writeModel(dir, randomSource(shape, options), { name: 'random', license: 'MIT', shardBlocks });
+  const model = await openModel(dir);
+  const engine = createReferenceEngine({ model, cut: DEFAULT_CUT });
+  await setBoundaryRms(dir, await measureBoundaries(engine, model.manifest, DEFAULT_CUT, CALIBRATION_IDS));
+  await engine.close();
 }
 
 function shapeOf(options: RandomModelOptions): LlamaShape {
@@ -42,7 +51,7 @@ function shapeOf(options: RandomModelOptions): LlamaShape {
     blocks = 4,
     width = 32,
     ffn = 2 * width,
-    headDim = 8,
+    headDim = 16,
     heads = width / headDim,
     kvHeads = Math.max(1, heads / 2),
   } = options;

@@ -1,0 +1,73 @@
+// KV caches of sessions that may share a batch: one typed array per block and side, (slots, kvHeads, capacity, headDim) f32, a slot per session,
+// slots always 0..n-1 (engine.md 3.5). The length of a session is the caller's; what lies beyond it is never read.
+
+import type { CacheId } from './backend.ts';
+
+export interface KvPool {
+  readonly capacity: number;
+  /** Adds a zeroed slot at the end. */
+  add(cache: CacheId): void;
+  /** Moves the last slot into the hole. */
+  remove(cache: CacheId): void;
+  slotOf(cache: CacheId): number;
+  readonly size: number;
+  /** Memory of slots [slot, slot + count) of one block; valid until the next add or remove. */
+  view(block: number, slot: number, count: number): { readonly keys: Float32Array; readonly values: Float32Array };
+}
+
+export interface PoolShape {
+  /** Blocks [from, to). */
+  readonly from: number;
+  readonly to: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  readonly capacity: number;
+}
+
+export function createKvPool(shape: PoolShape): KvPool {
+  const slotFloats = shape.kvHeads * shape.capacity * shape.headDim;
+  const caches: CacheId[] = [];
+  /** Keys and values of each block in turn. */
+  const sides = Array.from({ length: 2 * (shape.to - shape.from) }, () => new ArrayBuffer(0));
+
+  const slotOf = (cache: CacheId): number => {
+    const slot = caches.indexOf(cache);
+    if (slot < 0) throw new RangeError(`cache ${cache} is not in this pool`);
+    return slot;
+  };
+  /** One side at a time: what is needed for moment beside the whole is one side of one block. */
+  const resize = () => {
+    for (const [i, side] of sides.entries())
+      sides[i] = side.transfer(caches.length * slotFloats * Float32Array.BYTES_PER_ELEMENT);
+  };
+  const sideView = (side: number, slot: number, count: number) =>
+    new Float32Array(
+      sides[side] ?? new ArrayBuffer(0),
+      slot * slotFloats * Float32Array.BYTES_PER_ELEMENT,
+      count * slotFloats,
+    );
+
+  return {
+    capacity: shape.capacity,
+    add(cache) {
+      caches.push(cache);
+      resize();
+    },
+    remove(cache) {
+      const slot = slotOf(cache);
+      const last = caches.length - 1;
+      if (slot !== last) for (const side of sides.keys()) sideView(side, slot, 1).set(sideView(side, last, 1));
+      caches[slot] = caches[last] ?? cache;
+      caches.pop();
+      resize();
+    },
+    slotOf,
+    get size() {
+      return caches.length;
+    },
+    view(block, slot, count) {
+      const side = 2 * (block - shape.from);
+      return { keys: sideView(side, slot, count), values: sideView(side + 1, slot, count) };
+    },
+  };
+}

@@ -1,0 +1,134 @@
+// The engine on ONNX Runtime: graphs are checked here, then run in a worker thread (engine.md 2.4, 3.3). The main thread never runs native code.
+
+import { availableParallelism } from 'node:os';
+import { cutShards } from '../model/manifest.ts';
+import type { Model } from '../model/open.ts';
+import type { ManifestShard } from '../types/model.ts';
+import type { Log } from '../util/log.ts';
+import type { Backend, CacheId } from './backend.ts';
+import { checkedGraph } from './checked.ts';
+import { createEngine, type EngineOptions } from './engine.ts';
+import { type Lane, startLane } from './lane-client.ts';
+import type { LaneValue, ShardFiles } from './lane-protocol.ts';
+import { type Engine, EngineError, type EngineInfo, type StepResult } from './types.ts';
+
+export interface OnnxEngineOptions extends EngineOptions {
+  /** Threads of a native run; one less than the cores unless given. */
+  readonly threads?: number;
+  /** `auto` takes the best provider that can run the model's graphs. */
+  readonly device: 'auto' | 'cpu';
+}
+
+export interface OnnxEngineDeps {
+  readonly log: Log;
+  readonly startLane?: typeof startLane;
+}
+
+/**
+ * Starts the worker and answers when shards can be loaded.
+ *
+ * @throws ModelError when the model has no such cut; EngineError E_LANE when the runtime cannot be started
+ */
+export async function createOnnxEngine(options: OnnxEngineOptions, deps: OnnxEngineDeps): Promise<Engine> {
+  const shards = cutShards(options.model.manifest, options.cut);
+  return createEngine(options, await createOnnxBackend(options, shards, deps));
+}
+
+async function createOnnxBackend(
+  { model, device, threads = Math.max(1, availableParallelism() - 1) }: OnnxEngineOptions,
+  shards: readonly ManifestShard[],
+  { log, startLane: start = startLane }: OnnxEngineDeps,
+): Promise<Backend> {
+  const { shape } = model.manifest;
+  const startOne = () => start({ shape, threads }, log);
+  const loaded = new Map<number, ShardFiles>();
+  /** Which lane a cache lives in: caches of a lane that died are gone. */
+  const homes = new Map<CacheId, Lane>();
+  let lane = await startOne();
+  let restart: Promise<void> | undefined;
+  let opened = 0;
+
+  const info: EngineInfo = { provider: 'cpu', why: whyCpu(device), threads, version: lane.version };
+  log.info('engine ready', {
+    provider: 'cpu',
+    requested: device,
+    why: info.why,
+    threads,
+    spin: false,
+    binding: lane.binding,
+    ort: info.version,
+  });
+
+  /** The running lane; starts another one with the same shards when it has died. */
+  const currentLane = async (): Promise<Lane> => {
+    if (lane.alive) return lane;
+    restart ??= (async () => {
+      const fresh = await startOne();
+      for (const files of loaded.values()) await fresh.call({ op: 'load', files });
+      lane = fresh;
+      log.warn('engine lane restarted', { shards: loaded.size });
+    })().finally(() => {
+      restart = undefined;
+    });
+    await restart;
+    return lane;
+  };
+  const homeOf = (cache: CacheId): Lane => {
+    const home = homes.get(cache);
+    if (home?.alive === true) return home;
+    throw new EngineError({ code: 'E_GONE' }, 'the session was lost with its worker: open a new one and replay');
+  };
+
+  return {
+    info,
+    async load(index) {
+      const shard = shards[index];
+      if (shard === undefined) throw new RangeError(`no shard ${index}`);
+      for (const file of new Set([shard.graph, shard.det.graph])) await checkedGraph(model, shard, file);
+      const files = filesOf(model, shard, index);
+      await (await currentLane()).call({ op: 'load', files });
+      loaded.set(index, files);
+    },
+    async open(spec) {
+      const home = await currentLane();
+      const cache = ++opened;
+      await home.call({ op: 'open', cache, spec: { ...spec } });
+      homes.set(cache, home);
+      return cache;
+    },
+    async run(cache, at, rows, signal) {
+      return stepResult(await homeOf(cache).call({ op: 'run', cache, at, rows }, signal));
+    },
+    async free(cache) {
+      const home = homes.get(cache);
+      homes.delete(cache);
+      if (home?.alive === true) await home.call({ op: 'free', cache });
+    },
+    async challenge(shard, rows, signal) {
+      const value = await (await currentLane()).call({ op: 'challenge', shard, rows }, signal);
+      if (!(value instanceof Float32Array)) throw new RangeError('the lane answered a challenge without values');
+      return value;
+    },
+    queued: () => lane.pending,
+    close: () => lane.close(),
+  };
+}
+
+/** The GPU providers' attention takes half precision only; this version publishes no such graphs (engine.md 1.4). */
+function whyCpu(device: 'auto' | 'cpu'): string {
+  return device === 'cpu'
+    ? 'cpu was asked for'
+    : 'the graphs of this model are float32, which only the CPU provider runs with a KV cache';
+}
+
+function filesOf(model: Model, shard: ManifestShard, index: number): ShardFiles {
+  const { from, to, first, last, graph, det, probe } = shard;
+  const columns = last ? probe.length : model.manifest.shape.width;
+  return { index, from, to, first, last, serve: model.path(graph), det: model.path(det.graph), columns };
+}
+
+function stepResult(value: LaneValue): StepResult {
+  if (value === null || value instanceof Float32Array)
+    throw new RangeError('the lane answered a step without a result');
+  return value;
+}
