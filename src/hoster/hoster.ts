@@ -12,7 +12,7 @@ import type { Log } from '../util/log.ts';
 import { createNonceCache, type Verify } from '../wire/envelope.ts';
 import { MAX_FRAME_BYTES } from '../wire/frame.ts';
 import {
-  decodeMessage,
+  decodeMessages,
   encodeMessage,
   INFER_PROTOCOL,
   type InferCode,
@@ -94,7 +94,7 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
   }
 
   async function handle(stream: FrameStream): Promise<void> {
-    const inbox = readMessages(stream);
+    const inbox = decodeMessages(stream.frames());
     const first = await takeMessage(inbox, AbortSignal.timeout(limits.firstFrameMs));
     if (first === undefined) return;
     if (first === 'malformed' || (first.type !== 'OPEN' && first.type !== 'STEP')) {
@@ -252,13 +252,6 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
 }
 
 type Inbox = AsyncIterator<InferMessage | 'malformed'>;
-
-async function* readMessages(stream: FrameStream): AsyncGenerator<InferMessage | 'malformed'> {
-  for await (const frame of stream.frames()) {
-    const message = decodeMessage(frame);
-    yield message.ok ? message.value : 'malformed';
-  }
-}
 
 /** The next message; undefined when the stream ended or broke, or the signal aborted. */
 async function takeMessage(inbox: Inbox, signal: AbortSignal): Promise<InferMessage | 'malformed' | undefined> {

@@ -153,6 +153,16 @@ export function decodeMessage(bytes: Uint8Array): Parsed<InferMessage> {
   return frame.ok ? parsing(() => readMessage(frame.value)) : frame;
 }
 
+/** The messages of a stream in order; a frame that is none shows as 'malformed'. */
+export async function* decodeMessages(
+  frames: AsyncIterable<Uint8Array>,
+): AsyncGenerator<InferMessage | 'malformed', void> {
+  for await (const frame of frames) {
+    const message = decodeMessage(frame);
+    yield message.ok ? message.value : 'malformed';
+  }
+}
+
 const session: Field<SessionId> = (value) => toHex(blob(SESSION_BYTES)(value)) as SessionId;
 const code = exactly(...INFER_CODES);
 const hopIndex = between(0, MAX_ROUTE_HOPS - 1);

@@ -1,0 +1,217 @@
+// Tokens from the network: a route over fresh offers, a session over its hops, and when a hop fails another route on which the recorded
+// calls are repeated, so that the tokens stay the same (protocol.md 12). Trusts the directory for who is who, no hop for anything.
+
+import type { Chain } from '../chain/types.ts';
+import type { Identity, Overlay } from '../p2p/types.ts';
+import { cheapestRoute, type RoutedHop } from '../routing/route.ts';
+import type { BlockNumber, PeerId, ShardIndex } from '../types/ids.ts';
+import type { ManifestHash } from '../types/model.ts';
+import type { Log } from '../util/log.ts';
+import type { DrawnToken } from '../wire/infer.ts';
+import type { RowCodec } from '../wire/tensor.ts';
+import type { Directory } from './directory.ts';
+import {
+  ClientError,
+  drawTokens,
+  type FinishReason,
+  type GeneratedToken,
+  type GenerateOptions,
+  type GenerationPlan,
+  planGeneration,
+} from './generation.ts';
+import { createMarks } from './marks.ts';
+import { callsFromStart, nextCall } from './pattern.ts';
+import {
+  type HopFailure,
+  openSession,
+  type RemoteSession,
+  SESSION_DEADLINES,
+  type SessionDeadlines,
+} from './session.ts';
+
+/** Routes tried for one token before giving up: more than a small network has peers to lose. */
+const MAX_ATTEMPTS = 8;
+/** Heads waited for while no route is complete: two announce periods. */
+const ROUTE_WAIT_BLOCKS = 10;
+/** A suspect costs as much as five idle shards: taken when nobody else is there. */
+const SUSPICION_COST = 5_000;
+
+export interface ClientOptions {
+  readonly model: {
+    readonly hash: ManifestHash;
+    readonly vocab: number;
+    /** Positions. */
+    readonly maxContext: number;
+    /** Shards of the cut. */
+    readonly shardCount: number;
+  };
+  /** How rows travel between hops; f16 unless told otherwise. */
+  readonly codec?: RowCodec;
+  readonly deadlines?: SessionDeadlines;
+}
+
+export interface ClientDeps {
+  readonly overlay: Overlay;
+  readonly chain: Pick<Chain, 'heads'>;
+  readonly directory: Pick<Directory, 'offers' | 'refresh'>;
+  readonly identity: Identity;
+  readonly log: Log;
+}
+
+/** Iterate once. Breaking out of the loop, or the signal, ends the session at every hop. */
+export interface Generation extends AsyncIterable<GeneratedToken> {
+  /** The hops in use; empty before the first token. */
+  readonly route: readonly RoutedHop[];
+  /** Known when the iteration has ended. */
+  readonly finish: FinishReason | undefined;
+  /** Sessions that failed and were replaced. */
+  readonly failovers: number;
+}
+
+export interface Client {
+  /**
+   * Generates over the network.
+   *
+   * @param prompt token ids, at least one
+   * @throws ClientError PROMPT_EMPTY, PROMPT_TOO_LONG at once; NO_ROUTE, GENERATION_FAILED and the signal's reason while iterating
+   */
+  generate(prompt: readonly number[], options: GenerateOptions, signal: AbortSignal): Generation;
+}
+
+interface Found {
+  readonly hops: readonly RoutedHop[];
+  readonly head: BlockNumber;
+}
+
+export function createClient(options: ClientOptions, deps: ClientDeps): Client {
+  const { model } = options;
+  const { directory } = deps;
+  const marks = createMarks();
+
+  function routeNow(penalties: ReadonlyMap<PeerId, number>) {
+    const offers = directory.offers();
+    return cheapestRoute({ offers, shardCount: model.shardCount, excluded: marks.excluded(offers), penalties });
+  }
+
+  /** Waits some heads for a complete route, asking peers meanwhile. */
+  async function findRoute(attempt: Attempt, signal: AbortSignal): Promise<Found> {
+    let missing: readonly ShardIndex[] = [];
+    let waited = 0;
+    for await (const { number: head } of deps.chain.heads('best', signal)) {
+      const known = routeNow(attempt.penalties);
+      if (known.ok) return { hops: known.hops, head };
+      await directory.refresh(signal);
+      const asked = routeNow(attempt.penalties);
+      if (asked.ok) return { hops: asked.hops, head };
+      missing = asked.missing;
+      waited += 1;
+      if (waited > ROUTE_WAIT_BLOCKS) break;
+    }
+    signal.throwIfAborted();
+    throw noRoute(missing, attempt.failures);
+  }
+
+  /** A failed peer stays out until it announces anew: what it announced before its failure does not count. */
+  function note(failures: readonly HopFailure[], attempt: Attempt): void {
+    const offers = directory.offers();
+    for (const { peer, hop, reason, suspected } of failures) {
+      deps.log.info('hop failed', { peer, hop, reason, suspected });
+      attempt.failures.push(`${reason} at hop ${hop} (${peer})`);
+      if (suspected) attempt.penalties.set(peer, (attempt.penalties.get(peer) ?? 0) + SUSPICION_COST);
+      else marks.fail(peer, offers.find((offer) => offer.peer === peer)?.block ?? 0);
+    }
+  }
+
+  async function open(plan: GenerationPlan, { hops: route, head }: Found, signal: AbortSignal) {
+    const { positions, sampling } = plan;
+    const { codec = 'f16', deadlines = SESSION_DEADLINES } = options;
+    const request = { route, manifest: model.hash, vocab: model.vocab, codec, positions, sampling, head, deadlines };
+    return openSession(request, deps, signal);
+  }
+
+  function generate(prompt: readonly number[], wanted: GenerateOptions, signal: AbortSignal): Generation {
+    const plan = planGeneration(prompt, wanted, model.maxContext);
+    const attempt: Attempt = { failures: [], penalties: new Map() };
+    let session: RemoteSession | undefined;
+    let finish: FinishReason | undefined;
+    let failovers = 0;
+
+    /** One try for the next token: on the open session, or on a fresh one that repeats all calls. */
+    async function tryDraw(generated: readonly number[]): Promise<DrawnToken | undefined> {
+      const calls = session === undefined ? callsFromStart(prompt, generated) : [nextCall(prompt, generated)];
+      if (session === undefined) {
+        const found = await findRoute(attempt, signal);
+        const opened = await open(plan, found, signal);
+        if (!opened.ok) {
+          note(opened.failures, attempt);
+          return undefined;
+        }
+        session = opened.value;
+      }
+      const drawn = await session.draw(calls, signal);
+      if (drawn.ok) return drawn.value;
+      note(drawn.failures, attempt);
+      await session.close('broken');
+      session = undefined;
+      failovers += 1;
+      return undefined;
+    }
+
+    async function drawNext(generated: readonly number[]): Promise<DrawnToken> {
+      for (let tries = 0; tries < MAX_ATTEMPTS; tries += 1) {
+        const token = await tryDraw(generated);
+        if (token !== undefined) return token;
+      }
+      throw givenUp(attempt.failures);
+    }
+
+    async function* run(): AsyncGenerator<GeneratedToken> {
+      try {
+        yield* drawTokens(plan, drawNext, (reason) => {
+          finish = reason;
+        });
+        for (const { peer } of session?.route ?? []) marks.clear(peer);
+      } finally {
+        await session?.close(signal.aborted ? 'broken' : 'done');
+      }
+    }
+
+    return {
+      [Symbol.asyncIterator]: run,
+      get route() {
+        return session?.route ?? [];
+      },
+      get finish() {
+        return finish;
+      },
+      get failovers() {
+        return failovers;
+      },
+    };
+  }
+
+  return { generate };
+}
+
+/** What went wrong so far in one generation. */
+interface Attempt {
+  readonly failures: string[];
+  /** Extra cost of peers that may have been at fault. */
+  readonly penalties: Map<PeerId, number>;
+}
+
+function noRoute(missing: readonly number[], failures: readonly string[]): ClientError {
+  const why = missing.length > 0 ? `nobody serves shard ${missing.join(', ')}` : 'the chain gives no heads';
+  const after = failures.length > 0 ? ` after ${failures.join('; ')}` : '';
+  return new ClientError(
+    { code: 'NO_ROUTE', missing, failures },
+    `no route through the model: ${why}${after}; wait for hosters to announce, or start more`,
+  );
+}
+
+function givenUp(failures: readonly string[]): ClientError {
+  return new ClientError(
+    { code: 'GENERATION_FAILED', attempts: MAX_ATTEMPTS, failures },
+    `no token after ${MAX_ATTEMPTS} routes: ${failures.slice(-MAX_ATTEMPTS).join('; ')}`,
+  );
+}

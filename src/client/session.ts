@@ -1,0 +1,267 @@
+// One session over the hops of a route (protocol.md 12): opens each hop with a signed request, sends rows to hop 1, takes tokens from the
+// last hop. Trusts no hop: what does not fit is a failure that names the peer. Failures are values; only the caller's signal throws.
+
+import { randomBytes } from 'node:crypto';
+import type { FrameStream, Identity, Overlay } from '../p2p/types.ts';
+import type { RoutedHop } from '../routing/route.ts';
+import type { BlockNumber, PeerId } from '../types/ids.ts';
+import type { ManifestHash } from '../types/model.ts';
+import { raceSignal, withDeadline } from '../util/async.ts';
+import { toHex } from '../util/bytes.ts';
+import { signRequest } from '../wire/envelope.ts';
+import { MAX_FRAME_BYTES } from '../wire/frame.ts';
+import {
+  type DrawnToken,
+  decodeMessages,
+  encodeMessage,
+  encodeOpen,
+  INFER_PROTOCOL,
+  type InferCode,
+  type InferMessage,
+  OPEN_METHOD,
+  type OpenBody,
+  type Sampling,
+  type SessionId,
+} from '../wire/infer.ts';
+import { idsToBytes, type RowCodec } from '../wire/tensor.ts';
+import type { Call } from './pattern.ts';
+
+/** Why a hop is not used any more. 'suspected': it may be the one, nobody can tell. */
+export interface HopFailure {
+  readonly peer: PeerId;
+  readonly hop: number;
+  readonly reason: InferCode | 'UNREACHABLE' | 'RESET' | 'DEADLINE';
+  readonly suspected: boolean;
+}
+
+export type Outcome<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly failures: readonly HopFailure[] };
+
+export interface SessionDeadlines {
+  /** From dialling a hop to its ACCEPT. */
+  readonly openMs: number;
+  /** From sending the last row to its token, whatever the load. */
+  readonly stepMs: number;
+  /** Added for each call that is sent at once: a replay has many. */
+  readonly callMs: number;
+}
+
+/** A stopped peer is noticed by the transport after 2-4 s (network.md 4); these are for hops that live and do not answer. */
+export const SESSION_DEADLINES: SessionDeadlines = { openMs: 10_000, stepMs: 30_000, callMs: 500 };
+/** Saying goodbye takes no longer; then the streams are broken off. */
+const CLOSE_MS = 1_000;
+
+export interface SessionRequest {
+  readonly route: readonly RoutedHop[];
+  readonly manifest: ManifestHash;
+  readonly vocab: number;
+  readonly codec: RowCodec;
+  /** Positions to reserve at every hop. */
+  readonly positions: number;
+  readonly sampling: Sampling;
+  /** Best head, which dates the signed requests. */
+  readonly head: BlockNumber;
+  readonly deadlines: SessionDeadlines;
+}
+
+export interface SessionDeps {
+  readonly overlay: Overlay;
+  readonly identity: Identity;
+}
+
+export interface RemoteSession {
+  readonly route: readonly RoutedHop[];
+  /** Sends the calls in order and answers the token that the last one draws. One at a time. */
+  draw(calls: readonly Call[], signal: AbortSignal): Promise<Outcome<DrawnToken>>;
+  /** Ends the session at every hop: politely, or at once. */
+  close(how: 'done' | 'broken'): Promise<void>;
+}
+
+interface Hop {
+  readonly stream: FrameStream;
+  readonly inbox: AsyncIterator<InferMessage | 'malformed'>;
+}
+
+/** Opens all hops side by side; when one fails all are given up and every failure is named. */
+export async function openSession(
+  request: SessionRequest,
+  deps: SessionDeps,
+  signal: AbortSignal,
+): Promise<Outcome<RemoteSession>> {
+  const session = toHex(new Uint8Array(randomBytes(16))) as SessionId;
+  const opened = await Promise.all(request.route.map((_, hop) => openHop(session, hop, request, deps, signal)));
+  const failures = opened.flatMap((outcome) => (outcome.ok ? [] : outcome.failures));
+  const hops = opened.flatMap((outcome) => (outcome.ok ? [outcome.value] : []));
+  if (failures.length === 0 && !signal.aborted) return { ok: true, value: runSession(session, hops, request) };
+  for (const hop of hops) hop.stream.abort(new Error('another hop failed'));
+  signal.throwIfAborted();
+  return { ok: false, failures };
+}
+
+async function openHop(
+  session: SessionId,
+  hop: number,
+  request: SessionRequest,
+  deps: SessionDeps,
+  signal: AbortSignal,
+): Promise<Outcome<Hop>> {
+  const { peer } = hopAt(request.route, hop);
+  const deadline = withDeadline(signal, request.deadlines.openMs);
+  const open = signOpen(openBody(session, hop, request), peer, request.head, deps);
+  let stream: FrameStream;
+  try {
+    stream = await deps.overlay.openStream(peer, INFER_PROTOCOL, { maxFrameBytes: MAX_FRAME_BYTES, signal: deadline });
+  } catch {
+    return failed(request.route, hop, 'UNREACHABLE');
+  }
+  const inbox = decodeMessages(stream.frames());
+  const answer = await ask(stream, inbox, open, deadline);
+  if (answer !== undefined && isAccept(answer, session, request.positions))
+    return { ok: true, value: { stream, inbox } };
+  stream.abort(new Error('the hop was not opened'));
+  return failed(request.route, hop, whyNotOpened(answer));
+}
+
+function openBody(session: SessionId, hop: number, request: SessionRequest): OpenBody {
+  const { manifest, codec, route, positions, sampling } = request;
+  const isLast = hop === route.length - 1;
+  return { session, manifest, codec, maxTokens: positions, route, hop, ...(isLast ? { sampling } : {}) };
+}
+
+function signOpen(body: OpenBody, to: PeerId, issuedAt: BlockNumber, { identity }: SessionDeps): Uint8Array {
+  const facts = { protocol: INFER_PROTOCOL, method: OPEN_METHOD, from: identity.peer, to, issuedAt };
+  return signRequest({ ...facts, body: encodeOpen(body) }, identity.sign);
+}
+
+/** The first answer of a hop; undefined when the stream broke or time was up. */
+async function ask(
+  stream: FrameStream,
+  inbox: AsyncIterator<InferMessage | 'malformed'>,
+  request: Uint8Array,
+  deadline: AbortSignal,
+): Promise<InferMessage | 'malformed' | undefined> {
+  try {
+    await stream.send(encodeMessage({ type: 'OPEN', request }), deadline);
+    const { value, done } = await raceSignal(inbox.next(), deadline);
+    return done === true ? undefined : value;
+  } catch {
+    return undefined;
+  }
+}
+
+function isAccept(answer: InferMessage | 'malformed', session: SessionId, positions: number): boolean {
+  if (answer === 'malformed' || answer.type !== 'ACCEPT') return false;
+  return answer.session === session && answer.tokensGranted >= positions;
+}
+
+function whyNotOpened(answer: InferMessage | 'malformed' | undefined): HopFailure['reason'] {
+  if (answer === undefined) return 'RESET';
+  if (answer === 'malformed') return 'BAD_FRAME';
+  return answer.type === 'REFUSE' || answer.type === 'ERROR' ? answer.code : 'BAD_FRAME';
+}
+
+function runSession(session: SessionId, hops: readonly Hop[], request: SessionRequest): RemoteSession {
+  const { route, deadlines } = request;
+  const last = route.length - 1;
+  const broken = Promise.withResolvers<Outcome<never>>();
+  let expected: { readonly position: number; readonly resolve: (token: DrawnToken) => void } | undefined;
+
+  /** Hands a token over; false when it is not the one that was asked for. */
+  function take(message: InferMessage & { type: 'TOKENS' }, hop: number): boolean {
+    const [token] = message.tokens;
+    const fits = hop === last && message.session === session && message.tokens.length === 1;
+    if (!fits || token === undefined || token.id >= request.vocab || message.position !== expected?.position)
+      return false;
+    expected.resolve(token);
+    expected = undefined;
+    return true;
+  }
+
+  function failureIn(message: InferMessage | 'malformed', hop: number): Outcome<never> | undefined {
+    if (message !== 'malformed' && message.type === 'ERROR') return blame(route, hop, message);
+    const fits = message !== 'malformed' && message.type === 'TOKENS' && take(message, hop);
+    return fits ? undefined : failed(route, hop, 'BAD_FRAME');
+  }
+
+  async function listen({ inbox }: Hop, hop: number): Promise<void> {
+    try {
+      for (let next = await inbox.next(); next.done !== true; next = await inbox.next()) {
+        const failure = failureIn(next.value, hop);
+        if (failure !== undefined) broken.resolve(failure);
+      }
+    } finally {
+      broken.resolve(failed(route, hop, 'RESET'));
+    }
+  }
+
+  hops.forEach((hop, i) => {
+    listen(hop, i).catch(() => undefined); // the failure is in `broken`
+  });
+
+  async function send(calls: readonly Call[], signal: AbortSignal): Promise<void> {
+    for (const { position, ids, draw } of calls) {
+      const step = { type: 'STEP', session, hop: 0, position, count: ids.length, codec: 'ids', draw } as const;
+      await hops[0]?.stream.send(encodeMessage({ ...step, tensor: idsToBytes(ids) }), signal);
+    }
+  }
+
+  return {
+    route,
+    async draw(calls, signal) {
+      const call = calls.at(-1);
+      if (call === undefined) throw new RangeError('nothing to send');
+      const token = Promise.withResolvers<DrawnToken>();
+      expected = { position: call.position + call.ids.length, resolve: token.resolve };
+      const deadline = withDeadline(signal, deadlines.stepMs + deadlines.callMs * calls.length);
+      const sent = send(calls, deadline).then(() => token.promise);
+      const drawn = sent.then((value) => ({ ok: true, value }) as const);
+      try {
+        return await raceSignal(Promise.race([drawn, broken.promise]), deadline);
+      } catch {
+        signal.throwIfAborted();
+        return deadline.aborted ? { ok: false, failures: silence(route) } : failed(route, 0, 'RESET');
+      }
+    },
+    async close(how) {
+      await Promise.all(hops.map(({ stream }) => (how === 'done' ? leave(stream, session) : breakOff(stream))));
+    },
+  };
+}
+
+/** The peer that a hop accuses when it is a neighbour, else the hop itself; an accuser is suspected, for it may lie. */
+function blame(route: readonly RoutedHop[], hop: number, error: InferMessage & { type: 'ERROR' }): Outcome<never> {
+  const accused = error.hop;
+  if (accused === hop || accused >= route.length || Math.abs(accused - hop) > 1) return failed(route, hop, error.code);
+  const accuser = { peer: hopAt(route, hop).peer, hop, reason: error.code, suspected: true };
+  const peer = hopAt(route, accused).peer;
+  return { ok: false, failures: [{ peer, hop: accused, reason: error.code, suspected: false }, accuser] };
+}
+
+function failed(route: readonly RoutedHop[], hop: number, reason: HopFailure['reason']): Outcome<never> {
+  return { ok: false, failures: [{ peer: hopAt(route, hop).peer, hop, reason, suspected: false }] };
+}
+
+function silence(route: readonly RoutedHop[]): readonly HopFailure[] {
+  return route.map(({ peer }, hop) => ({ peer, hop, reason: 'DEADLINE', suspected: true }));
+}
+
+function hopAt(route: readonly RoutedHop[], hop: number): RoutedHop {
+  const found = route[hop];
+  if (found === undefined) throw new RangeError(`no hop ${hop} in a route of ${route.length}`);
+  return found;
+}
+
+async function leave(stream: FrameStream, session: SessionId): Promise<void> {
+  try {
+    const deadline = AbortSignal.timeout(CLOSE_MS);
+    await stream.send(encodeMessage({ type: 'CLOSE', session }), deadline);
+    await raceSignal(stream.close(), deadline);
+  } catch {
+    await breakOff(stream);
+  }
+}
+
+async function breakOff(stream: FrameStream): Promise<void> {
+  stream.abort(new Error('the session has ended'));
+}
