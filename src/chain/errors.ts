@@ -1,0 +1,251 @@
+// What the chain's refusals mean for a person and when to try again: every error of the pallet (chain.md 3.4), of the balances pallet as
+// far as we meet it, and of the transaction pool (chain.md 9). Errors are told apart by name, never by number.
+
+import type { BlockNumber, Epoch } from '../types/ids.ts';
+import { ChainError, type Retry } from './types.ts';
+
+interface Advice {
+  readonly says: string;
+  readonly retry: Retry;
+}
+
+const never = (says: string): Advice => ({ says, retry: 'never' });
+const now = (says: string): Advice => ({ says, retry: 'now' });
+const nextBlock = (says: string): Advice => ({ says, retry: 'nextBlock' });
+const nextEpoch = (says: string): Advice => ({ says, retry: 'nextEpoch' });
+const afterAction = (says: string): Advice => ({ says, retry: 'afterAction' });
+
+const MULTIADDR =
+  'give a multiaddr such as /ip4/203.0.113.7/tcp/31330/p2p/<peer id> that ends in the peer id beside it';
+
+/** Errors of pallet Network by name. */
+export const NETWORK_ERRORS: Readonly<Record<string, Advice>> = {
+  Paused: afterAction('the network is paused by its administrators: wait until it is running again'),
+  InvalidAmount: never('an amount of 0 was given: give a larger one'),
+  AmountZero: never('an amount of 0 was given: give a larger one'),
+
+  InvalidSubnetName: never('the subnet needs a name: give one with --name'),
+  SubnetNameExist: never('a subnet of this name exists: choose another --name'),
+  SubnetRepoExist: never('a subnet with this repository exists: choose another'),
+  MaxSubnets: nextEpoch('the network has no room for another subnet: wait until one is removed'),
+  NoAvailableSlots: nextEpoch('every slot of the epoch is taken: wait until a subnet is removed'),
+  InvalidSubnetMinStake: never('the minimum stake of a subnet must be between 100 and 250 TENSOR: change --min-stake'),
+  InvalidSubnetMaxStake: never('the maximum stake of a subnet is at most 1000 TENSOR: lower --max-stake'),
+  InvalidSubnetStakeParameters: never('the minimum stake is above the maximum: change --min-stake or --max-stake'),
+  InvalidMinDelegateStakePercentage: never('the share of delegators must be between 5 % and 95 %'),
+  InvalidSubnetRegistrationInitialColdkeys: never(
+    'the list of first coldkeys is too short, or one may register 0 nodes',
+  ),
+  BootnodesEmpty: never('a subnet needs at least one boot node: give one with --bootnode'),
+  TooManyBootnodes: never('a subnet has at most 32 boot nodes: give fewer'),
+  InvalidBootnodePeerId: never('the peer id of a boot node is not one: give it as text such as 12D3KooW...'),
+  MultiaddrInvalidVarint: never(`a multiaddr is malformed: ${MULTIADDR}`),
+  MultiaddrInvalidProtocol: never(`a multiaddr names a protocol that the chain does not know: ${MULTIADDR}`),
+  MultiaddrInvalidAddress: never(`a multiaddr does not belong to its peer: ${MULTIADDR}`),
+  MultiaddrTruncated: never(`a multiaddr ends too early: ${MULTIADDR}`),
+  CostGreaterThanMaxCost: afterAction(
+    'registering a subnet costs more than was allowed: allow more, or wait until it is cheaper',
+  ),
+  NotEnoughBalanceToRegisterSubnet: afterAction(
+    'the owner cannot pay the registration of a subnet: send TENSOR to this account first',
+  ),
+  InvalidSubnetId: never('there is no such subnet: check --subnet-id'),
+  NotSubnetOwner: never('only the account that registered the subnet may do this: check --coldkey'),
+  InvalidAccess: never('only the account that registered the subnet may do this: check --coldkey'),
+  SubnetActivatedAlready: never('the subnet is active already: nothing to do'),
+  MinSubnetRegistrationEpochsNotMet: nextEpoch('the subnet was registered too recently: try again in the next epoch'),
+  SubnetActivationConditionsNotMetYet: afterAction(
+    'the subnet has too few activated nodes, too little delegated stake or too little reputation: let more nodes activate first',
+  ),
+
+  SubnetMustBeRegisteringOrActivated: afterAction('the subnet takes no nodes now: its owner has to activate it'),
+  ColdkeyMatchesHotkey: never('coldkey and hotkey are the same account: use two'),
+  HotkeyHasOwner: afterAction(
+    'this hotkey is registered already (or still holds stake): use a new one, or remove its node and stake first',
+  ),
+  TooManyHotkeys: afterAction('this coldkey has 256 hotkeys: use another coldkey'),
+  ColdkeyRegistrationWhitelist: never('only coldkeys named by the subnet owner may register now: ask the owner'),
+  MaxRegisteredNodes: nextEpoch('too many nodes wait for activation: try again when some have activated or expired'),
+  SubnetNodesMax: nextEpoch('the subnet is full: wait until a node leaves'),
+  PeerIdsMustBeUnique: never('the peer ids of node, boot node and client must differ: make keys with `tessera keygen`'),
+  InvalidPeerId: never('the peer id is not one: give it as text such as 12D3KooW...'),
+  InvalidClientPeerId: never('the peer id of the client is not one: give it as text such as 12D3KooW...'),
+  PeerIdExist: afterAction(
+    'this peer id is registered already: make a new key with `tessera keygen`, or remove the old node first',
+  ),
+  BootnodePeerIdExist: afterAction(
+    'the peer id of the boot node is registered already: make a new key with `tessera keygen`',
+  ),
+  ClientPeerIdExist: afterAction(
+    'the peer id of the client is registered already: make a new key with `tessera keygen`',
+  ),
+  InvalidDelegateRewardRate: never('the share for delegators must be at most 100 % in all'),
+  SubnetNodeUniqueParamTaken: never('another node has this unique parameter: choose another'),
+  MaxBurnAmountExceeded: afterAction(
+    'registering burns more than was allowed, because many nodes are waiting: allow more, or try later',
+  ),
+  MinStakeNotReached: afterAction('the stake is below the minimum of the subnet: put down more with --stake'),
+  MaxStakeReached: never('the stake is above the maximum of the subnet: put down less with --stake'),
+  NotEnoughBalanceToStake: afterAction('the coldkey cannot pay stake and registration: send TENSOR to it first'),
+
+  NotUidOwner: never('this hotkey does not belong to this node: check --hotkey and --subnet-node-id'),
+  SubnetNodeActivatedAlready: never('the node is active already: nothing to do'),
+  NotStartEpoch: nextEpoch('too early: wait for the start epoch of the node (`tessera activate --wait` does)'),
+  ActivationGracePassed: afterAction(
+    'too late: the registration has expired; have it cleaned, claim the stake after its cooldown, and register again with a new hotkey or after that',
+  ),
+  NoExpiredNodes: never('no registration has expired: nothing to do'),
+  InvalidSubnetNodeId: never('there is no such active node in the subnet: check --subnet-node-id'),
+  NotKeyOwner: never('this account owns neither the node nor its hotkey: check --coldkey'),
+  ElectedValidatorCannotRemove: nextEpoch('the node is elected for this epoch: try again in the next one'),
+
+  NotEnoughStakeToWithdraw: never('there is less stake than was asked for: ask for less'),
+  ElectedValidatorCannotUnstake: nextEpoch('the node is elected for this epoch: unstake in the next one'),
+  MaxUnlockingsReached: afterAction('32 withdrawals are waiting: claim those that are due first'),
+  NoStakeUnbondingsOrCooldownNotMet: nextEpoch('nothing can be claimed yet: wait until the cooldown ends'),
+  MinDelegateStakeDepositNotReached: never('this is less than the smallest deposit of 1000 planck: delegate more'),
+  CouldNotConvertToShares: never('this amount is too small for one share: delegate more'),
+  NoDelegateShares: never('nobody delegates to this subnet: a donation would be lost'),
+
+  NoElectedValidator: nextEpoch(
+    'no validator is elected for this epoch: the subnet is not live, or nobody can be elected',
+  ),
+  InvalidValidator: nextEpoch('this node is not the one elected for this epoch: attest instead'),
+  SubnetRewardsAlreadySubmitted: never('the scores of this epoch are submitted already: nothing to do'),
+  QueueGovernanceUnsupported: never('the chain has no queue governance: send null for both queue fields'),
+  ScoreOverflow: never('a score is above 10^24: scale the scores down'),
+  InvalidHotkeySubnetNodeId: afterAction('this hotkey has no node in the subnet: register one'),
+  InvalidSubnetNodeClassification: nextEpoch('the node is not a validator yet: it climbs with every accepted epoch'),
+  InvalidSubnetConsensusSubmission: nextBlock('nothing is submitted in this epoch yet: attest once it is'),
+  InvalidValidatorId: nextEpoch(
+    'the node became a validator after the scores were submitted: attest in the next epoch',
+  ),
+  AlreadyAttested: never('this node has attested in this epoch already: nothing to do'),
+};
+
+const OTHER_ERRORS: Readonly<Record<string, Advice>> = {
+  'Balances.InsufficientBalance': afterAction('the account does not have that much: send TENSOR to it first'),
+  'Token.FundsUnavailable': afterAction('the account does not have that much: send TENSOR to it first'),
+  'Token.BelowMinimum': never('the receiver would be left with less than the existential deposit: send more'),
+  'Balances.ExistentialDeposit': never('the receiver would be left with less than the existential deposit: send more'),
+  'Balances.Expendability': afterAction('the sender would be left with less than the existential deposit: send less'),
+  'Token.NotExpendable': afterAction('the sender would be left with less than the existential deposit: send less'),
+  BadOrigin: never('this account may not make this call'),
+};
+
+/** EXTRINSIC_FAILED: the call is in a block, changed nothing, and cost a fee. `pallet` is empty for errors of the runtime itself. */
+export function extrinsicFailed(call: string, pallet: string, error: string): ChainError {
+  const name = pallet === '' ? error : `${pallet}.${error}`;
+  const advice = (pallet === 'Network' ? NETWORK_ERRORS[error] : OTHER_ERRORS[name]) ?? {
+    says: 'the chain gives no reason that this program knows: look the name up in the documentation of the chain',
+    retry: 'never',
+  };
+  return new ChainError(
+    { code: 'EXTRINSIC_FAILED', call, pallet, error, retry: advice.retry },
+    `${call} failed with ${name}: ${advice.says}`,
+  );
+}
+
+/** What the pool says (JSON-RPC message and data, chain.md 9) -> reason and cure; the first match counts. */
+const POOL: readonly (readonly [pattern: RegExp, reason: string, cure: (who: string) => Advice])[] = [
+  [
+    /Inability to pay|balance too low/i,
+    'Payment',
+    (who) => afterAction(`account ${who} cannot pay the fee: send it 0.01 TENSOR`),
+  ],
+  [
+    /bad signature/i,
+    'BadProof',
+    () => never('the chain does not accept the signature: is this the right network, and an Ethereum-style key?'),
+  ],
+  [
+    /outdated/i,
+    'Stale',
+    () => now('the nonce was used by another transaction of this account: does another process use the key?'),
+  ],
+  [
+    /ancient birth|Transaction is ancient/i,
+    'AncientBirthBlock',
+    () => now('the transaction was born too long ago: send it again'),
+  ],
+  [/exhaust the block/i, 'ExhaustsResources', () => nextBlock('the block is full: try again in the next one')],
+  [
+    /call is not expected/i,
+    'Call',
+    () => never('the chain does not take this call: is the program of the right version?'),
+  ],
+  [
+    /temporarily banned/i,
+    'Banned',
+    () => nextBlock('the chain refused the same transaction a moment ago: try again later'),
+  ],
+  [/already imported/i, 'AlreadyImported', () => now('the same transaction is waiting already')],
+  [
+    /priority is too low/i,
+    'PriorityTooLow',
+    () => nextBlock('another transaction with this nonce is waiting: does another process use the key?'),
+  ],
+  [
+    /immediately dropped|pool.*full/i,
+    'PoolFull',
+    () => nextBlock('the pool of the chain is full: try again in a moment'),
+  ],
+];
+
+/** EXTRINSIC_REJECTED: the call did not enter the pool, or was thrown out of it; it cost nothing. */
+export function extrinsicRejected(call: string, account: string, said: string): ChainError {
+  const known = POOL.find(([pattern]) => pattern.test(said));
+  const reason = known?.[1] ?? said;
+  const advice = known?.[2](account) ?? never(`the chain said: ${said}`);
+  return new ChainError(
+    { code: 'EXTRINSIC_REJECTED', call, reason, retry: advice.retry },
+    `${call} was refused (${reason}): ${advice.says}`,
+  );
+}
+
+/** The words of the pool for an account without money; the twin says the same as a node. */
+export const POOL_PAYMENT = 'Inability to pay some fees (e.g. account balance too low)';
+
+export function extrinsicExpired(call: string): ChainError {
+  return new ChainError(
+    { code: 'EXTRINSIC_EXPIRED', call },
+    `${call} was not included while it was valid: is the chain making blocks? Send it again if it is still wanted`,
+  );
+}
+
+export function wrongEpoch(call: string, wanted: Epoch, found: Epoch): ChainError {
+  return new ChainError(
+    { code: 'WRONG_EPOCH', wanted, now: found },
+    `${call} is for subnet epoch ${wanted}, but the chain is in ${found}: not sent`,
+  );
+}
+
+/** A duty of which too few blocks are left to be sure that it lands in its own epoch. */
+export function epochEnding(call: string, epoch: Epoch, block: BlockNumber): ChainError {
+  return new ChainError(
+    { code: 'WRONG_EPOCH', wanted: epoch, now: epoch },
+    `${call} for subnet epoch ${epoch} comes too late: the epoch ends after block ${block}, not sent`,
+  );
+}
+
+export function stateDiscarded(at: string): ChainError {
+  return new ChainError(
+    { code: 'CHAIN_STATE_DISCARDED', at },
+    `the chain endpoint no longer has (or never had) the state of block ${at}: use an endpoint that keeps more states`,
+  );
+}
+
+export function unreachable(endpoints: readonly string[], cause?: unknown): ChainError {
+  return new ChainError(
+    { code: 'CHAIN_UNREACHABLE', endpoints },
+    `cannot reach the chain at ${endpoints.join(', ')}: is it running, and is --rpc right?`,
+    { cause },
+  );
+}
+
+export function chainTimeout(what: string, ms: number): ChainError {
+  return new ChainError(
+    { code: 'CHAIN_TIMEOUT', what, ms },
+    `the chain did not answer within ${ms} ms (${what}): the endpoint may be overloaded; try again or use another --rpc`,
+  );
+}

@@ -1,0 +1,92 @@
+import assert from 'node:assert/strict';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { secp256k1 } from '@noble/curves/secp256k1.js';
+import { keccak_256 } from '@noble/hashes/sha3.js';
+import { createAccountFile, openSigner } from '../../../src/chain/accounts.ts';
+import { DEVELOPMENT_FUNDS } from '../../../src/chain/twin/funds.ts';
+import { concatBytes, toHex } from '../../../src/util/bytes.ts';
+import { errorCode, errorMessage } from '../../../src/util/errors.ts';
+
+describe('accounts', () => {
+  let folder: string;
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'tessera-accounts-'));
+  });
+  afterEach(() => rmSync(folder, { recursive: true }));
+
+  async function refusal(name: string): Promise<{ readonly code: string; readonly message: string }> {
+    try {
+      await openSigner(name.startsWith('//') ? name : join(folder, name));
+    } catch (error) {
+      return { code: errorCode(error), message: errorMessage(error) };
+    }
+    throw new assert.AssertionError({ message: `${name} was opened` });
+  }
+
+  it('derives the development accounts of chain.md 8', async () => {
+    const addresses = [...DEVELOPMENT_FUNDS.keys()];
+    for (const [index, address] of addresses.entries()) {
+      assert.equal((await openSigner(`//dev:${index}`)).address, address);
+    }
+    assert.equal(addresses.length, 12);
+  });
+
+  it('signs short payloads by keccak and long ones by keccak of BLAKE2, so that the address can be recovered', async () => {
+    const signer = await openSigner('//dev:0');
+    const short = new Uint8Array(256).fill(1);
+    const signature = signer.sign(short);
+    assert.equal(signature.length, 65);
+    const noble = concatBytes(signature.subarray(64), signature.subarray(0, 64));
+    const key = secp256k1.recoverPublicKey(noble, keccak_256(short), { prehash: false });
+    const address = keccak_256(secp256k1.Point.fromBytes(key).toBytes(false).subarray(1)).subarray(12);
+    assert.equal(`0x${toHex(address)}`, signer.address);
+    // BLAKE2b-256 of 257 zero bytes by Python's hashlib.
+    const long = signer.sign(new Uint8Array(257));
+    const digest = Buffer.from('a93d82fe42c85b6eb1dab95d264706993f6bd903aee5a3ca4a01adbe807c4ca3', 'hex');
+    assert.deepEqual(long, signer.sign(digest));
+  });
+
+  it('makes a file for its owner alone, reads it back, and never overwrites it', async () => {
+    const file = join(folder, 'keys', 'hotkey.json');
+    const address = createAccountFile(file);
+    assert.equal(statSync(file).mode & 0o777, 0o600);
+    assert.equal((await openSigner(file)).address, address);
+    const before = readFileSync(file, 'utf8');
+    assert.throws(
+      () => createAccountFile(file),
+      (error) => errorCode(error) === 'KEY_FILE_INVALID',
+    );
+    assert.equal(readFileSync(file, 'utf8'), before);
+  });
+
+  it('refuses a file that others can read, and says what to type', async () => {
+    createAccountFile(join(folder, 'a.json'));
+    chmodSync(join(folder, 'a.json'), 0o640);
+    const { code, message } = await refusal('a.json');
+    assert.equal(code, 'KEY_FILE_READABLE');
+    assert.match(message, /mode 0640.*chmod 600 .*a\.json/);
+  });
+
+  it('refuses what is not a key file', async () => {
+    const key = `0x${'11'.repeat(32)}`;
+    const address = `0x${'22'.repeat(20)}`;
+    const contents: readonly (readonly [string, string])[] = [
+      ['{', 'not JSON'],
+      ['{}', 'must hold'],
+      [JSON.stringify({ type: 'sr25519', address, privateKey: key }), 'must hold'],
+      [JSON.stringify({ type: 'ethereum', address, privateKey: `0x${'00'.repeat(32)}` }), 'not one'],
+      [JSON.stringify({ type: 'ethereum', address, privateKey: key }), 'belongs to'],
+    ];
+    for (const [content, why] of contents) {
+      writeFileSync(join(folder, 'k.json'), content, { mode: 0o600 });
+      const { code, message } = await refusal('k.json');
+      assert.equal(code, 'KEY_FILE_INVALID');
+      assert.ok(message.includes(why), message);
+      assert.ok(!message.includes(key), 'a message shows no secret');
+    }
+    assert.match((await refusal('none.json')).message, /tessera keygen --accounts/);
+    assert.match((await refusal('//alice')).message, /\/\/dev:0/);
+  });
+});
