@@ -84,9 +84,7 @@ export function decodeHosterPayload(payload: Uint8Array): readonly ShardSketch[]
 }
 
 export function encodeScorePayload(scores: readonly NodeScore[]): Uint8Array {
-  return encodeCbor(
-    scores.map(({ nodeId, score }) => [nodeId, score <= Number.MAX_SAFE_INTEGER ? Number(score) : score]),
-  );
+  return encodeCbor(scores.map(({ nodeId, score }) => [nodeId, score]));
 }
 
 /** Scores with strictly ascending node ids and values up to ONE, or undefined. Whether the ids are of the roster is score()'s question. */

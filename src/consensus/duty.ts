@@ -30,7 +30,8 @@ export type Work =
 /** sc of this epoch. */
 export type Scoring =
   | { readonly at: 'none' }
-  | { readonly at: 'waiting' }
+  /** `tried`: the offset at which it could not be done, -1 at first; tried again at a later head. */
+  | { readonly at: 'waiting'; readonly tried: number }
   | { readonly at: 'scoring' }
   | { readonly at: 'scored' }
   | { readonly at: 'missed'; readonly why: MissedReason };
@@ -68,7 +69,7 @@ export interface EpochDuty {
 export type Duty = { readonly at: 'idle' } | ({ readonly at: 'epoch' } & EpochDuty);
 
 /** What the journal says was signed already for the epoch entered; `sr` and `lastSc` are the score records of the epoch before. */
-export type Signed = { readonly [K in 'hc' | 'hr' | 'sc' | 'lastSc' | 'sr' | 'attest']: boolean };
+export type Signed = { readonly [K in 'hc' | 'hr' | 'sc' | 'lastSc' | 'sr']: boolean };
 
 export type DutyEvent =
   /** A new best head. `signed` is looked at when it is the first head of an epoch that this duty sees. */
@@ -82,7 +83,8 @@ export type DutyEvent =
   /** This node is the epoch's proposer, and nothing is on chain yet. */
   | { readonly type: 'elected'; readonly epoch: Epoch }
   | { readonly type: 'proposed'; readonly epoch: Epoch }
-  | { readonly type: 'unproposed'; readonly epoch: Epoch }
+  /** The chain or the own journal refused: look again at the next head. */
+  | { readonly type: 'retry'; readonly epoch: Epoch }
   /** Another validator's proposal is on chain, and this node may vote on it. */
   | { readonly type: 'proposal'; readonly epoch: Epoch }
   | { readonly type: 'attested'; readonly epoch: Epoch }
@@ -163,9 +165,9 @@ function enter(head: Head, { windows, hosts }: EpochParams): Current {
     offset: head.offset,
     ready: false,
     work: enterWork(head, windows, hosts),
-    scoring: { at: signed.sc ? 'scored' : 'waiting' },
+    scoring: signed.sc ? { at: 'scored' } : { at: 'waiting', tried: -1 },
     opening: enterOpening(signed),
-    submission: { at: signed.attest ? 'attested' : 'waiting' },
+    submission: { at: 'waiting' },
   };
 }
 
@@ -181,13 +183,16 @@ function enterWork({ signed, offset }: Head, windows: Windows, hosts: boolean): 
   return offset >= windows.reveal ? { at: 'missed', why: 'late-start' } : { at: 'waiting' };
 }
 
+/** In these states there is nothing to look for on chain; also what is done is looked at again, because a reorg may have undone it. */
+const BUSY_OR_OUT: readonly Submission['at'][] = ['none', 'proposing', 'checking', 'missed'];
+
 /** What is asked for at every head of an epoch. */
 function headEffects({ epoch, offset, ready, submission }: Current, windows: Windows): readonly Effect[] {
   const before = (epoch - 1) as Epoch;
   const closing = (closes: number): boolean => offset >= closes - GATHER_BLOCKS && offset < closes;
   const gather = (kind: RecordKind, of: Epoch, closes: number): Effect[] =>
     closing(closes) ? [{ do: 'gather', epoch: of, kind }] : [];
-  const look = submission.at === 'waiting' || submission.at === 'abstained';
+  const look = !BUSY_OR_OUT.includes(submission.at);
   return [
     ...(ready ? [] : [{ do: 'read', epoch } as const]),
     ...gather('hc', epoch, windows.reveal),
@@ -201,7 +206,7 @@ function headEffects({ epoch, offset, ready, submission }: Current, windows: Win
 function onNews(duty: Current, event: News): CurrentStep {
   switch (event.type) {
     case 'ready':
-      return quiet(onReady(duty, event.member, event.live));
+      return onReady(duty, event.member, event.live);
     case 'answered':
       return quiet(duty.work.at === 'inferring' ? { ...duty, work: { at: 'answered' } } : duty);
     case 'unanswered':
@@ -209,22 +214,19 @@ function onNews(duty: Current, event: News): CurrentStep {
     case 'scored':
       return report({ ...duty, scoring: { at: 'scored' } }, { type: 'scored', epoch: duty.epoch });
     case 'unscored':
-      return quiet({ ...duty, scoring: { at: 'waiting' } });
+      return quiet({ ...duty, scoring: { at: 'waiting', tried: duty.offset } });
     default:
       return onSubmission(duty, event);
   }
 }
 
-function onReady(duty: Current, member: boolean, live: boolean): Current {
-  if (member && live) return { ...duty, ready: true };
-  const idle = { at: 'none' } as const;
-  const outside = member ? idle : ({ at: 'missed', why: 'not-in-roster' } as const);
-  return {
-    ...duty,
-    ready: true,
-    work: duty.work.at === 'waiting' ? outside : duty.work,
-    scoring: duty.scoring.at === 'waiting' ? idle : duty.scoring,
-  };
+function onReady(duty: Current, member: boolean, live: boolean): CurrentStep {
+  const ready = { ...duty, ready: true };
+  if (member && live) return quiet(ready);
+  const work: Work = duty.work.at === 'waiting' ? { at: 'none' } : duty.work;
+  const scoring: Scoring = duty.scoring.at === 'waiting' ? { at: 'none' } : duty.scoring;
+  const idle = { ...ready, work, scoring };
+  return live && duty.work.at === 'waiting' ? missWork(idle, 'not-in-roster') : quiet(idle);
 }
 
 type SubmissionNews = Exclude<News, { type: 'ready' | 'answered' | 'unanswered' | 'scored' | 'unscored' }>;
@@ -232,17 +234,17 @@ type SubmissionNews = Exclude<News, { type: 'ready' | 'answered' | 'unanswered' 
 function onSubmission(duty: Current, event: SubmissionNews): CurrentStep {
   const { epoch } = duty;
   const set = (submission: Submission): Current => ({ ...duty, submission });
-  const undecided = duty.submission.at === 'waiting' || duty.submission.at === 'abstained';
+  const free = !BUSY_OR_OUT.includes(duty.submission.at);
   switch (event.type) {
     case 'elected':
-      return undecided ? { duty: set({ at: 'proposing' }), effects: [{ do: 'propose', epoch }] } : quiet(duty);
+      return free ? { duty: set({ at: 'proposing' }), effects: [{ do: 'propose', epoch }] } : quiet(duty);
     case 'proposal':
-      return undecided ? { duty: set({ at: 'checking' }), effects: [{ do: 'check', epoch }] } : quiet(duty);
+      return free ? { duty: set({ at: 'checking' }), effects: [{ do: 'check', epoch }] } : quiet(duty);
     case 'proposed':
       return duty.submission.at === 'proposed'
         ? quiet(duty)
         : report(set({ at: 'proposed' }), { type: 'proposed', epoch });
-    case 'unproposed':
+    case 'retry':
       return quiet(set({ at: 'waiting' }));
     case 'attested':
       return duty.submission.at === 'attested'
@@ -251,7 +253,7 @@ function onSubmission(duty: Current, event: SubmissionNews): CurrentStep {
     case 'abstained':
       return report(set({ at: 'abstained', code: event.code }), { type: 'abstained', epoch, code: event.code });
     case 'voteless':
-      return quiet(undecided ? set({ at: 'none' }) : duty);
+      return quiet(duty.submission.at === 'waiting' ? set({ at: 'none' }) : duty);
   }
 }
 
@@ -290,7 +292,8 @@ function settleWork(duty: Current, { commit, reveal, score }: Windows): CurrentS
 }
 
 function settleScoring(duty: Current, { score }: Windows): CurrentStep {
-  if (duty.scoring.at !== 'waiting' || !duty.ready || duty.offset < score) return quiet(duty);
+  const { scoring, ready, offset } = duty;
+  if (scoring.at !== 'waiting' || !ready || offset < score || offset <= scoring.tried) return quiet(duty);
   return { duty: { ...duty, scoring: { at: 'scoring' } }, effects: [{ do: 'score', epoch: duty.epoch }] };
 }
 

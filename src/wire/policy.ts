@@ -31,10 +31,10 @@ export function encodePolicy(policy: Policy): Uint8Array {
     v: 1,
     m: fromHex(policy.manifest),
     c: policy.cut,
-    h: number(policy.hosterShare),
-    a: number(policy.attestorShare),
+    h: policy.hosterShare,
+    a: policy.attestorShare,
     t: policy.challengeTokens,
-    u: number(policy.auditRate),
+    u: policy.auditRate,
     x: policy.access,
   });
 }
@@ -80,9 +80,4 @@ function readPolicy(input: Uint8Array): Policy {
     auditRate: map.u,
     access: map.x,
   };
-}
-
-/** Canonical CBOR does not tell 5 from 5n: what fits travels as a number (protocol.md 3). */
-function number(value: bigint): number | bigint {
-  return value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : value;
 }

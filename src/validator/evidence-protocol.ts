@@ -1,0 +1,155 @@
+// `/tessera/evidence/1` (protocol.md 10): makes the sets of records whole between roster peers. Three questions, each one frame in and one
+// out: what do I lack of a kind; give me these ids; which ids does your evidence name. Answers are records that prove themselves, so the
+// asker trusts nothing; the sizes of 14 bound both sides.
+
+import type { ProtocolOptions } from '../p2p/types.ts';
+import type { Epoch, PeerId } from '../types/ids.ts';
+import { toHex } from '../util/bytes.ts';
+import { type Cbor, CborError, decodeCbor, encodeCbor } from '../util/cbor.ts';
+import { EVIDENCE_KINDS, type EvidenceIds, type EvidenceKind } from '../wire/evidence.ts';
+import { bytes, exactly, type Field, list, readMap, ShapeError, U32, uint } from '../wire/fields.ts';
+import { MAX_RECORD_BYTES } from '../wire/record.ts';
+import type { EpochKind, Records } from './records.ts';
+
+export const EVIDENCE_PROTOCOL = '/tessera/evidence/1';
+/** Records in one answer (protocol.md 14). */
+export const MAX_ANSWER_RECORDS = 256;
+/** Bytes of records in one answer; one more record and its framing may stand above it. */
+const MAX_ANSWER_BYTES = 1 << 20;
+/** Longest frame either side takes. */
+export const MAX_EVIDENCE_FRAME = MAX_ANSWER_BYTES + MAX_RECORD_BYTES;
+/** Two records of each of 256 seats. */
+const MAX_HELD = 512;
+/** Enough to tell two ids apart. */
+const SHORT_ID_BYTES = 16;
+const ID_BYTES = 32;
+/** One for each list that is closing, and one for a proposal. */
+const MAX_STREAMS = 8;
+
+export type EvidenceRequest =
+  | { readonly ask: 'lack'; readonly kind: EpochKind; readonly epoch: Epoch; readonly held: readonly Uint8Array[] }
+  | { readonly ask: 'ids'; readonly ids: readonly Uint8Array[] }
+  /** The ids, in bitmap order, of the evidence of the epoch scored. */
+  | { readonly ask: 'named'; readonly epoch: Epoch };
+
+/** Per kind the ids that evidence names, in bitmap order. */
+export type NamedIds = { readonly [K in EvidenceKind]: readonly Uint8Array[] };
+
+export function protocolOptions(admit: (peer: PeerId) => boolean): ProtocolOptions {
+  return { maxFrameBytes: MAX_EVIDENCE_FRAME, admit, maxStreamsPerPeer: MAX_STREAMS };
+}
+
+export function encodeRequest(request: EvidenceRequest): Uint8Array {
+  switch (request.ask) {
+    case 'lack':
+      return encodeCbor({ v: 1, q: 'lack', e: request.epoch, k: request.kind, h: request.held.map(shorten) });
+    case 'ids':
+      return encodeCbor({ v: 1, q: 'ids', i: request.ids });
+    case 'named':
+      return encodeCbor({ v: 1, q: 'named', e: request.epoch });
+  }
+}
+
+/** The request, or undefined when the bytes are none. */
+export function decodeRequest(body: Uint8Array): EvidenceRequest | undefined {
+  return tried(() => readRequest(decodeCbor(body)));
+}
+
+/** The answer to a request out of what is held; never longer than a frame. `named` is this node's own finding for an epoch. */
+export function answer(
+  request: EvidenceRequest,
+  records: Pick<Records, 'held' | 'byId'>,
+  named: (epoch: Epoch) => EvidenceIds | undefined,
+): Uint8Array {
+  switch (request.ask) {
+    case 'lack': {
+      const held = new Set(request.held.map((id) => toHex(shorten(id))));
+      const lacking = records.held(request.kind, request.epoch).filter(({ id }) => !held.has(toHex(shorten(id))));
+      return encodeRecords(lacking.map((record) => record.bytes));
+    }
+    case 'ids':
+      return encodeRecords(
+        request.ids.flatMap((id) => {
+          const record = records.byId(id);
+          return record === undefined ? [] : [record.bytes];
+        }),
+      );
+    case 'named':
+      return encodeNamed(named(request.epoch));
+  }
+}
+
+/** The records of an answer, not yet looked at; undefined when the bytes are no answer. */
+export function decodeRecords(body: Uint8Array): readonly Uint8Array[] | undefined {
+  type Fields = { v: number; r: readonly Uint8Array[] };
+  const record = bytes(1, MAX_RECORD_BYTES);
+  return tried(() => readMap<Fields>(decodeCbor(body), { v: exactly(1), r: list(record, MAX_ANSWER_RECORDS) }).r);
+}
+
+/** The ids of an answer to 'named'; undefined when there are none or the bytes are no answer. */
+export function decodeNamed(body: Uint8Array): NamedIds | undefined {
+  const ids = list(bytes(ID_BYTES), MAX_HELD / 2);
+  type Fields = { v: number; hc: readonly Uint8Array[]; hr: readonly Uint8Array[] } & {
+    sc: readonly Uint8Array[];
+    sr: readonly Uint8Array[];
+  };
+  return tried(() => {
+    const { hc, hr, sc, sr } = readMap<Fields>(decodeCbor(body), { v: exactly(1), hc: ids, hr: ids, sc: ids, sr: ids });
+    return { hc, hr, sc, sr };
+  });
+}
+
+function encodeNamed(ids: EvidenceIds | undefined): Uint8Array {
+  if (ids === undefined) return encodeCbor({ v: 1 });
+  const inOrder = (kind: EvidenceKind): Uint8Array[] => [...ids[kind]].sort(([a], [b]) => a - b).map(([, id]) => id);
+  return encodeCbor({ v: 1, ...Object.fromEntries(EVIDENCE_KINDS.map((kind) => [kind, inOrder(kind)])) });
+}
+
+function encodeRecords(all: readonly Uint8Array[]): Uint8Array {
+  const taken: Uint8Array[] = [];
+  let size = 0;
+  for (const record of all.slice(0, MAX_ANSWER_RECORDS)) {
+    if (size + record.length > MAX_ANSWER_BYTES) break;
+    taken.push(record);
+    size += record.length;
+  }
+  return encodeCbor({ v: 1, r: taken });
+}
+
+function readRequest(value: Cbor): EvidenceRequest {
+  const question = typeof value === 'object' && 'q' in value ? value.q : undefined;
+  const head = { v: exactly(1), e: uint(U32) as Field<Epoch> };
+  type Head = { v: number; e: Epoch; q: string };
+  if (question === 'lack') {
+    const map = readMap<Head & { k: EpochKind; h: readonly Uint8Array[] }>(value, {
+      ...head,
+      q: exactly('lack'),
+      k: exactly<EpochKind>('pr', 'hc', 'hr', 'sc', 'sr'),
+      h: list(bytes(SHORT_ID_BYTES), MAX_HELD),
+    });
+    return { ask: 'lack', kind: map.k, epoch: map.e, held: map.h };
+  }
+  if (question === 'ids') {
+    const ids = list(bytes(ID_BYTES), MAX_ANSWER_RECORDS);
+    const map = readMap<{ v: number; q: string; i: readonly Uint8Array[] }>(value, {
+      v: exactly(1),
+      q: exactly('ids'),
+      i: ids,
+    });
+    return { ask: 'ids', ids: map.i };
+  }
+  return { ask: 'named', epoch: readMap<Head>(value, { ...head, q: exactly('named') }).e };
+}
+
+function shorten(id: Uint8Array): Uint8Array {
+  return id.subarray(0, SHORT_ID_BYTES);
+}
+
+function tried<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof ShapeError || error instanceof CborError) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,88 @@
+// Asks roster peers for records over the evidence protocol and admits what comes back. Nothing here is waited for by a window: a list
+// closes when its block comes, with what is there by then (protocol.md 7, 10).
+
+import type { Overlay } from '../p2p/types.ts';
+import type { Epoch, PeerId } from '../types/ids.ts';
+import { withDeadline } from '../util/async.ts';
+import { errorCode } from '../util/errors.ts';
+import type { Log } from '../util/log.ts';
+import {
+  decodeNamed,
+  decodeRecords,
+  EVIDENCE_PROTOCOL,
+  type EvidenceRequest,
+  encodeRequest,
+  MAX_ANSWER_RECORDS,
+  MAX_EVIDENCE_FRAME,
+  type NamedIds,
+} from './evidence-protocol.ts';
+import type { EpochKind, Records } from './records.ts';
+
+/** Peers asked at once: with 8 of 256 seats a record that most hold is found. */
+const MAX_PEERS = 8;
+/** A peer that does not answer by then is passed over; well below a window of three blocks of 6 s. */
+const REQUEST_MS = 4000;
+/** Two records of 256 seats in answers of at most 1 MiB. */
+const MAX_ROUNDS = 16;
+
+export interface Gather {
+  /** Asks some peers for what is lacking of a kind. */
+  missing(kind: EpochKind, epoch: Epoch, peers: readonly PeerId[], signal: AbortSignal): Promise<void>;
+  /** Fetches records by id, from one peer after the other until all are there or nobody is left. */
+  byIds(ids: readonly Uint8Array[], peers: readonly PeerId[], signal: AbortSignal): Promise<void>;
+  /** The ids that a peer's evidence of an epoch names. */
+  named(epoch: Epoch, peer: PeerId, signal: AbortSignal): Promise<NamedIds | undefined>;
+}
+
+export function createGather(deps: {
+  readonly overlay: Pick<Overlay, 'request'>;
+  readonly records: Records;
+  readonly log: Log;
+}): Gather {
+  const { overlay, records, log } = deps;
+
+  /** The answer, or undefined when the peer gave none. */
+  async function ask(peer: PeerId, request: EvidenceRequest, signal: AbortSignal): Promise<Uint8Array | undefined> {
+    const options = { maxFrameBytes: MAX_EVIDENCE_FRAME, signal: withDeadline(signal, REQUEST_MS) };
+    try {
+      return await overlay.request(peer, EVIDENCE_PROTOCOL, encodeRequest(request), options);
+    } catch (error) {
+      log.debug('no evidence from peer', { peer, ask: request.ask, code: errorCode(error) });
+      return undefined;
+    }
+  }
+
+  /** How many records of an answer were news. */
+  function admitAll(peer: PeerId, body: Uint8Array | undefined): number {
+    const found = body === undefined ? [] : decodeRecords(body);
+    if (found === undefined) log.warn('unreadable evidence answer', { peer });
+    return (found ?? []).filter((bytes) => records.admit(bytes, 'pull').verdict === 'accept').length;
+  }
+
+  async function missingFrom(peer: PeerId, kind: EpochKind, epoch: Epoch, signal: AbortSignal): Promise<void> {
+    for (let round = 0; round < MAX_ROUNDS && !signal.aborted; round++) {
+      const held = records.held(kind, epoch).map(({ id }) => id);
+      if (admitAll(peer, await ask(peer, { ask: 'lack', kind, epoch, held }, signal)) === 0) return;
+    }
+  }
+
+  return {
+    async missing(kind, epoch, peers, signal) {
+      await Promise.all(peers.slice(0, MAX_PEERS).map((peer) => missingFrom(peer, kind, epoch, signal)));
+    },
+    async byIds(ids, peers, signal) {
+      for (const peer of peers.slice(0, MAX_PEERS)) {
+        const lacking = ids.filter((id) => records.byId(id) === undefined);
+        for (let at = 0; at < lacking.length; at += MAX_ANSWER_RECORDS) {
+          const part = lacking.slice(at, at + MAX_ANSWER_RECORDS);
+          admitAll(peer, await ask(peer, { ask: 'ids', ids: part }, signal));
+        }
+        if (lacking.length === 0 || signal.aborted) return;
+      }
+    },
+    async named(epoch, peer, signal) {
+      const body = await ask(peer, { ask: 'named', epoch }, signal);
+      return body === undefined ? undefined : decodeNamed(body);
+    },
+  };
+}

@@ -1,0 +1,231 @@
+// The records this node holds, write-once per (epoch, kind, node), with the proof when somebody signed two. One admission function for
+// gossip, DHT and pull. Trusts nothing: a record counts only under the signature of the peer that the roster of its epoch names.
+// Memory is bounded: epochs e-2..e+1, the seats of a roster, two records each (protocol.md 4, 10, 14).
+
+import { type ClockParams, EARLY_BLOCKS, phaseAt, windowOf } from '../consensus/phase.ts';
+import type { Verdict } from '../p2p/types.ts';
+import type { BlockNumber, Epoch, NodeId, PeerId, SubnetId } from '../types/ids.ts';
+import type { RecordKind, SignedRecord } from '../types/record.ts';
+import type { Roster } from '../types/subnet.ts';
+import { equalBytes, toHex } from '../util/bytes.ts';
+import { decodeRecord, type RecordFault, signedMessage } from '../wire/record.ts';
+
+/** Announcements have a topic and a book of their own. */
+export type EpochKind = Exclude<RecordKind, 'an'>;
+export const EPOCH_KINDS: readonly EpochKind[] = ['pr', 'hc', 'hr', 'sc', 'sr'];
+
+export type Via = 'gossip' | 'dht' | 'pull' | 'self';
+
+export type RefusalCode = RecordFault | 'RECORD_UNKNOWN_NODE' | 'RECORD_BAD_SIGNATURE' | 'RECORD_OUT_OF_WINDOW';
+
+/** What became of a record. `record` is there when it is well formed, whether it was kept or not. */
+export interface Admission {
+  readonly verdict: Verdict;
+  readonly code?: RefusalCode;
+  readonly record?: SignedRecord;
+}
+
+/** Checks a signature under a peer's key, cofactorless (p2p/identity.ts). */
+export type Verify = (peer: PeerId, message: Uint8Array, signature: Uint8Array) => boolean;
+
+export interface RecordsOptions {
+  /** 32 bytes. */
+  readonly genesis: Uint8Array;
+  readonly subnet: SubnetId;
+  readonly clock: ClockParams;
+}
+
+export interface RecordsDeps {
+  /** The roster of an epoch once it is known here. */
+  readonly rosterOf: (epoch: Epoch) => Roster | undefined;
+  readonly verify: Verify;
+}
+
+export interface Records {
+  /** A new best head: closes lists, forgets old epochs, tries records again that waited for their roster. */
+  observe(block: BlockNumber): void;
+  admit(bytes: Uint8Array, via: Via): Admission;
+  /** The record kept first. */
+  first(kind: EpochKind, epoch: Epoch, node: NodeId): SignedRecord | undefined;
+  /** Everything held of a kind, second records of equivocators included. */
+  held(kind: EpochKind, epoch: Epoch): readonly SignedRecord[];
+  byId(id: Uint8Array): SignedRecord | undefined;
+  /**
+   * The closed list: what was held in time, without nodes that signed two records of any kind in that epoch. A node that saw no head
+   * inside the window has no view of its own: everything well formed stands in its list.
+   */
+  timely(kind: EpochKind, epoch: Epoch): ReadonlyMap<NodeId, SignedRecord>;
+  /** Whether this node saw a head inside the window of a kind. */
+  watched(kind: EpochKind, epoch: Epoch): boolean;
+  equivocators(epoch: Epoch): ReadonlySet<NodeId>;
+  /** Refusals by code since the start. */
+  refusals(): Readonly<Record<string, number>>;
+}
+
+/** Epochs behind the best head that are kept: scores of e-1 are checked in e+1. */
+const KEPT_BACK = 2;
+/** A record may be one epoch ahead of a head that lags. */
+const KEPT_AHEAD = 1;
+/** Records that wait for their roster to become final: two kinds of 256 seats, twice over. */
+const MAX_WAITING = 1024;
+
+interface Entry {
+  readonly first: SignedRecord;
+  second?: SignedRecord;
+  readonly timely: boolean;
+}
+
+interface Waiting {
+  readonly bytes: Uint8Array;
+  readonly arrived: BlockNumber;
+}
+
+/** One epoch's book. */
+interface Book {
+  readonly kinds: { readonly [K in EpochKind]: Map<NodeId, Entry> };
+  readonly ids: Map<string, SignedRecord>;
+  readonly equivocators: Set<NodeId>;
+  /** Kinds whose window this node saw. */
+  readonly watched: Set<EpochKind>;
+}
+
+export function createRecords(options: RecordsOptions, deps: RecordsDeps): Records {
+  const { genesis, subnet, clock } = options;
+  const books = new Map<Epoch, Book>();
+  const refused: Record<string, number> = {};
+  let waiting: Waiting[] = [];
+  let best: BlockNumber | undefined;
+
+  function bookOf(epoch: Epoch): Book {
+    const found = books.get(epoch);
+    if (found !== undefined) return found;
+    const book = createBook();
+    books.set(epoch, book);
+    return book;
+  }
+
+  function refuse(code: RefusalCode, verdict: Verdict, record?: SignedRecord): Admission {
+    refused[code] = (refused[code] ?? 0) + 1;
+    return record === undefined ? { verdict, code } : { verdict, code, record };
+  }
+
+  function admitAt(bytes: Uint8Array, via: Via, arrived: BlockNumber): Admission {
+    const decoded = decodeRecord(bytes);
+    if (!decoded.ok) return refuse(decoded.code, 'reject');
+    const { record } = decoded;
+    const { body } = record;
+    if (body.kind === 'an' || body.subnet !== subnet || !equalBytes(body.genesis, genesis)) {
+      return refuse('RECORD_MALFORMED', 'reject');
+    }
+    const window = windowOf(body.kind, body.epoch, clock);
+    if (!isKeptEpoch(body.epoch, arrived) || arrived < window.opens - EARLY_BLOCKS) {
+      return refuse('RECORD_OUT_OF_WINDOW', 'ignore');
+    }
+    const entry = books.get(body.epoch)?.kinds[body.kind].get(body.node);
+    if (entry !== undefined && isHeld(entry, bytes)) return { verdict: 'accept', record };
+    const roster = deps.rosterOf(body.epoch);
+    if (roster === undefined) return wait(bytes, arrived);
+    const seat = roster.nodes.find(({ id }) => id === body.node);
+    if (seat === undefined) return refuse('RECORD_UNKNOWN_NODE', 'ignore');
+    if (!deps.verify(seat.peer, signedMessage(record.bodyBytes), record.signature)) {
+      return refuse('RECORD_BAD_SIGNATURE', 'reject');
+    }
+    const inTime = arrived < window.closes;
+    const isNews = keep(bookOf(body.epoch), body.kind, record, inTime);
+    if (!inTime && (via === 'gossip' || via === 'dht')) return refuse('RECORD_OUT_OF_WINDOW', 'ignore', record);
+    return { verdict: isNews ? 'accept' : 'ignore', record };
+  }
+
+  /** Its roster is not final here yet: kept aside with the block of its arrival, which decides whether it was in time. */
+  function wait(bytes: Uint8Array, arrived: BlockNumber): Admission {
+    if (waiting.length < MAX_WAITING && !waiting.some((one) => equalBytes(one.bytes, bytes))) {
+      waiting.push({ bytes: bytes.slice(), arrived });
+    }
+    return refuse('RECORD_UNKNOWN_NODE', 'ignore');
+  }
+
+  function retryWaiting(): void {
+    const again = waiting;
+    waiting = [];
+    for (const { bytes, arrived } of again) admitAt(bytes, 'pull', arrived);
+  }
+
+  function isKeptEpoch(epoch: Epoch, block: BlockNumber): boolean {
+    const now = phaseAt(block, clock)?.epoch ?? 0;
+    return epoch >= now - KEPT_BACK && epoch <= now + KEPT_AHEAD;
+  }
+
+  function watch(block: BlockNumber): void {
+    const now = phaseAt(block, clock)?.epoch;
+    if (now === undefined) return;
+    for (const epoch of [now, now - 1] as Epoch[]) {
+      if (epoch < 0) continue;
+      for (const kind of EPOCH_KINDS) {
+        const { opens, closes } = windowOf(kind, epoch, clock);
+        if (block >= opens && block < closes) bookOf(epoch).watched.add(kind);
+      }
+    }
+  }
+
+  return {
+    observe(block) {
+      best = block;
+      for (const epoch of [...books.keys()]) if (!isKeptEpoch(epoch, block)) books.delete(epoch);
+      waiting = waiting.filter(({ arrived }) => block - arrived < clock.epochLength);
+      watch(block);
+      retryWaiting();
+    },
+    admit(bytes, via) {
+      return best === undefined ? { verdict: 'ignore', code: 'RECORD_OUT_OF_WINDOW' } : admitAt(bytes, via, best);
+    },
+    first: (kind, epoch, node) => books.get(epoch)?.kinds[kind].get(node)?.first,
+    held: (kind, epoch) =>
+      [...(books.get(epoch)?.kinds[kind].values() ?? [])].flatMap(({ first, second }) =>
+        second === undefined ? [first] : [first, second],
+      ),
+    byId(id) {
+      const name = toHex(id);
+      return [...books.values()].map((book) => book.ids.get(name)).find((record) => record !== undefined);
+    },
+    timely(kind, epoch) {
+      const book = books.get(epoch);
+      if (book === undefined) return new Map();
+      const all = !book.watched.has(kind);
+      const listed = [...book.kinds[kind]].filter(
+        ([node, entry]) => (all || entry.timely) && !book.equivocators.has(node),
+      );
+      return new Map(listed.map(([node, { first }]) => [node, first]));
+    },
+    watched: (kind, epoch) => books.get(epoch)?.watched.has(kind) ?? false,
+    equivocators: (epoch) => books.get(epoch)?.equivocators ?? new Set(),
+    refusals: () => ({ ...refused }),
+  };
+
+  function keep(book: Book, kind: EpochKind, record: SignedRecord, timely: boolean): boolean {
+    const entries = book.kinds[kind];
+    const entry = entries.get(record.body.node);
+    if (entry === undefined) {
+      entries.set(record.body.node, { first: record, timely });
+      book.ids.set(toHex(record.id), record);
+      return true;
+    }
+    if (equalBytes(entry.first.id, record.id) || entry.second !== undefined) return false;
+    entry.second = record;
+    book.ids.set(toHex(record.id), record);
+    book.equivocators.add(record.body.node);
+    return true;
+  }
+}
+
+function createBook(): Book {
+  return {
+    kinds: { pr: new Map(), hc: new Map(), hr: new Map(), sc: new Map(), sr: new Map() },
+    ids: new Map(),
+    equivocators: new Set(),
+    watched: new Set(),
+  };
+}
+
+function isHeld(entry: Entry, bytes: Uint8Array): boolean {
+  return equalBytes(entry.first.bytes, bytes) || (entry.second !== undefined && equalBytes(entry.second.bytes, bytes));
+}

@@ -1,0 +1,177 @@
+// What an epoch rests on: its roster, its seed and its policy, read once at h(e) when that block is final, and journaled, because RPC nodes
+// prune state that is still needed (protocol.md 1, 2). The policy is the owner's text: it is parsed here.
+
+import type { Chain, SubnetNode } from '../chain/types.ts';
+import { epochSeed } from '../consensus/challenge.ts';
+import { type ClockParams, firstBlock } from '../consensus/phase.ts';
+import type { Journal } from '../store/types.ts';
+import type { Address, Epoch, Hash, NodeId, PeerId, SubnetId } from '../types/ids.ts';
+import { classRank, type NodeClass, type Policy, type Roster, type RosterNode } from '../types/subnet.ts';
+import { fromHex, toHex } from '../util/bytes.ts';
+import { decodeCbor, encodeCbor } from '../util/cbor.ts';
+import type { Log } from '../util/log.ts';
+import { bytes, exactly, type Field, list, readMap, text, U32, uint } from '../wire/fields.ts';
+import { decodePolicy } from '../wire/policy.ts';
+
+/** Facts of one epoch. Without a subnet at h(e) the roster is empty and there is no policy. */
+export interface EpochFacts {
+  readonly roster: Roster;
+  readonly seed: Uint8Array;
+  readonly policy: Policy | undefined;
+}
+
+export interface Rosters {
+  /** From memory or the journal. */
+  known(epoch: Epoch): EpochFacts | undefined;
+  /** Reads h(e) when it is final; undefined when it is not final yet. Errors of the chain pass through. */
+  read(epoch: Epoch, signal: AbortSignal): Promise<EpochFacts | undefined>;
+  /** Whether a peer has a seat in a roster that is in memory. */
+  hasSeat(peer: PeerId): boolean;
+}
+
+export interface RostersOptions {
+  readonly genesis: Hash;
+  readonly subnet: SubnetId;
+  readonly clock: ClockParams;
+}
+
+export interface RostersDeps {
+  readonly chain: Pick<Chain, 'head' | 'blockHash' | 'subnet' | 'nodes' | 'electable' | 'electedValidator'>;
+  readonly journal: Pick<Journal, 'fact' | 'saveFact'>;
+  readonly log: Log;
+}
+
+/** Epochs in memory: e-2..e+1 and one to spare; older ones are in the journal. */
+const CACHED_EPOCHS = 5;
+const MAX_SEATS = 256;
+/** An Ed25519 peer id has 52. */
+const MAX_PEER_CHARS = 128;
+const MAX_MISC_BYTES = 4096;
+const CLASSES: readonly NodeClass[] = ['Registered', 'Idle', 'Included', 'Validator'];
+
+export function createRosters(options: RostersOptions, deps: RostersDeps): Rosters {
+  const { genesis, subnet, clock } = options;
+  const cache = new Map<Epoch, EpochFacts>();
+  const factName = (epoch: Epoch): string => `epoch/${subnet}/${epoch}`;
+
+  function remember(epoch: Epoch, facts: EpochFacts): EpochFacts {
+    cache.set(epoch, facts);
+    while (cache.size > CACHED_EPOCHS) cache.delete(Math.min(...cache.keys()) as Epoch);
+    return facts;
+  }
+
+  function known(epoch: Epoch): EpochFacts | undefined {
+    if (epoch < 0) return beforeTime(epoch);
+    const cached = cache.get(epoch);
+    if (cached !== undefined) return cached;
+    const saved = deps.journal.fact(factName(epoch));
+    return saved === undefined ? undefined : remember(epoch, parse(epoch, saved));
+  }
+
+  async function readAt(epoch: Epoch, at: Hash, signal: AbortSignal): Promise<Uint8Array> {
+    const found = await deps.chain.subnet(subnet, at, signal);
+    const seed = epochSeed(fromHex(genesis), subnet, epoch, fromHex(at));
+    if (found === undefined)
+      return encodeFacts({ misc: new Uint8Array(), seed, nodes: [], validators: [], live: false });
+    const [nodes, validators, elected] = await Promise.all([
+      deps.chain.nodes(subnet, at, signal),
+      deps.chain.electable(subnet, at, signal),
+      deps.chain.electedValidator(subnet, epoch, at, signal),
+    ]);
+    const seats = nodes.filter((node) => hasSeatIn(node, epoch)).sort((a, b) => a.id - b.id);
+    return encodeFacts({ misc: found.misc, seed, nodes: seats, validators, live: elected !== undefined });
+  }
+
+  function parse(epoch: Epoch, saved: Uint8Array): EpochFacts {
+    const { misc, ...facts } = decodeFacts(epoch, saved);
+    if (misc.length === 0) return { ...facts, policy: undefined };
+    const decoded = decodePolicy(misc);
+    if (!decoded.ok) deps.log.error('policy unreadable', { epoch, code: decoded.code, why: decoded.why });
+    return { ...facts, policy: decoded.ok ? decoded.policy : undefined };
+  }
+
+  return {
+    known,
+    async read(epoch, signal) {
+      const before = known(epoch);
+      if (before !== undefined) return before;
+      const block = firstBlock(epoch, clock);
+      const final = await deps.chain.head('finalized', signal);
+      if (final.number < block) return undefined;
+      const at = await deps.chain.blockHash(block, signal);
+      if (at === undefined) return undefined;
+      const saved = await readAt(epoch, at, signal);
+      deps.journal.saveFact(factName(epoch), saved);
+      return known(epoch);
+    },
+    hasSeat: (peer) => [...cache.values()].some(({ roster }) => roster.nodes.some((node) => node.peer === peer)),
+  };
+}
+
+/** Before the subnet's first epoch nobody had a seat. */
+function beforeTime(epoch: Epoch): EpochFacts {
+  return { roster: { epoch, nodes: [], validators: [], live: false }, seed: new Uint8Array(32), policy: undefined };
+}
+
+function hasSeatIn(node: SubnetNode, epoch: Epoch): boolean {
+  return classRank(node.nodeClass) >= classRank('Included') && node.startEpoch <= epoch;
+}
+
+interface RawFacts {
+  readonly misc: Uint8Array;
+  readonly seed: Uint8Array;
+  readonly nodes: readonly SubnetNode[];
+  readonly validators: readonly NodeId[];
+  readonly live: boolean;
+}
+
+function encodeFacts({ misc, seed, nodes, validators, live }: RawFacts): Uint8Array {
+  return encodeCbor({
+    v: 1,
+    p: misc,
+    z: seed,
+    l: live ? 1 : 0,
+    w: [...validators].sort((a, b) => a - b),
+    n: nodes.map((node) => ({
+      i: node.id,
+      p: node.peerInfo.peer,
+      h: fromHex(node.hotkey),
+      c: CLASSES.indexOf(node.nodeClass),
+      s: node.startEpoch,
+    })),
+  });
+}
+
+interface Seat {
+  readonly i: number;
+  readonly p: string;
+  readonly h: Uint8Array;
+  readonly c: number;
+  readonly s: number;
+}
+
+function decodeFacts(epoch: Epoch, saved: Uint8Array): { misc: Uint8Array; seed: Uint8Array; roster: Roster } {
+  type Fields = { v: number; p: Uint8Array; z: Uint8Array; l: number; w: readonly number[]; n: readonly Seat[] };
+  const seat: Field<Seat> = (value) =>
+    readMap<Seat>(value, { i: uint(U32), p: text(MAX_PEER_CHARS), h: bytes(20), c: uint(3), s: uint(U32) });
+  const map = readMap<Fields>(decodeCbor(saved), {
+    v: exactly(1),
+    p: bytes(0, MAX_MISC_BYTES),
+    z: bytes(32),
+    l: exactly(0, 1),
+    w: list(uint(U32), MAX_SEATS),
+    n: list(seat, MAX_SEATS),
+  });
+  const roster = { epoch, nodes: map.n.map(seatToNode), validators: map.w as readonly NodeId[], live: map.l === 1 };
+  return { misc: map.p, seed: map.z, roster };
+}
+
+function seatToNode({ i, p, h, c, s }: Seat): RosterNode {
+  return {
+    id: i as NodeId,
+    peer: p as PeerId,
+    hotkey: `0x${toHex(h)}` as Address,
+    nodeClass: CLASSES[c] as NodeClass,
+    startEpoch: s as Epoch,
+  };
+}

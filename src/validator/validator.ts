@@ -1,0 +1,232 @@
+// This node's duties in each epoch: follows best heads, steps the duty (consensus/duty.ts) and carries its effects out. Every outcome is
+// an event with its reason; what goes wrong with peers, chain or engine is logged and counted, and nothing is thrown out of run().
+
+import type { Chain, Head, Signer } from '../chain/types.ts';
+import { type Duty, type DutyEvent, IDLE, type Outcome, step } from '../consensus/duty.ts';
+import { type ClockParams, phaseAt, windowsOf } from '../consensus/phase.ts';
+import type { Engine } from '../engine/types.ts';
+import type { Identity, Overlay, Verdict } from '../p2p/types.ts';
+import type { Journal } from '../store/types.ts';
+import type { BlockNumber, Epoch, Hash, NodeId, PeerId, ShardIndex, SubnetId } from '../types/ids.ts';
+import { fromHex } from '../util/bytes.ts';
+import { errorCode, errorMessage } from '../util/errors.ts';
+import type { Log } from '../util/log.ts';
+import { decodeRecord } from '../wire/record.ts';
+import { formatRecordKey, keyOfBody, parseRecordKey } from '../wire/record-key.ts';
+import { createEffects } from './effects.ts';
+import { answer, decodeRequest, EVIDENCE_PROTOCOL, protocolOptions } from './evidence-protocol.ts';
+import { createGather } from './gather.ts';
+import { createPen, type Pen } from './pen.ts';
+import { createRecords, type Verify } from './records.ts';
+import { createRosters } from './roster.ts';
+import { createScoring } from './scoring.ts';
+import { createSubmission } from './submission.ts';
+import { createTasks } from './tasks.ts';
+import { recordTopic } from './topic.ts';
+import { createWork, type ManifestOf } from './work.ts';
+
+export interface ValidatorOptions {
+  readonly genesis: Hash;
+  readonly subnet: SubnetId;
+  readonly node: NodeId;
+  /** From the chain: the subnet's slot and the epoch length. */
+  readonly clock: ClockParams;
+  /** Shards that this node serves and answers challenges for; none for an attestor. */
+  readonly shards: readonly ShardIndex[];
+}
+
+export interface ValidatorDeps {
+  readonly chain: Chain;
+  readonly overlay: Overlay;
+  /** Needed by a hoster, with its shards loaded. */
+  readonly engine?: Pick<Engine, 'challenge'>;
+  readonly journal: Journal;
+  readonly identity: Identity;
+  readonly hotkey: Signer;
+  readonly manifestOf: ManifestOf;
+  readonly verify: Verify;
+  readonly log: Log;
+}
+
+/** What listeners hear: every outcome with its reason, each head once it was acted on, and operating failures. */
+export type ValidatorEvent =
+  | Outcome
+  | { readonly type: 'head'; readonly block: BlockNumber; readonly epoch: Epoch | undefined }
+  | { readonly type: 'failed'; readonly what: string; readonly code: string; readonly message: string };
+
+export interface ValidatorStatus {
+  /** The last best head that was acted on. */
+  readonly block: BlockNumber | undefined;
+  readonly duty: Duty;
+  /** Outcomes of the last epochs, oldest first. */
+  readonly epochs: readonly { readonly epoch: Epoch; readonly outcomes: readonly Outcome[] }[];
+  /** Records refused since the start, by code. */
+  readonly refusals: Readonly<Record<string, number>>;
+  /** Jobs under way. */
+  readonly busy: number;
+}
+
+export interface Validator {
+  /** Follows the chain until the signal aborts; never throws. Once per validator. */
+  run(signal: AbortSignal): Promise<void>;
+  status(): ValidatorStatus;
+  /** Returns what ends the subscription. */
+  on(listener: (event: ValidatorEvent) => void): () => void;
+  /** For the overlay's DHT rules: is this value a record that belongs under this key? Announcements are none of ours: 'ignore'. */
+  judge(key: string, value: Uint8Array): Verdict;
+}
+
+/** Epochs whose outcomes status() tells. */
+const SHOWN_EPOCHS = 8;
+
+export function createValidator(options: ValidatorOptions, deps: ValidatorDeps): Validator {
+  const { subnet, node, clock, shards } = options;
+  const { chain, overlay, journal, identity, log } = deps;
+  const ids = { genesis: fromHex(options.genesis), subnet, node, peer: identity.peer, shards };
+  const listeners = new Set<(event: ValidatorEvent) => void>();
+  const shown = new Map<Epoch, Outcome[]>();
+  const params = { windows: windowsOf(clock.epochLength), hosts: shards.length > 0 };
+  let duty: Duty = IDLE;
+  let block: BlockNumber | undefined;
+
+  const rosters = createRosters(options, { chain, journal, log });
+  const factsOf = rosters.known;
+  const records = createRecords(
+    { genesis: ids.genesis, subnet, clock },
+    { rosterOf: (epoch) => factsOf(epoch)?.roster, verify: deps.verify },
+  );
+  const pen = createPen({ subnet, node }, { journal, identity });
+  const gather = createGather({ overlay, records, log });
+  const scoring = createScoring(ids, { factsOf, records, manifestOf: deps.manifestOf, pen });
+  const work = createWork(ids, { engine: deps.engine, manifestOf: deps.manifestOf, pen, log });
+  const submission = createSubmission(
+    { subnet, node },
+    { chain, hotkey: deps.hotkey, journal, factsOf, peersOf, records, scoring, gather },
+  );
+  const tasks = createTasks(fail);
+  const effects = createEffects(
+    { subnet, node },
+    {
+      overlay,
+      rosters,
+      records,
+      work,
+      scoring,
+      submission,
+      gather,
+      tasks,
+      peersOf,
+      dispatch,
+      report,
+      fail,
+      now: () => block,
+    },
+  );
+
+  function emit(event: ValidatorEvent): void {
+    for (const listener of listeners) listener(event);
+  }
+
+  function fail(what: string, error: unknown): void {
+    const facts = { what, code: errorCode(error), message: errorMessage(error) };
+    log.warn('duty failed', facts);
+    emit({ type: 'failed', ...facts });
+  }
+
+  /** Tells an outcome once, however often it is come to: what a reorg undid is done again in silence. */
+  function report(outcome: Outcome): void {
+    const told = shown.get(outcome.epoch) ?? [];
+    if (told.some((one) => sameOutcome(one, outcome))) return;
+    shown.set(outcome.epoch, [...told, outcome]);
+    while (shown.size > SHOWN_EPOCHS) shown.delete(Math.min(...shown.keys()) as Epoch);
+    const { type, ...facts } = outcome;
+    log.info(type, facts);
+    emit(outcome);
+  }
+
+  function dispatch(event: DutyEvent, signal: AbortSignal): Promise<void> {
+    const next = step(duty, event, params);
+    duty = next.duty;
+    return effects.perform(next.effects, signal);
+  }
+
+  /** Other seats of the rosters around an epoch, connected ones first, starting behind this node so that questions spread. */
+  function peersOf(epoch: Epoch): readonly PeerId[] {
+    const seats =
+      (factsOf(epoch)?.roster ?? factsOf((epoch - 1) as Epoch)?.roster)?.nodes.map(({ peer }) => peer) ?? [];
+    const at = seats.indexOf(identity.peer);
+    const others = [...seats.slice(at + 1), ...seats.slice(0, Math.max(at, 0))];
+    const connected = new Set(overlay.peers());
+    return [...others.filter((peer) => connected.has(peer)), ...others.filter((peer) => !connected.has(peer))];
+  }
+
+  /** Acts at once; the `head` event follows when what was read for it is known. The loop waits for nothing. */
+  function onHead(head: Head, signal: AbortSignal): void {
+    const first = block === undefined;
+    block = head.number;
+    records.observe(head.number);
+    const moment = phaseAt(head.number, clock);
+    const told = { type: 'head', block: head.number, epoch: moment?.epoch } as const;
+    if (moment === undefined) return emit(told);
+    const { epoch, offset } = moment;
+    if (first) effects.resend([epoch, (epoch - 1) as Epoch], pen, signal);
+    const acted = dispatch({ type: 'head', epoch, offset, signed: signedIn(epoch, pen) }, signal);
+    void acted.then(() => emit(told));
+  }
+
+  async function serve(): Promise<void> {
+    overlay.subscribe(recordTopic(subnet), async (message) => records.admit(message, 'gossip').verdict);
+    await overlay.handleRequest(EVIDENCE_PROTOCOL, protocolOptions(rosters.hasSeat), async (body) => {
+      const request = decodeRequest(body);
+      if (request === undefined) throw new TypeError('unreadable evidence request');
+      return answer(request, records, submission.named);
+    });
+  }
+
+  return {
+    async run(signal) {
+      try {
+        await serve();
+        for await (const head of chain.heads('best', signal)) onHead(head, signal);
+      } catch (error) {
+        if (!signal.aborted) fail('run', error);
+      }
+      await tasks.settled();
+    },
+    status: () => ({
+      block,
+      duty,
+      epochs: [...shown].sort(([a], [b]) => a - b).map(([epoch, outcomes]) => ({ epoch, outcomes })),
+      refusals: records.refusals(),
+      busy: tasks.count(),
+    }),
+    on(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    judge(key, value) {
+      const named = parseRecordKey(key);
+      if (named === undefined || named.kind === 'an') return 'ignore';
+      const decoded = decodeRecord(value);
+      if (!decoded.ok || keyOfBody(decoded.record.body) !== formatRecordKey(named)) return 'reject';
+      return records.admit(value, 'dht').verdict;
+    },
+  };
+}
+
+/** What the journal says at the first head of an epoch. */
+function signedIn(epoch: Epoch, pen: Pen) {
+  const before = (epoch - 1) as Epoch;
+  const has = (kind: 'hc' | 'hr' | 'sc' | 'sr', of: Epoch): boolean => pen.signed(kind, of) !== undefined;
+  return {
+    hc: has('hc', epoch),
+    hr: has('hr', epoch),
+    sc: has('sc', epoch),
+    lastSc: has('sc', before),
+    sr: has('sr', before),
+  };
+}
+
+function sameOutcome(a: Outcome, b: Outcome): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
+}
