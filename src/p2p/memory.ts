@@ -8,7 +8,7 @@ import { frameTooLarge, overlayClosed, recordRefused, refused, streamReset, unre
 import { createStreamPair } from './memory-stream.ts';
 import { peerFromAddress } from './peer-id.ts';
 import { requestOver, serveRequest } from './request.ts';
-import { bestRecord, createShelf, type Shelf } from './shelf.ts';
+import { bestRecord, createShelf, refusal, type Shelf } from './shelf.ts';
 import {
   type FrameStream,
   type Identity,
@@ -389,9 +389,8 @@ async function putRecord(
 
 /** Judges and keeps a record; undefined, or why not. */
 async function store(node: Node, key: string, value: Uint8Array): Promise<string | undefined> {
-  if (value.length > node.rules.maxRecordBytes) return `longer than ${node.rules.maxRecordBytes} bytes`;
-  const verdict = await judged(() => node.rules.judge(key, value), 'reject');
-  if (verdict !== 'accept') return `judged '${verdict}'`;
+  const why = await refusal(node.rules, key, value);
+  if (why !== undefined) return why;
   return node.shelf.put(key, value) ? undefined : 'another value is held under this key';
 }
 
@@ -403,7 +402,7 @@ async function getRecord(world: World, node: Node, key: string, signal: AbortSig
     signal.throwIfAborted();
     const value = holder.shelf.get(key);
     if (value === undefined || found.some((other) => equalBytes(other, value))) continue;
-    if ((await judged(() => node.rules.judge(key, value), 'reject')) === 'accept') found.push(value.slice());
+    if ((await refusal(node.rules, key, value)) === undefined) found.push(value.slice());
   }
   return bestRecord(node.rules.replaces, key, found);
 }

@@ -1,12 +1,34 @@
 // Records this node stores for the network: write-once, bounded, by key. It trusts that values were judged before they come here.
 
 import { equalBytes } from '../util/bytes.ts';
+import { errorMessage } from '../util/errors.ts';
 import type { RecordRules } from './types.ts';
 
 /** 256 nodes x 8 kinds x 2 records x 3 epochs (protocol.md 10, 14) are 12,288; the oldest go first beyond this. */
 export const MAX_SHELF_RECORDS = 16_384;
 /** What those take together at most: witnesses of 17 KB are the longest, most records are of some hundred bytes. */
 export const MAX_SHELF_BYTES = 128 << 20;
+
+/** All keys are `/tsr/<kind>/<subnet>/<epoch>/<node>` (protocol.md 10). */
+export const RECORD_NAMESPACE = 'tsr';
+
+const MAX_KEY_LENGTH = 256;
+
+/** Why a record may not be stored or believed; undefined when it may. A rule that throws refuses. */
+export async function refusal(
+  rules: Pick<RecordRules, 'judge' | 'maxRecordBytes'>,
+  key: string,
+  value: Uint8Array,
+): Promise<string | undefined> {
+  if (!key.startsWith(`/${RECORD_NAMESPACE}/`) || key.length > MAX_KEY_LENGTH) return 'no record lives under this key';
+  if (value.length > rules.maxRecordBytes) return `longer than ${rules.maxRecordBytes} bytes`;
+  try {
+    const verdict = await rules.judge(key, value);
+    return verdict === 'accept' ? undefined : `judged '${verdict}'`;
+  } catch (error) {
+    return `not judged: ${errorMessage(error)}`;
+  }
+}
 
 export interface Shelf {
   get(key: string): Uint8Array | undefined;

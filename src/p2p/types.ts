@@ -12,6 +12,7 @@ export type OverlayErrorFacts =
   | { readonly code: 'FRAME_TOO_LARGE'; readonly bytes: number; readonly limit: number }
   | { readonly code: 'RECORD_REFUSED'; readonly reason: string }
   | { readonly code: 'OVERLAY_CLOSED' }
+  | { readonly code: 'LISTEN_FAILED'; readonly addresses: readonly string[] }
   | { readonly code: 'IDENTITY_INVALID'; readonly file: string }
   | { readonly code: 'IDENTITY_READABLE'; readonly file: string; readonly mode: string };
 

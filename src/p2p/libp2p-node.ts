@@ -1,0 +1,194 @@
+// The libp2p node under the overlay: transports, limits and services with the settings that network.md measured.
+
+import { privateKeyFromProtobuf } from '@libp2p/crypto/keys';
+import { type GossipSub, gossipsub } from '@libp2p/gossipsub';
+import { identify } from '@libp2p/identify';
+import type { ConnectionGater, Libp2p } from '@libp2p/interface';
+import { type KadDHT, kadDHT, passthroughMapper, removePrivateAddressesMapper } from '@libp2p/kad-dht';
+import { noise } from '@libp2p/noise';
+import { peerIdFromString } from '@libp2p/peer-id';
+import { ping } from '@libp2p/ping';
+import { tcp } from '@libp2p/tcp';
+import { yamux } from '@libp2p/yamux';
+import { createLibp2p } from 'libp2p';
+import type { PeerId } from '../types/ids.ts';
+import type { OpenIdentity } from './identity.ts';
+import { OverlayDatastore, recordKeyText } from './libp2p-datastore.ts';
+import { MAX_WINDOW_BYTES } from './libp2p-stream.ts';
+import { bestRecord, RECORD_NAMESPACE, refusal, type Shelf } from './shelf.ts';
+import { MAX_GOSSIP_BYTES, type RecordRules } from './types.ts';
+
+export interface NodeOptions {
+  readonly identity: OpenIdentity;
+  /** Multiaddrs to listen on; none for a client that is never dialled. */
+  readonly listen: readonly string[];
+  /** Multiaddrs to tell others instead of those listened on. */
+  readonly announce?: readonly string[];
+  /** Names the network in the DHT's protocol id, so that two networks never mix: hex digits of the genesis hash. */
+  readonly network: string;
+  /** Roster nodes serve the DHT, others are its clients. */
+  readonly dhtServer: boolean;
+  /** Which peers may hold records for others; asked when they connect and when they are named by others. All, if not given. */
+  readonly isDhtServer?: (peer: PeerId) => boolean;
+  /** Refused at the door; everything else is asked by each protocol. */
+  readonly isBanned?: (peer: PeerId) => boolean;
+  /** The gossip topics of this node; messages of others are not carried. */
+  readonly topics: readonly string[];
+  readonly records: RecordRules;
+  /** Whether peers on private addresses are dialled and named to others: true on a loopback or local network. */
+  readonly privateAddresses: boolean;
+  /** Connections from one address at a time, loopback not counted; many nodes may live behind one. */
+  readonly connectionsPerHost?: number;
+}
+
+export type OverlayNode = Libp2p<{ dht: KadDHT; pubsub: GossipSub }>;
+
+/** protocol.md 14. */
+const DEFAULT_CONNECTIONS_PER_HOST = 16;
+/** 256 nodes of a subnet and as many clients. */
+const MAX_CONNECTIONS = 512;
+/** A devnet starts its nodes at once on one address: 12 simultaneous dials met the default of 5 (network.md 4). */
+const CONNECTIONS_PER_SECOND = 64;
+/** What a sender may have queued on one stream beyond the window, four of the longest frames, before the stream is given up. */
+const WRITE_BUFFER_BYTES = 64 << 20;
+/** protocol.md 14: idle session 10 min. */
+const IDLE_STREAM_MS = 600_000;
+/** A stopped process is noticed in about 8 s; a busy one must not be taken for it (network.md 7). */
+const MONITOR = { pingInterval: 2500, pingTimeout: { minTimeout: 5000, maxTimeout: 10_000 } };
+/** ping shares its protocol with the monitor; with the default of 1 stream the monitor kills healthy connections (network.md 7). */
+const PING_STREAMS = 64;
+/** A batch of messages asked for by id comes as one RPC. */
+const MAX_GOSSIP_RPC_BYTES = 64 * MAX_GOSSIP_BYTES;
+/** Records on k = 8 peers: measured five times cheaper than 20 (network.md 2). */
+const REPLICAS = 8;
+
+export async function createNode(options: NodeOptions, shelf: Shelf): Promise<OverlayNode> {
+  const self = peerIdFromString(options.identity.peer);
+  return createLibp2p({
+    privateKey: privateKeyFromProtobuf(options.identity.protobuf),
+    nodeInfo: { name: 'tessera', userAgent: 'tessera' },
+    datastore: new OverlayDatastore(shelf, self.toCID().toString()),
+    addresses: { listen: [...options.listen], announce: [...(options.announce ?? [])] },
+    transports: [tcp()],
+    connectionEncrypters: [noise()],
+    streamMuxers: [
+      yamux({
+        streamOptions: {
+          initialStreamWindowSize: 1 << 20,
+          maxStreamWindowSize: MAX_WINDOW_BYTES,
+          maxWriteBufferLength: WRITE_BUFFER_BYTES,
+          inactivityTimeout: IDLE_STREAM_MS,
+        },
+      }),
+    ],
+    connectionManager: {
+      maxConnections: MAX_CONNECTIONS,
+      inboundConnectionThreshold: CONNECTIONS_PER_SECOND,
+      maxIncomingPendingConnections: CONNECTIONS_PER_SECOND,
+    },
+    connectionMonitor: MONITOR,
+    connectionGater: createGate(options),
+    services: {
+      identify: identify(),
+      ping: ping({ maxInboundStreams: PING_STREAMS, maxOutboundStreams: PING_STREAMS }),
+      dht: createDht(options),
+      pubsub: createGossip(options.topics),
+    },
+  });
+}
+
+/** Refuses banned peers, and an address that takes more than its share. */
+function createGate(options: NodeOptions): ConnectionGater {
+  const limit = options.connectionsPerHost ?? DEFAULT_CONNECTIONS_PER_HOST;
+  const open = new Map<string, number>();
+  const count = (host: string, change: number) => {
+    const now = (open.get(host) ?? 0) + change;
+    if (now > 0) open.set(host, now);
+    else open.delete(host);
+  };
+  return {
+    denyDialPeer: (peer) => options.isBanned?.(peer.toString() as PeerId) ?? false,
+    denyInboundConnection(connection) {
+      const host = connection.remoteAddr.getComponents()[0]?.value ?? '';
+      if (host.startsWith('127.') || host === '::1') return false;
+      if ((open.get(host) ?? 0) >= limit) return true;
+      count(host, 1);
+      connection.addEventListener('close', () => count(host, -1));
+      return false;
+    },
+    denyInboundEncryptedConnection: (peer) => options.isBanned?.(peer.toString() as PeerId) ?? false,
+  };
+}
+
+function createDht(options: NodeOptions) {
+  const { records } = options;
+  const mapAddresses = options.privateAddresses ? passthroughMapper : removePrivateAddressesMapper;
+  return kadDHT({
+    protocol: `/tessera/${options.network}/kad/1.0.0`,
+    clientMode: !options.dhtServer,
+    kBucketSize: REPLICAS,
+    // A peer without addresses enters no routing table and is named to nobody.
+    peerInfoMapper: (info) =>
+      (options.isDhtServer?.(info.id.toString() as PeerId) ?? true) ? mapAddresses(info) : { ...info, multiaddrs: [] },
+    networkDialTimeout: { minTimeout: 500, maxTimeout: 2000 },
+    validators: { [RECORD_NAMESPACE]: (key, value) => validate(records, key, value) },
+    selectors: { [RECORD_NAMESPACE]: (key, values) => select(records, key, values) },
+  });
+}
+
+/** kad-dht wants an exception for what is not to be stored or believed. */
+async function validate(rules: RecordRules, key: Uint8Array, value: Uint8Array): Promise<void> {
+  const text = recordKeyText(key);
+  const reason = text === undefined ? 'the key is no text' : await refusal(rules, text, value);
+  if (reason !== undefined) throw new Error(reason);
+}
+
+function select(rules: RecordRules, key: Uint8Array, values: Uint8Array[]): number {
+  const best = bestRecord(rules.replaces, recordKeyText(key) ?? '', values);
+  return Math.max(0, best === undefined ? 0 : values.indexOf(best));
+}
+
+/**
+ * Records carry their own signatures, so messages are not signed once more, and one record is one message whoever publishes it. Scores count
+ * invalid messages alone: quiet peers and many peers on one address are no offence (network.md 3).
+ */
+function createGossip(topics: readonly string[]) {
+  return gossipsub({
+    D: 6,
+    Dlo: 4,
+    Dhi: 12,
+    floodPublish: true,
+    allowPublishToZeroTopicPeers: true,
+    ignoreDuplicatePublishError: true,
+    globalSignaturePolicy: 'StrictNoSign',
+    allowedTopics: [...topics],
+    maxInboundDataLength: MAX_GOSSIP_RPC_BYTES,
+    maxOutboundBufferSize: 4 * MAX_GOSSIP_RPC_BYTES,
+    scoreParams: {
+      IPColocationFactorWeight: 0,
+      behaviourPenaltyThreshold: 6,
+      topics: Object.fromEntries(topics.map((topic) => [topic, INVALID_MESSAGES_ONLY])),
+    },
+  });
+}
+
+/** The square of the count times weights: 3 invalid messages are -90, below -80 a peer is not listened to; half is forgotten in 14 s. */
+const INVALID_MESSAGES_ONLY = {
+  topicWeight: 1,
+  timeInMeshWeight: 0,
+  timeInMeshQuantum: 1000,
+  timeInMeshCap: 0,
+  firstMessageDeliveriesWeight: 0,
+  firstMessageDeliveriesDecay: 0.5,
+  firstMessageDeliveriesCap: 0,
+  meshMessageDeliveriesWeight: 0,
+  meshMessageDeliveriesDecay: 0.5,
+  meshMessageDeliveriesCap: 0,
+  meshMessageDeliveriesThreshold: 0,
+  meshMessageDeliveriesWindow: 0,
+  meshMessageDeliveriesActivation: 0,
+  meshFailurePenaltyWeight: 0,
+  meshFailurePenaltyDecay: 0.5,
+  invalidMessageDeliveriesWeight: -10,
+  invalidMessageDeliveriesDecay: 0.95,
+};

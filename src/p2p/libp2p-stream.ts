@@ -1,0 +1,183 @@
+// A FrameStream on a libp2p stream. On each stream the answering side speaks first, one byte: whether it admits the opener; frames follow in
+// both directions. Waits for room by its own listeners, for `onDrain()` of @libp2p/utils 7.4.1 holds only once (network.md 4, trap 1).
+
+import type { Stream } from '@libp2p/interface';
+import { Uint8ArrayList } from 'uint8arraylist';
+import type { PeerId } from '../types/ids.ts';
+import { createDeframer, framePrefix } from './deframer.ts';
+import { streamReset } from './errors.ts';
+import { createInbox } from './inbox.ts';
+import type { FrameStream } from './types.ts';
+
+/** What yamux lets a sender be ahead at most; a stream of 4 MiB per round trip is 80 MiB/s over 50 ms. */
+export const MAX_WINDOW_BYTES = 4 << 20;
+/** Above the window, or a paused stream would be killed by its own buffer (network.md 4, trap 2). */
+const READ_BUFFER_BYTES = 2 * MAX_WINDOW_BYTES;
+/** What a stranger may send before it is admitted: nothing is due, a protocol header fits. */
+const READ_BUFFER_BYTES_BEFORE_ADMISSION = 4096;
+/** Unread frames beyond this make the stream wait; one frame of any size always gets through. */
+const INBOX_BYTES = 1 << 20;
+/** A stream whose handler has ended is broken off when the other side does not close it within this time. */
+const LINGER_MS = 10_000;
+
+const ADMITTED = 1;
+const REFUSED = 0;
+
+/** Before anything is read: little may come in while it is not known whether the opener is admitted. */
+export function holdBack(stream: Stream): void {
+  stream.maxReadBufferLength = READ_BUFFER_BYTES_BEFORE_ADMISSION;
+}
+
+export function sayAdmitted(stream: Stream): void {
+  stream.maxReadBufferLength = READ_BUFFER_BYTES;
+  stream.send(Uint8Array.of(ADMITTED));
+}
+
+/** The opener breaks the stream off when it has read this. */
+export function sayRefused(stream: Stream): void {
+  stream.send(Uint8Array.of(REFUSED));
+  lingerThenAbort(stream);
+}
+
+/** The other side's first byte. Rejects when the stream ends without one. */
+export function readAdmission(stream: Stream, signal: AbortSignal): Promise<boolean> {
+  stream.maxReadBufferLength = READ_BUFFER_BYTES;
+  return new Promise((resolve, reject) => {
+    const finish = (settle: () => void) => {
+      stream.removeEventListener('message', onMessage);
+      stream.removeEventListener('close', onClose);
+      stream.removeEventListener('end', onClose);
+      signal.removeEventListener('abort', onAbort);
+      settle();
+    };
+    const onMessage = (event: { readonly data: Uint8Array | Uint8ArrayList }) => {
+      const bytes = event.data.subarray();
+      if (bytes.length > 1) stream.unshift(bytes.subarray(1));
+      finish(() => resolve(bytes[0] === ADMITTED));
+    };
+    const onClose = () => finish(() => reject(new Error('closed before it said whether we are admitted')));
+    const onAbort = () => finish(() => reject(signal.reason));
+    stream.addEventListener('close', onClose);
+    stream.addEventListener('end', onClose);
+    signal.addEventListener('abort', onAbort);
+    stream.addEventListener('message', onMessage);
+    if (signal.aborted) onAbort();
+    else if (isOver(stream)) onClose();
+  });
+}
+
+/** Whether nothing more will be delivered. Protocol negotiation reads ahead and puts back, also after the end was announced. */
+function isOver(stream: Stream): boolean {
+  return stream.readBufferLength === 0 && (stream.readableEnded || stream.status !== 'open');
+}
+
+/** Breaks a stream off unless both sides close it in time. */
+export function lingerThenAbort(stream: Stream): void {
+  if (stream.status === 'closed' || stream.status === 'aborted' || stream.status === 'reset') return;
+  const timer = setTimeout(() => stream.abort(new Error('not closed by the other side')), LINGER_MS);
+  timer.unref();
+  stream.addEventListener('close', () => clearTimeout(timer));
+}
+
+/** Frames over a stream on which admission has been said or read. */
+export function createFrameStream(stream: Stream, peer: PeerId, maxFrameBytes: number): FrameStream {
+  const protocol = stream.protocol;
+  const deframer = createDeframer(maxFrameBytes);
+  let failure: Error | undefined;
+  let closed = false;
+  let finished = false;
+  const inbox = createInbox(() => {
+    if (stream.readStatus === 'paused' && inbox.waiting() <= INBOX_BYTES / 2) stream.resume();
+  });
+
+  function fail(error: Error): void {
+    failure ??= error;
+    inbox.fail(failure);
+  }
+
+  function abort(reason: Error): void {
+    fail(reason);
+    stream.abort(reason);
+  }
+
+  function onMessage(data: Uint8Array | Uint8ArrayList): void {
+    if (failure !== undefined) return;
+    try {
+      for (const chunk of data instanceof Uint8Array ? [data] : data)
+        for (const frame of deframer.push(chunk)) inbox.push(frame);
+    } catch (error) {
+      abort(error as Error);
+      return;
+    }
+    if (isOver(stream)) onEnd();
+    else if (inbox.waiting() > INBOX_BYTES && stream.readStatus === 'readable') stream.pause();
+  }
+
+  /** No more bytes will come. Frames end well only if the other side said so between two frames. */
+  function onEnd(): void {
+    if (finished && !deframer.isMidFrame()) inbox.end();
+    else fail(streamReset(peer, protocol, 'it ended without being closed'));
+  }
+
+  stream.addEventListener('remoteCloseWrite', () => {
+    finished = true;
+  });
+  stream.addEventListener('end', onEnd);
+  stream.addEventListener('close', (event) => {
+    if (event.error !== undefined) fail(streamReset(peer, protocol, event.error.message, event.error));
+    else if (isOver(stream)) onEnd();
+  });
+  if (stream.remoteWriteStatus === 'closed') finished = true;
+  stream.addEventListener('message', (event) => onMessage(event.data));
+  if (isOver(stream)) onEnd();
+
+  return {
+    peer,
+    async send(parts, signal) {
+      signal?.throwIfAborted();
+      if (failure !== undefined) throw failure;
+      if (closed) throw streamReset(peer, protocol, 'this side has closed it');
+      const prefix = framePrefix(parts, maxFrameBytes);
+      try {
+        stream.send(new Uint8ArrayList(prefix, ...parts));
+      } catch (cause) {
+        throw streamReset(peer, protocol, 'it takes no more', cause);
+      }
+      await sent(stream, signal).catch((error) => {
+        throw failure ?? error;
+      });
+    },
+    frames: inbox.frames,
+    async close() {
+      if (closed || failure !== undefined) return;
+      closed = true;
+      // A stream that breaks while the rest is written has nothing left to close.
+      await stream.close().catch(() => undefined);
+    },
+    abort,
+  };
+}
+
+/** Resolves when all that was given to the stream has gone to the transport and that has room again. */
+function sent(stream: Stream, signal: AbortSignal | undefined): Promise<void> {
+  const hasRoom = () => stream.writeBufferLength === 0 && !stream.writableNeedsDrain;
+  if (hasRoom()) return Promise.resolve();
+  return new Promise((resolve, reject) => {
+    const finish = (settle: () => void) => {
+      stream.removeEventListener('idle', onRoom);
+      stream.removeEventListener('drain', onRoom);
+      stream.removeEventListener('close', onClose);
+      signal?.removeEventListener('abort', onAbort);
+      settle();
+    };
+    const onRoom = () => {
+      if (hasRoom()) finish(resolve);
+    };
+    const onClose = () => finish(() => reject(new Error('closed while sending')));
+    const onAbort = () => finish(() => reject(signal?.reason));
+    stream.addEventListener('idle', onRoom);
+    stream.addEventListener('drain', onRoom);
+    stream.addEventListener('close', onClose);
+    signal?.addEventListener('abort', onAbort);
+  });
+}
