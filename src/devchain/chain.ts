@@ -12,7 +12,7 @@ import { createHistory, type History, HistoryError } from './history.ts';
 import { createPool, POOL_LIMITS, type PoolEntry } from './pool.ts';
 import { createRuntimes, type Runtime } from './runtime.ts';
 import { createState } from './state.ts';
-import { openStore, type Store, type StoredChanges } from './store.ts';
+import { openStore, type Store, type StoredChanges, StoreError } from './store.ts';
 import { createBans, type SubmitResult, submitTransaction, validationArguments } from './transactions.ts';
 import { type Trie, trieDelete, trieDiff, trieSet } from './trie.ts';
 import { orderedRoot, trieRoot } from './trie-root.ts';
@@ -99,16 +99,12 @@ export function createChain(options: ChainOptions, deps: { readonly log: Log }):
   const runtimeOf = createRuntimes(deps);
   const genesis = genesisBlock(options.genesis, runtimeOf(options.genesis).version.stateVersion);
   const history = createHistory(genesis, options.genesis);
-  const store =
-    options.dbFile === undefined
-      ? undefined
-      : openStore({ file: options.dbFile, genesis: genesis.hash, fsync: options.fsync });
+  const store = openAndReplay(options, history);
   const pool = createPool(POOL_LIMITS);
   const bans = createBans();
   const listeners = new Set<(event: ChainEvent) => void>();
   const counts = { blocks: 0, transactions: 0, buildMs: 0 };
   let { finalityLag } = options;
-  if (store !== undefined) replay(store, history);
   history.finalize(history.head().number - finalityLag);
 
   const headState = () => history.stateAfter(history.head());
@@ -319,16 +315,45 @@ function applyChanges(before: Trie, changes: StoredChanges): Trie {
   return trie;
 }
 
-/** Brings the history to where the file ends; the links, hashes and the last state root must be right. */
+function openAndReplay(options: ChainOptions, history: History): Store | undefined {
+  if (options.dbFile === undefined) return undefined;
+  const store = openStore({ file: options.dbFile, genesis: history.genesis().hash, fsync: options.fsync });
+  try {
+    replay(store, history);
+    return store;
+  } catch (error) {
+    store.close();
+    throw error instanceof StoreError ? error : store.damaged(errorMessage(error));
+  }
+}
+
+/** Brings the history to where the file ends. Links and hashes must be right, and so must the state root of the last block. */
 function replay(store: Store, history: History): void {
+  let unproven: { readonly block: Block; readonly trie: Trie } | undefined;
   for (const record of store.records()) {
+    const trie = () => history.stateAfter(history.head());
     if ('r' in record) history.retract(record.r);
-    else if ('o' in record) history.replaceHeadState(applyChanges(history.stateAfter(history.head()), record.o));
+    else if ('o' in record) history.replaceHeadState(applyChanges(trie(), record.o));
     else if ('h' in record) {
       const block: Block = { number: record.d.number, hash: record.h, header: record.d, extrinsics: record.x };
-      if (block.header.parentHash !== history.head().hash || headerHash(block.header) !== block.hash)
-        throw store.damaged('broken chain of hashes');
-      history.append(block, applyChanges(history.stateAfter(history.head()), record.s));
+      if (!follows(block, history.head())) throw store.damaged('the block does not follow the one before');
+      unproven = { block, trie: applyChanges(trie(), record.s) };
+      history.append(block, unproven.trie);
     }
   }
+  if (unproven !== undefined && !hasStateRoot(unproven.block, unproven.trie))
+    throw store.damaged('the state is not the one of the block');
+}
+
+function follows(block: Block, parent: Block): boolean {
+  return (
+    block.header.parentHash === parent.hash &&
+    block.number === parent.number + 1 &&
+    headerHash(block.header) === block.hash
+  );
+}
+
+/** Under either version: which one the runtime uses does not matter here. */
+function hasStateRoot({ header }: Block, trie: Trie): boolean {
+  return ([1, 0] as const).some((version) => hex(trieRoot(trie, version)) === header.stateRoot);
 }

@@ -50,6 +50,8 @@ export interface DevChain {
   finalizedHead(): Head;
   /** Builds blocks now, in every mode (default one); answers the last one. Throws when the runtime refuses. */
   newBlock(count?: number): Promise<Head>;
+  /** Builds a block in each turn in which a transaction became ready, in every mode, until the answer is called. */
+  authorOnDemand(): () => void;
   /** Calls `listener` with each new best head; answers how to stop. */
   onHead(listener: (head: Head) => void): () => void;
   /** Stops making blocks, closes the port, flushes the file. */
@@ -115,6 +117,7 @@ async function serve(
     head: () => toHead(chain.head()),
     finalizedHead: () => toHead(chain.finalized()),
     newBlock: async (count = 1) => toHead(await newBlocks(chain, count)),
+    authorOnDemand: () => onReadyTransactions(chain, createAuthor(chain, stall, deps)),
     onHead: (listener) =>
       chain.onEvent((event) => {
         if (event.type === 'best') listener(toHead(event.block));
@@ -130,9 +133,9 @@ function toHead({ number, hash }: Block): Head {
   return { number, hash };
 }
 
-/** Makes blocks as the mode says; answers how to stop. */
-function startAuthor(chain: Chain, options: DevChainOptions, stall: Stall, deps: { readonly log: Log }): () => void {
-  const author = () => {
+/** Makes one block unless a test forbids it; a refusal of the runtime is logged. */
+function createAuthor(chain: Chain, stall: Stall, deps: { readonly log: Log }): () => void {
+  return () => {
     if (!stall.blocksAllowed()) return;
     try {
       chain.newBlock();
@@ -140,6 +143,11 @@ function startAuthor(chain: Chain, options: DevChainOptions, stall: Stall, deps:
       deps.log.error('no block', { parent: chain.head().number, error: errorMessage(error) });
     }
   };
+}
+
+/** Makes blocks as the mode says; answers how to stop. */
+function startAuthor(chain: Chain, options: DevChainOptions, stall: Stall, deps: { readonly log: Log }): () => void {
+  const author = createAuthor(chain, stall, deps);
   switch (options.mode) {
     case 'manual':
       return () => undefined;

@@ -4,10 +4,11 @@ import { fromHex } from '../util/bytes.ts';
 import { CodedError } from '../util/errors.ts';
 import type { Log } from '../util/log.ts';
 import { createExecutor, type Executor } from './executor.ts';
+import { storageKey } from './hashing.ts';
 import { type Hex, hex, keyToHex } from './hex.ts';
 import { CODE_KEY } from './runtime.ts';
 import { createReader, NONE, some, vec } from './scale.ts';
-import type { RawSpec } from './spec.ts';
+import { type RawSpec, withRawValues } from './spec.ts';
 import { createState } from './state.ts';
 import { trieGet, trieKeys } from './trie.ts';
 
@@ -65,7 +66,7 @@ export function buildGenesis(
 
 /**
  * The spec with its genesis built anew: a preset of its runtime, with `patch` (JSON text) laid over it member by member. The genesis hash is
- * another one then. A runtime merges a preset over its own defaults only in get_preset without a name, so both are merged here.
+ * another one then; the clock starts where the spec says. A preset is itself a patch over the runtime's default genesis.
  */
 export function withGenesis(
   spec: RawSpec,
@@ -87,7 +88,10 @@ export function withGenesis(
   }
   if (choice.patch !== undefined) layers.push(choice.patch);
   const json = writeJson(layers.map(readJson).reduce(merge));
-  return { ...spec, genesis: { raw: { top: Object.fromEntries(buildGenesis(code, json, deps)) } } };
+  const built: RawSpec = { ...spec, genesis: { raw: { top: Object.fromEntries(buildGenesis(code, json, deps)) } } };
+  const clockKey = keyToHex(storageKey('Timestamp', 'Now'));
+  const clock = spec.genesis.raw.top[clockKey];
+  return clock === undefined ? built : withRawValues(built, { [clockKey]: clock });
 }
 
 function codeOf(spec: RawSpec): Hex {

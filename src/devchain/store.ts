@@ -57,7 +57,7 @@ export function openStore(options: { readonly file: string; readonly genesis: He
   const { file } = options;
   const unlock = lock(file);
   try {
-    return createStore(options, openSync(file, 'a+'), unlock);
+    return createStore(options, openFile(file), unlock);
   } catch (error) {
     unlock();
     throw error;
@@ -166,6 +166,14 @@ function foreign(file: string, expected: Hex, found: Hex): StoreError {
   );
 }
 
+function openFile(file: string): number {
+  try {
+    return openSync(file, 'a+');
+  } catch (error) {
+    throw unwritable(file, error);
+  }
+}
+
 /** A file with the owner's process id beside the data; one left by a dead process is taken over. Answers how to release it. */
 function lock(file: string): () => void {
   const path = `${file}.lock`;
@@ -186,9 +194,13 @@ function lock(file: string): () => void {
 }
 
 function unwritable(file: string, cause: unknown): StoreError {
-  return new StoreError({ code: 'CHAIN_DB_UNWRITABLE', file }, `cannot write beside ${file}: ${errorMessage(cause)}`, {
-    cause,
-  });
+  return new StoreError(
+    { code: 'CHAIN_DB_UNWRITABLE', file },
+    `cannot write ${file} or its lock: ${errorMessage(cause)}`,
+    {
+      cause,
+    },
+  );
 }
 
 /** Signal 0 asks without disturbing; EPERM means alive but someone else's. */

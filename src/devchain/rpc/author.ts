@@ -18,10 +18,7 @@ export function authorSubscriptions(chain: Chain): Subscriptions {
     author_submitAndWatchExtrinsic: {
       notice: 'author_extrinsicUpdate',
       unsubscribe: 'author_unwatchExtrinsic',
-      open: ([extrinsic]) => {
-        const hash = submit(chain, extrinsic);
-        return { start: (notify) => watch(chain, hash, notify) };
-      },
+      open: ([extrinsic], notify) => watch(chain, submit(chain, extrinsic), notify),
     },
   };
 }

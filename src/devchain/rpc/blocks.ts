@@ -68,13 +68,11 @@ function heads(chain: Chain, type: 'best' | 'finalized', notice: string, unsubsc
   return {
     notice,
     unsubscribe,
-    open: () => ({
-      start: (notify) => {
-        notify(headerJson(current().header));
-        return chain.onEvent((event: ChainEvent) => {
-          if (event.type === type) notify(headerJson(event.block.header));
-        });
-      },
-    }),
+    open: (_params, notify) => {
+      notify(headerJson(current().header));
+      return chain.onEvent((event: ChainEvent) => {
+        if (event.type === type) notify(headerJson(event.block.header));
+      });
+    },
   };
 }

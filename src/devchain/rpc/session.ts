@@ -3,7 +3,7 @@
 
 import { errorMessage } from '../../util/errors.ts';
 import type { Log } from '../../util/log.ts';
-import { errorBody, RPC, RpcError, type RpcErrorBody } from './errors.ts';
+import { errorBody, invalidParams, RPC, RpcError, type RpcErrorBody } from './errors.ts';
 import type { Stall } from './stall.ts';
 import type { Methods, Subscription, Subscriptions } from './types.ts';
 
@@ -28,7 +28,8 @@ const MAX_BATCH = 1000;
 interface Request {
   readonly id?: unknown;
   readonly method: string;
-  readonly params: readonly unknown[];
+  /** A list, or what the client sent instead. */
+  readonly params: unknown;
 }
 
 /**
@@ -86,6 +87,7 @@ export function createSession(
   }
 
   function run({ method, params }: Request, starts: (() => void)[]): unknown {
+    if (!Array.isArray(params)) throw invalidParams('parameters are expected as a list');
     const plain = Object.hasOwn(rpc.methods, method) ? rpc.methods[method] : undefined;
     if (plain !== undefined) return plain(params);
     const subscription = Object.hasOwn(rpc.subscriptions, method) ? rpc.subscriptions[method] : undefined;
@@ -106,25 +108,14 @@ export function createSession(
         `Exceeded max limit of ${MAX_SUBSCRIPTIONS}`,
       );
     }
-    const started = subscription.open(params);
     const id = `s${++ids}`;
-    open.set(id, { unsubscribe: subscription.unsubscribe, stop: () => undefined });
-    starts.push(() => start(id, subscription, started.start, notify));
-    return id;
-  }
-
-  /** After the answer with the id has been sent; the client may have left or unsubscribed meanwhile. */
-  function start(
-    id: string,
-    subscription: Subscription,
-    begin: (notify: (result: unknown) => void) => () => void,
-    send: (text: string) => void,
-  ): void {
-    if (closed || !open.has(id)) return;
-    const stop = begin((result) =>
-      send(JSON.stringify({ jsonrpc: '2.0', method: subscription.notice, params: { subscription: id, result } })),
+    const outbox = createOutbox((result) =>
+      notify(JSON.stringify({ jsonrpc: '2.0', method: subscription.notice, params: { subscription: id, result } })),
     );
+    const stop = subscription.open(params, outbox.notify);
     open.set(id, { unsubscribe: subscription.unsubscribe, stop });
+    starts.push(() => (closed ? undefined : outbox.start()));
+    return id;
   }
 
   function unsubscribe(method: string, id: unknown): boolean {
@@ -144,6 +135,22 @@ export function createSession(
   };
 }
 
+/** Holds notices back until the client knows the subscription's id. */
+function createOutbox(send: (result: unknown) => void): { notify(result: unknown): void; start(): void } {
+  let held: unknown[] | undefined = [];
+  return {
+    notify: (result) => {
+      if (held === undefined) send(result);
+      else held.push(result);
+    },
+    start: () => {
+      const results = held ?? [];
+      held = undefined;
+      for (const result of results) send(result);
+    },
+  };
+}
+
 const PARSE_FAILED = Symbol('not JSON');
 
 function parse(text: string): unknown {
@@ -158,7 +165,6 @@ function asRequest(message: unknown): Request | undefined {
   if (typeof message !== 'object' || message === null || !('method' in message) || typeof message.method !== 'string')
     return undefined;
   const params = 'params' in message && message.params !== null ? message.params : [];
-  if (!Array.isArray(params)) return undefined;
   return { ...('id' in message ? { id: message.id } : {}), method: message.method, params };
 }
 

@@ -143,17 +143,13 @@ function storageSubscription(chain: Chain): Subscription {
   return {
     notice: 'state_storage',
     unsubscribe: 'state_unsubscribeStorage',
-    open: ([list]) => {
+    open: ([list], notify) => {
       const watch = createWatch(chain, asKeys(list));
-      return {
-        start: (notify) => {
-          notify(watch(chain.head()));
-          return onHead(chain, (block) => {
-            const set = watch(block);
-            if (set.changes.length > 0) notify(set);
-          });
-        },
-      };
+      notify(watch(chain.head()));
+      return onHead(chain, (block) => {
+        const set = watch(block);
+        if (set.changes.length > 0) notify(set);
+      });
     },
   };
 }
@@ -162,18 +158,16 @@ function versionSubscription(chain: Chain, notice: string, unsubscribe: string):
   return {
     notice,
     unsubscribe,
-    open: () => ({
-      start: (notify) => {
-        let last: RuntimeVersion = chain.runtimeAt(chain.head()).version;
-        notify(last);
-        return onHead(chain, (block) => {
-          const { version } = chain.runtimeAt(block);
-          if (version === last) return;
-          last = version;
-          notify(version);
-        });
-      },
-    }),
+    open: (_params, notify) => {
+      let last: RuntimeVersion = chain.runtimeAt(chain.head()).version;
+      notify(last);
+      return onHead(chain, (block) => {
+        const { version } = chain.runtimeAt(block);
+        if (version === last) return;
+        last = version;
+        notify(version);
+      });
+    },
   };
 }
 

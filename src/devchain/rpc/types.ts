@@ -12,13 +12,11 @@ export interface Subscription {
   readonly notice: string;
   /** Method that ends it. */
   readonly unsubscribe: string;
-  /** Does what a wrong request would fail at; nothing is sent before `start`. */
-  open(params: Params): OpenSubscription;
-}
-
-export interface OpenSubscription {
-  /** Called when the client has its id: sends what there is to say at once, then news. Answers how to stop. */
-  start(notify: (result: unknown) => void): () => void;
+  /**
+   * Notifies of what there is to say at once, then of news; answers how to stop, or throws as a method does. What is notified before the
+   * client has the subscription's id waits until then.
+   */
+  open(params: Params, notify: (result: unknown) => void): () => void;
 }
 
 export type Subscriptions = Readonly<Record<string, Subscription>>;
