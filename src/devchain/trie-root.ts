@@ -16,7 +16,7 @@ const EMPTY_TRIE: Uint8Array = Uint8Array.of(0);
 
 /** 32 bytes. Encodes only nodes that have changed since their last root of this version. */
 export function trieRoot(trie: Trie, version: StateVersion): Uint8Array {
-  return blake2b256(trie === undefined ? EMPTY_TRIE : encodeNode(trie, version));
+  return blake2b256(trie === undefined ? EMPTY_TRIE : encodeNode(trie, 0, version));
 }
 
 /** Root of a list: the key of item i is the compact form of i (extrinsics roots). */
@@ -28,13 +28,14 @@ export function orderedRoot(items: readonly Uint8Array[], version: StateVersion)
   return trieRoot(trie, version);
 }
 
-function encodeNode(node: TrieNode, version: StateVersion): Uint8Array {
+/** @param from where the node's partial key begins: 0 for the root, otherwise behind the nibble that its parent's bitmap has of it */
+function encodeNode(node: TrieNode, from: number, version: StateVersion): Uint8Array {
   const { value } = node;
   const hashed = version === 1 && value !== undefined && value.length >= HASHED_VALUE_BYTES;
   const branch = node.children.length > 0;
   return concatBytes(
-    nodeHeader(node, hashed, branch),
-    partialKey(node),
+    nodeHeader(node, from, hashed, branch),
+    partialKey(node, from),
     branch ? Uint8Array.of(node.bitmap & 255, node.bitmap >> 8) : EMPTY,
     value === undefined ? EMPTY : hashed ? hashOfValue(value) : vec(value),
     ...node.children.map((child) => merkleValue(child, version)),
@@ -46,7 +47,7 @@ const EMPTY = new Uint8Array();
 /** What a parent holds of a child: its encoding, or the hash of it where that is shorter; both with their length. */
 function merkleValue(node: TrieNode, version: StateVersion): Uint8Array {
   if (node.merkle !== undefined && node.merkleVersion === version) return node.merkle;
-  const encoded = encodeNode(node, version);
+  const encoded = encodeNode(node, node.start + 1, version);
   node.merkle = vec(encoded.length < HASH_BYTES ? encoded : blake2b256(encoded));
   node.merkleVersion = version;
   return node.merkle;
@@ -65,8 +66,8 @@ function hashOfValue(value: Uint8Array): Uint8Array {
   return hash;
 }
 
-function nodeHeader(node: TrieNode, hashed: boolean, branch: boolean): Uint8Array {
-  const length = node.end - node.start;
+function nodeHeader(node: TrieNode, from: number, hashed: boolean, branch: boolean): Uint8Array {
+  const length = node.end - from;
   if (hashed) return branch ? header(0b0001_0000, 4, length) : header(0b0010_0000, 5, length);
   if (!branch) return header(0b0100_0000, 6, length);
   return header(node.value === undefined ? 0b1000_0000 : 0b1100_0000, 6, length);
@@ -84,8 +85,7 @@ function header(kind: number, bits: number, length: number): Uint8Array {
 }
 
 /** The node's nibbles, two per byte; an odd number begins with a zero nibble. */
-function partialKey(node: TrieNode): Uint8Array {
-  const { key, start, end } = node;
+function partialKey({ key, end }: TrieNode, start: number): Uint8Array {
   if (start % 2 === 0 && end % 2 === 0) return keyToBytes(key.slice(start >> 1, end >> 1));
   const odd = (end - start) & 1;
   const out = new Uint8Array((end - start + odd) >> 1);
