@@ -27,11 +27,14 @@ type RunRequest = Extract<LaneRequest, { op: 'run' }>;
 /** Requests that wait their turn; `cancel` never does. */
 type Queued = Exclude<LaneRequest, { op: 'cancel' }>;
 
+/** Sessions of one pool, and so of one batch; opening or releasing one copies the pool once. */
+const MAX_SLOTS = 16;
+
 function startLane(port: NonNullable<typeof parentPort>, data: LaneData, binding: Binding): void {
   const queue: Queued[] = [];
   const shards = new Map<number, ShardRunner>();
   const caches = new Map<CacheId, Cache>();
-  const pools = new Map<string, KvPool>();
+  const pools = new Map<string, KvPool[]>();
   let busy = false;
   let afterDecode = false;
 
@@ -53,9 +56,10 @@ function startLane(port: NonNullable<typeof parentPort>, data: LaneData, binding
   const openCache = (id: CacheId, spec: CacheSpec) => {
     const key = `${spec.from}-${spec.to}-${spec.capacity}-${spec.codec}`;
     const shape = { from: shardAt(spec.from).files.from, to: shardAt(spec.to - 1).files.to, capacity: spec.capacity };
-    const pool = pools.get(key) ?? createKvPool({ ...data.shape, ...shape });
+    const alike = pools.get(key) ?? [];
+    const pool = alike.find(({ size }) => size < MAX_SLOTS) ?? createKvPool({ ...data.shape, ...shape });
     pool.add(id);
-    pools.set(key, pool);
+    pools.set(key, [...new Set([...alike, pool])]);
     caches.set(id, { spec, pool });
   };
   const freeCache = (id: CacheId) => {
