@@ -1,0 +1,202 @@
+import assert from 'node:assert/strict';
+import { ClientError } from '../../../src/client/generation.ts';
+import { generateLocal } from '../../../src/client/local.ts';
+import { EngineError } from '../../../src/engine/types.ts';
+import { collect, createFakeEngine, GREEDY, MODEL, type Net, promptOf, SAMPLED, startNet } from './net.ts';
+
+const never = new AbortController().signal;
+
+function local(prompt: readonly number[], options = GREEDY) {
+  return collect(generateLocal(createFakeEngine(), MODEL, prompt, options, never));
+}
+
+function openSessions(net: Net): number {
+  return net.hosters.reduce((sum, { engine }) => sum + engine.open.size, 0);
+}
+
+describe('client: tokens from the network', () => {
+  let net: Net;
+  beforeEach(async () => {
+    net = await startNet();
+  });
+  afterEach(async () => {
+    await net.close();
+  });
+
+  for (const [name, options] of Object.entries({ greedy: GREEDY, sampled: SAMPLED })) {
+    for (const length of [1, 63, 64, 65, 200]) {
+      it(`equals a local run: ${name}, prompt of ${length}`, async () => {
+        const prompt = promptOf(length);
+        const generation = net.client.generate(prompt, options, never);
+        const tokens = await collect(generation);
+        assert.deepEqual(tokens, await local(prompt, options));
+        assert.equal(tokens.length, options.maxTokens);
+        assert.equal(generation.finish, 'length');
+        assert.equal(generation.failovers, 0);
+        assert.ok(new Set(generation.route.map((hop) => hop.peer)).size >= 2);
+      });
+    }
+  }
+
+  it('frees every session when done', async () => {
+    await collect(net.client.generate(promptOf(10), GREEDY, never));
+    await net.settle();
+    assert.equal(openSessions(net), 0);
+    assert.deepEqual(
+      net.hosters.map(({ hoster }) => hoster.stats().sessions),
+      [0, 0, 0, 0],
+    );
+  });
+
+  it('ends at a stop id without giving it out', async () => {
+    const [first, second] = await local(promptOf(9));
+    const generation = net.client.generate(promptOf(9), { ...GREEDY, stopIds: [second?.id ?? -1] }, never);
+    assert.deepEqual(await collect(generation), first?.id === second?.id ? [] : [first]);
+    assert.equal(generation.finish, 'stop');
+  });
+
+  it('serves several generations at once', async () => {
+    const prompts = [3, 70, 130].map(promptOf);
+    const all = await Promise.all(prompts.map((prompt) => collect(net.client.generate(prompt, SAMPLED, never))));
+    assert.deepEqual(all, await Promise.all(prompts.map((prompt) => local(prompt, SAMPLED))));
+  });
+
+  it('cuts the answer to the context and refuses a prompt beyond it', async () => {
+    const generation = net.client.generate(promptOf(MODEL.maxContext - 2), GREEDY, never);
+    assert.equal((await collect(generation)).length, 2);
+    assert.throws(() => net.client.generate(promptOf(MODEL.maxContext), GREEDY, never), { code: 'PROMPT_TOO_LONG' });
+    assert.throws(() => net.client.generate([], GREEDY, never), { code: 'PROMPT_EMPTY' });
+    assert.throws(() => net.client.generate([1], { ...GREEDY, topP: 0 }, never), RangeError);
+  });
+
+  it('breaking out of the loop frees every hop', async () => {
+    for await (const token of net.client.generate(promptOf(5), GREEDY, never)) {
+      assert.equal(token.position, 5);
+      break;
+    }
+    await net.settle();
+    assert.equal(openSessions(net), 0);
+  });
+
+  it('an abort frees every hop, also while a step runs', async () => {
+    const controller = new AbortController();
+    for (const { engine } of net.hosters) {
+      engine.beforeStep = (at) => {
+        if (at >= 7) controller.abort(new Error('enough'));
+      };
+    }
+    await assert.rejects(collect(net.client.generate(promptOf(5), GREEDY, controller.signal)), /enough/);
+    await net.settle();
+    assert.equal(openSessions(net), 0);
+  });
+});
+
+describe('client: hops that fail', () => {
+  const prompt = promptOf(70);
+  /** Two prefill chunks and eleven single tokens. */
+  const CALLS = [0, 64, ...Array.from({ length: GREEDY.maxTokens - 1 }, (_, i) => 70 + i)];
+
+  for (const hop of [0, 1]) {
+    for (const at of CALLS) {
+      it(`hop ${hop} is killed in the step at ${at}: the tokens stay`, async () => {
+        const net = await startNet();
+        const { route } = await routeOf(net);
+        const victim = net.hosters.find(({ peer }) => peer === route[hop]?.peer);
+        assert.ok(victim);
+        victim.engine.beforeStep = (position) => {
+          if (position === at) net.network.kill(victim.peer);
+        };
+        const generation = net.client.generate(prompt, SAMPLED, never);
+        assert.deepEqual(await collect(generation), await local(prompt, SAMPLED));
+        assert.equal(generation.failovers, 1);
+        assert.ok(generation.route.every(({ peer }) => peer !== victim.peer));
+        await net.settle();
+        const living = net.hosters.filter((node) => node !== victim);
+        assert.ok(living.every(({ engine }) => engine.open.size === 0));
+        await net.close();
+      });
+    }
+  }
+
+  it('two hops die one after the other', async () => {
+    const net = await startNet();
+    let killed = 0;
+    for (const { engine, peer } of net.hosters) {
+      engine.beforeStep = (position) => {
+        if ((position === 72 && killed === 0) || (position === 75 && killed === 1)) {
+          killed += 1;
+          net.network.kill(peer);
+        }
+      };
+    }
+    const generation = net.client.generate(prompt, SAMPLED, never);
+    assert.deepEqual(await collect(generation), await local(prompt, SAMPLED));
+    assert.equal(generation.failovers, 2);
+    await net.close();
+  });
+
+  it('an engine fault in mid generation is routed around', async () => {
+    const net = await startNet();
+    const { route } = await routeOf(net);
+    const victim = net.hosters.find(({ peer }) => peer === route[1]?.peer);
+    assert.ok(victim);
+    victim.engine.beforeStep = (position) => {
+      if (position === 73) throw new EngineError({ code: 'E_LANE', reason: 'crash' }, 'the lane crashed');
+    };
+    const generation = net.client.generate(prompt, SAMPLED, never);
+    assert.deepEqual(await collect(generation), await local(prompt, SAMPLED));
+    assert.equal(victim.hoster.stats().refused.INTERNAL, 1);
+    await net.close();
+  });
+
+  for (const code of ['E_BUSY', 'E_MEMORY'] as const) {
+    it(`${code} when opening is routed around`, async () => {
+      const net = await startNet();
+      const { route } = await routeOf(net);
+      const victim = net.hosters.find(({ peer }) => peer === route[0]?.peer);
+      assert.ok(victim);
+      victim.engine.refusal =
+        code === 'E_BUSY'
+          ? new EngineError({ code, retryAfterMs: 1 }, 'busy')
+          : new EngineError({ code, need: 2, free: 1, budget: 1 }, 'no memory');
+      const generation = net.client.generate(prompt, SAMPLED, never);
+      assert.deepEqual(await collect(generation), await local(prompt, SAMPLED));
+      assert.ok(generation.route.every(({ peer }) => peer !== victim.peer));
+      assert.equal(victim.hoster.stats().refused[code === 'E_BUSY' ? 'BUSY' : 'NO_BUDGET'], 1);
+      await net.close();
+    });
+  }
+
+  it('a silent hop is given up at the deadline of a step', async () => {
+    const net = await startNet();
+    const { route } = await routeOf(net);
+    const victim = net.hosters.find(({ peer }) => peer === route[1]?.peer);
+    assert.ok(victim);
+    victim.engine.beforeStep = (position) => (position === 70 ? new Promise(() => undefined) : undefined);
+    const { createClient } = await import('../../../src/client/client.ts');
+    const { silentLog } = await import('../../../src/util/log.ts');
+    const deadlines = { openMs: 1_000, stepMs: 50, callMs: 0 };
+    const chain = { heads: net.heads };
+    const client = createClient({ model: MODEL, deadlines }, { ...net, chain, log: silentLog });
+    const generation = client.generate(prompt, SAMPLED, never);
+    assert.deepEqual(await collect(generation), await local(prompt, SAMPLED));
+    assert.equal(generation.failovers, 1);
+    await net.close();
+  });
+
+  it('names the shard that nobody serves, after waiting some heads', async () => {
+    const net = await startNet({ shardsOf: () => [0, 1, 3] });
+    const failed = collect(net.client.generate(prompt, GREEDY, never)).catch((error: unknown) => error);
+    await net.runTo(112);
+    const error = await failed;
+    assert.ok(error instanceof ClientError);
+    assert.deepEqual(error.facts, { code: 'NO_ROUTE', missing: [2], failures: [] });
+    await net.close();
+  });
+});
+
+async function routeOf(net: Net) {
+  const generation = net.client.generate(promptOf(1), { ...GREEDY, maxTokens: 1 }, never);
+  await collect(generation);
+  return { route: generation.route };
+}
