@@ -13,6 +13,9 @@ import { MAX_MANIFEST_BYTES, manifestHash, parseManifest } from './manifest.ts';
 /** The name of the manifest in a model folder; everything else is named by it. */
 export const MANIFEST_FILE = 'manifest.json';
 
+/** Files are hashed in pieces: weights may be larger than memory. */
+const READ_BYTES = 1 << 20;
+
 export interface Model {
   readonly manifest: Manifest;
   /** SHA-256 of the manifest's bytes: the model's identity. */
@@ -56,8 +59,14 @@ async function verify(path: string, file: string, entry: ModelFile, signal?: Abo
   const { size } = await handle.stat();
   if (size !== entry.bytes) throw changed(file);
   const hash = createHash('sha256');
-  const stream = handle.createReadStream({ autoClose: false, ...(signal === undefined ? {} : { signal }) });
-  for await (const chunk of stream) hash.update(chunk);
+  const buffer = new Uint8Array(READ_BYTES);
+  for (let at = 0; at < size; ) {
+    signal?.throwIfAborted();
+    const { bytesRead } = await handle.read(buffer, 0, READ_BYTES, at);
+    if (bytesRead === 0) throw changed(file);
+    hash.update(buffer.subarray(0, bytesRead));
+    at += bytesRead;
+  }
   if (hash.digest('hex') !== entry.sha256) throw changed(file);
 }
 
