@@ -152,7 +152,8 @@ function onHead(duty: Duty, head: Head, params: EpochParams): Step {
   const entered = duty.at === 'epoch' && duty.epoch === head.epoch;
   const ended = duty.at === 'epoch' && !entered ? leave(duty) : [];
   const current: Current = entered ? { ...duty, offset: Math.max(duty.offset, head.offset) } : enter(head, params);
-  const settled = settle({ duty: current, effects: headEffects(current, params.windows) }, params);
+  const late = !entered && current.work.at === 'missed' ? missWork(current, current.work.why).effects : [];
+  const settled = settle({ duty: current, effects: [...late, ...headEffects(current, params.windows)] }, params);
   return { duty: settled.duty, effects: [...ended, ...settled.effects] };
 }
 

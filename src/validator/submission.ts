@@ -52,7 +52,7 @@ export interface SubmissionDeps {
   readonly chain: Pick<Chain, 'electedValidator' | 'submission' | 'propose' | 'attest'>;
   readonly hotkey: Signer;
   readonly journal: Journal;
-  readonly factsOf: (epoch: Epoch) => EpochFacts | undefined;
+  readonly readFacts: (epoch: Epoch, signal: AbortSignal) => Promise<EpochFacts | undefined>;
   /** Roster peers that answer, others than this node; best first. */
   readonly peersOf: (epoch: Epoch) => readonly PeerId[];
   readonly records: Records;
@@ -84,9 +84,7 @@ export function createSubmission(options: SubmissionOptions, deps: SubmissionDep
   }
 
   /** What this node proposes for the scores of an epoch; empty evidence when the epoch was not live or nobody committed. */
-  function build(scored: Epoch): Bundle | undefined {
-    const facts = deps.factsOf(scored);
-    if (facts === undefined) return undefined;
+  function build(scored: Epoch, facts: EpochFacts): Bundle | undefined {
     const mine = facts.roster.live ? scoring.own(scored) : undefined;
     if (mine === undefined || mine.hc.size === 0) return emptyBundle(scored, facts.roster);
     const scores = scoring.compute(scored, mine);
@@ -96,6 +94,12 @@ export function createSubmission(options: SubmissionOptions, deps: SubmissionDep
     return bundle(scored, facts.roster, ids, scores);
   }
 
+  /** Facts of the epoch scored; those of the one before are read beside them, since its roster's scores are judged too. */
+  async function factsFor(scored: Epoch, signal: AbortSignal): Promise<EpochFacts | undefined> {
+    const [facts] = await Promise.all([deps.readFacts(scored, signal), deps.readFacts((scored - 1) as Epoch, signal)]);
+    return facts;
+  }
+
   /** A proposer that was away when lists were open proposes what its peers hold. */
   async function catchUp(scored: Epoch, signal: AbortSignal): Promise<void> {
     const peers = deps.peersOf(scored);
@@ -103,10 +107,17 @@ export function createSubmission(options: SubmissionOptions, deps: SubmissionDep
     await Promise.all(unseen.map((kind) => gather.missing(kind, epochOfKind(kind, scored), peers, signal)));
   }
 
+  async function make(scored: Epoch, signal: AbortSignal): Promise<Bundle | undefined> {
+    const facts = await factsFor(scored, signal);
+    if (facts === undefined) return undefined;
+    await catchUp(scored, signal);
+    return build(scored, facts);
+  }
+
   async function check(epoch: Epoch, signal: AbortSignal): Promise<Check> {
     const scored = (epoch - 1) as Epoch;
     const submitted = await chain.submission(subnet, epoch, undefined, signal);
-    const facts = deps.factsOf(scored);
+    const facts = await factsFor(scored, signal);
     if (facts === undefined || submitted === undefined) return { ok: false, code: 'ROSTER_UNAVAILABLE' };
     const decoded = decodeArgs(submitted.args, facts.roster.nodes.length);
     if (!decoded.ok || decoded.args.epoch !== scored) return { ok: false, code: 'PROPOSAL_UNREADABLE' };
@@ -213,8 +224,7 @@ export function createSubmission(options: SubmissionOptions, deps: SubmissionDep
     async propose(epoch, signal) {
       const scored = (epoch - 1) as Epoch;
       const before = journal.claimed(slot('propose', epoch));
-      if (before === undefined) await catchUp(scored, signal);
-      const made = before === undefined ? build(scored) : decodeBundle(before);
+      const made = before === undefined ? await make(scored, signal) : decodeBundle(before);
       if (made === undefined) return false;
       journal.claim(slot('propose', epoch), encodeBundle(made));
       const { scores, args, root } = made;

@@ -101,7 +101,7 @@ export function createValidator(options: ValidatorOptions, deps: ValidatorDeps):
   const work = createWork(ids, { engine: deps.engine, manifestOf: deps.manifestOf, pen, log });
   const submission = createSubmission(
     { subnet, node },
-    { chain, hotkey: deps.hotkey, journal, factsOf, peersOf, records, scoring, gather },
+    { chain, hotkey: deps.hotkey, journal, readFacts: rosters.read, peersOf, records, scoring, gather },
   );
   const tasks = createTasks(fail);
   const effects = createEffects(
@@ -167,7 +167,10 @@ export function createValidator(options: ValidatorOptions, deps: ValidatorDeps):
     records.observe(head.number);
     const moment = phaseAt(head.number, clock);
     const told = { type: 'head', block: head.number, epoch: moment?.epoch } as const;
-    if (moment === undefined) return emit(told);
+    if (moment === undefined) {
+      emit(told);
+      return;
+    }
     const { epoch, offset } = moment;
     if (first) effects.resend([epoch, (epoch - 1) as Epoch], pen, signal);
     const acted = dispatch({ type: 'head', epoch, offset, signed: signedIn(epoch, pen) }, signal);

@@ -1,0 +1,336 @@
+// Whole epochs on the twins: who is paid, who is not, and what becomes of a proposal (protocol.md 6 to 9).
+
+import assert from 'node:assert/strict';
+import type { Epoch } from '../../../src/types/ids.ts';
+import { toHex } from '../../../src/util/bytes.ts';
+import type { ValidatorDeps, ValidatorEvent } from '../../../src/validator/validator.ts';
+import { decodeRecord, signRecord } from '../../../src/wire/record.ts';
+import { createSwarm, int8Engine, noiseEngine, otherMachineEngine, type Swarm, type SwarmNode } from './swarm.ts';
+
+describe('epochs of a subnet', () => {
+  let swarm: Swarm | undefined;
+
+  afterEach(async () => {
+    await swarm?.stop();
+    swarm = undefined;
+  });
+
+  async function start(options: Parameters<typeof createSwarm>[0]): Promise<Swarm> {
+    swarm = await createSwarm(options);
+    return swarm;
+  }
+
+  it('pays every honest node, and all attest', async () => {
+    const { firstEpoch, ...rest } = await start({ hosters: 4, attestors: 1 });
+    await rest.runTo(firstEpoch + 4, 19);
+    for (let epoch = firstEpoch + 1; epoch <= firstEpoch + 4; epoch++) {
+      const submitted = await rest.submission(epoch);
+      assert.equal(submitted?.attests.length, 5, `epoch ${epoch}`);
+      assert.deepEqual([...(await rest.scores(epoch)).keys()], [1, 2, 3, 4, 5]);
+    }
+    const results = await resultsOf(rest, firstEpoch + 1, firstEpoch + 3);
+    assert.deepEqual(results, ['Accepted', 'Accepted', 'Accepted']);
+  });
+
+  it('has nothing to score in the first live epoch, and says so on chain', async () => {
+    const { firstEpoch, runTo, submission } = await start({ hosters: 4, attestors: 1 });
+    await runTo(firstEpoch, 19);
+    const submitted = await submission(firstEpoch);
+    assert.deepEqual(submitted?.scores, []);
+    assert.equal(submitted?.attests.length, 5);
+  });
+
+  it('never reveals in the block that closes commits', async () => {
+    const { firstEpoch, runTo, nodes } = await start({ hosters: 4, attestors: 1 });
+    const revealed = () => nodes.slice(0, 4).map((node) => outcomes(node, firstEpoch).includes('revealed'));
+    await runTo(firstEpoch, 10);
+    assert.deepEqual(revealed(), [false, false, false, false]);
+    await runTo(firstEpoch, 11);
+    assert.deepEqual(revealed(), [true, true, true, true]);
+  });
+
+  for (const [name, engine] of [
+    ['returns noise', noiseEngine],
+    ['rounds to 8 bits', int8Engine],
+  ] as const) {
+    it(`gives a hoster that ${name} nothing, the others their pay`, async () => {
+      const { firstEpoch, runTo, scores, submission } = await start({
+        hosters: 4,
+        attestors: 1,
+        engines: { 1: engine },
+      });
+      await runTo(firstEpoch + 2, 19);
+      for (const epoch of [firstEpoch + 1, firstEpoch + 2]) {
+        assert.deepEqual([...(await scores(epoch)).keys()], [1, 3, 4, 5]);
+        assert.equal((await submission(epoch))?.attests.length, 5);
+      }
+    });
+  }
+
+  it('takes the last bits of another machine for what they are', async () => {
+    const { firstEpoch, runTo, scores } = await start({ hosters: 4, attestors: 1, engines: { 2: otherMachineEngine } });
+    await runTo(firstEpoch + 1, 19);
+    const paid = await scores(firstEpoch + 1);
+    const [honest, other] = [paid.get(1) ?? 0n, paid.get(3) ?? 0n];
+    assert.ok(other > (honest * 9n) / 10n && other < honest, `${other} of ${honest}`);
+  });
+
+  it('gives a copier of a commitment nothing', async () => {
+    const { firstEpoch, runTo, scores, submission } = await start({
+      hosters: 4,
+      attestors: 2,
+      wrap: { 5: (deps) => copier(deps, 1) },
+    });
+    await runTo(firstEpoch + 3, 19);
+    for (const epoch of [firstEpoch + 1, firstEpoch + 2, firstEpoch + 3]) {
+      assert.deepEqual([...(await scores(epoch)).keys()], [1, 2, 3, 4, 5], `epoch ${epoch}`);
+      assert.ok(((await submission(epoch))?.attests.length ?? 0) >= 5);
+    }
+  });
+
+  it('makes the attestor abstain that sees other records than its peers', async () => {
+    const { firstEpoch, runTo, submission, nodes } = await start({
+      hosters: 4,
+      attestors: 1,
+      wrap: { 4: (deps) => deaf(deps) },
+    });
+    await runTo(firstEpoch + 2, 19);
+    const node = nodes[4] as SwarmNode;
+    const epoch = [firstEpoch + 1, firstEpoch + 2].find((one) => !outcomes(node, one).includes('proposed'));
+    assert.ok(epoch !== undefined);
+    const submitted = await submission(epoch);
+    assert.deepEqual(
+      submitted?.attests.map(({ nodeId }) => nodeId),
+      [1, 2, 3, 4],
+    );
+    const why = node.events.find((event) => event.type === 'abstained' && event.epoch === epoch);
+    assert.deepEqual(why, { type: 'abstained', epoch, code: 'PROPOSAL_MISSING_RECORD' });
+  });
+
+  it('rejects altered scores: nobody else attests', async () => {
+    const everyone = { 0: greedy, 1: greedy, 2: greedy, 3: greedy, 4: greedy };
+    const { firstEpoch, runTo, chain, subnet, nodes } = await start({ hosters: 4, attestors: 1, wrap: everyone });
+    const epoch = (firstEpoch + 1) as Epoch;
+    await runTo(epoch + 1, 1);
+    const result = await chain.chain.result(subnet, epoch);
+    assert.equal(result?.outcome, 'Rejected');
+    const codes = nodes.flatMap(({ events }) => events.flatMap((e) => (e.type === 'abstained' ? [e.code] : [])));
+    assert.deepEqual([...new Set(codes)], ['PROPOSAL_SCORES_DIFFER']);
+  });
+
+  it('refuses empty evidence for an epoch in which there was work', async () => {
+    const everyone = { 0: lazy, 1: lazy, 2: lazy, 3: lazy, 4: lazy };
+    const { firstEpoch, runTo, submission, nodes } = await start({ hosters: 4, attestors: 1, wrap: everyone });
+    await runTo(firstEpoch + 1, 19);
+    assert.equal((await submission(firstEpoch + 1))?.attests.length, 1);
+    const codes = nodes.flatMap(({ events }) => events.flatMap((e) => (e.type === 'abstained' ? [e.code] : [])));
+    assert.deepEqual([...new Set(codes)], ['PROPOSAL_ROOT_MISMATCH']);
+  });
+
+  it('goes on without a hoster that was killed, and takes it back with its journal; nothing is signed twice', async () => {
+    const sent = new Map<string, Set<string>>();
+    const watch = (deps: ValidatorDeps): ValidatorDeps => withPublish(deps, (message) => note(sent, message));
+    const wrap = { 0: watch, 1: watch, 2: watch, 3: watch, 4: watch };
+    const { firstEpoch, runTo, submission, scores, nodes, ...rest } = await start({ hosters: 4, attestors: 1, wrap });
+    const victim = nodes[0] as SwarmNode;
+    await runTo(firstEpoch + 1, 7);
+    await victim.kill();
+    await runTo(firstEpoch + 5, 7);
+    const outcomesAfter = await resultsOf(rest, firstEpoch + 1, firstEpoch + 4);
+    for (let epoch = firstEpoch + 2; epoch <= firstEpoch + 4; epoch++) {
+      const elected = await rest.chain.chain.electedValidator(rest.subnet, epoch as Epoch);
+      const expected = elected === victim.id ? 'Absent' : 'Accepted';
+      assert.equal(outcomesAfter[epoch - firstEpoch - 1], expected, `epoch ${epoch}`);
+      if (expected === 'Accepted') assert.equal((await scores(epoch)).has(1), false);
+    }
+    victim.start();
+    await runTo(firstEpoch + 8, 19);
+    assert.equal((await scores(firstEpoch + 8)).has(1), true, 'paid again');
+    for (const [slot, ids] of sent) assert.equal(ids.size, 1, `${slot} was signed ${ids.size} times`);
+  });
+
+  it('reveals after a restart what it had committed before', async () => {
+    const { firstEpoch, runTo, scores, nodes } = await start({ hosters: 4, attestors: 1 });
+    const node = nodes[2] as SwarmNode;
+    const epoch = firstEpoch + 1;
+    await runTo(epoch, 8);
+    assert.ok(outcomes(node, epoch).includes('committed'));
+    await node.kill();
+    await runTo(epoch, 9);
+    node.start();
+    await runTo(epoch + 1, 19);
+    assert.equal((await scores(epoch + 1)).has(3), true);
+    assert.equal(outcomes(node, epoch).filter((type) => type === 'committed').length, 1);
+  });
+
+  it('says why a node missed an epoch that it came too late for', async () => {
+    const { firstEpoch, runTo, nodes, submission } = await start({ hosters: 4, attestors: 1 });
+    const node = nodes[1] as SwarmNode;
+    await node.kill();
+    await runTo(firstEpoch + 1, 12);
+    node.start();
+    await runTo(firstEpoch + 2, 19);
+    const epoch = firstEpoch + 1;
+    const missed = node.events.filter((event) => event.type === 'missed');
+    assert.deepEqual(missed, [{ type: 'missed', epoch, duty: 'work', why: 'late-start' }]);
+    const done = outcomes(node, epoch).filter((type) => type !== 'missed');
+    assert.deepEqual(
+      done.filter((type) => type !== 'proposed' && type !== 'attested'),
+      ['scored'],
+    );
+    assert.equal(done.length, 2, 'it voted or proposed all the same');
+    assert.equal((await submission(firstEpoch + 2))?.attests.length, 5);
+  });
+
+  it('needs no gossip: pulls make the lists whole before they close', async () => {
+    const { firstEpoch, runTo, submission, scores } = await start({ hosters: 4, attestors: 1, gossipLoss: 1 });
+    await runTo(firstEpoch + 2, 19);
+    assert.deepEqual([...(await scores(firstEpoch + 2)).keys()], [1, 2, 3, 4, 5]);
+    assert.equal((await submission(firstEpoch + 2))?.attests.length, 5);
+  });
+
+  it('leaves a node out that signed two commitments', async () => {
+    const { firstEpoch, runTo, scores, submission } = await start({
+      hosters: 4,
+      attestors: 1,
+      wrap: { 3: (deps) => twoFaced(deps) },
+    });
+    await runTo(firstEpoch + 4, 19);
+    // In the first scored epoch newcomers count as present; from then on two faces cost everything.
+    for (const epoch of [firstEpoch + 2, firstEpoch + 3, firstEpoch + 4]) {
+      const submitted = await submission(epoch);
+      if (submitted?.proposer === 4) continue;
+      assert.equal((await scores(epoch)).has(4), false, `epoch ${epoch}`);
+      assert.ok((submitted?.attests.length ?? 0) >= 4);
+    }
+  });
+
+  it('attests again when a reorganization took the vote away', async () => {
+    const { firstEpoch, runTo, submission, chain } = await start({ hosters: 4, attestors: 1 });
+    await runTo(firstEpoch + 1, 3);
+    await chain.reorg(2, true);
+    await runTo(firstEpoch + 1, 19);
+    assert.equal((await submission(firstEpoch + 1))?.attests.length, 5);
+  });
+
+  it('survives an outage of the chain and junk from peers', async () => {
+    const { firstEpoch, runTo, scores, chain, nodes } = await start({ hosters: 4, attestors: 1 });
+    const topic = `/tessera/records/1/${128001}`;
+    await runTo(firstEpoch, 14);
+    await nodes[4]?.overlay.publish(topic, new Uint8Array([1, 2, 3]));
+    await nodes[4]?.overlay.publish(topic, new Uint8Array(24 << 10).fill(0x81));
+    chain.setOutage(true);
+    await runTo(firstEpoch, 17);
+    chain.setOutage(false);
+    await runTo(firstEpoch + 2, 19);
+    assert.deepEqual([...(await scores(firstEpoch + 2)).keys()], [1, 2, 3, 4, 5]);
+    assert.ok((nodes[0]?.validator.status().refusals.RECORD_MALFORMED ?? 0) >= 2);
+  });
+
+  it('works with epochs of ten blocks', async () => {
+    const { firstEpoch, runTo, scores } = await start({ hosters: 4, attestors: 1, epochLength: 10 });
+    await runTo(firstEpoch + 2, 9);
+    assert.deepEqual([...(await scores(firstEpoch + 2)).keys()], [1, 2, 3, 4, 5]);
+  });
+});
+
+function outcomes(node: SwarmNode, epoch: number): string[] {
+  const ofEpoch = (event: ValidatorEvent): boolean =>
+    'epoch' in event && event.epoch === epoch && event.type !== 'head';
+  return node.events.filter(ofEpoch).map(({ type }) => type);
+}
+
+async function resultsOf(swarm: Pick<Swarm, 'chain' | 'subnet'>, from: number, to: number) {
+  const epochs = Array.from({ length: to - from + 1 }, (_, i) => (from + i) as Epoch);
+  const results = await Promise.all(epochs.map((epoch) => swarm.chain.chain.result(swarm.subnet, epoch)));
+  return results.map((result) => result?.outcome);
+}
+
+function note(sent: Map<string, Set<string>>, message: Uint8Array): void {
+  const decoded = decodeRecord(message);
+  if (!decoded.ok) return;
+  const { kind, epoch, node } = decoded.record.body;
+  const slot = `${kind}/${epoch}/${node}`;
+  sent.set(slot, (sent.get(slot) ?? new Set()).add(toHex(decoded.record.id)));
+}
+
+function withPublish(deps: ValidatorDeps, seen: (message: Uint8Array) => void): ValidatorDeps {
+  const publish: ValidatorDeps['overlay']['publish'] = (topic, message) => {
+    seen(message);
+    return deps.overlay.publish(topic, message);
+  };
+  return { ...deps, overlay: { ...deps.overlay, publish } };
+}
+
+/** Sends what a hoster commits and reveals as its own, under its own key. */
+function copier(deps: ValidatorDeps, victim: number): ValidatorDeps {
+  const { overlay, identity } = deps;
+  const copy = (topic: string, message: Uint8Array): void => {
+    const decoded = decodeRecord(message);
+    if (!decoded.ok || decoded.record.body.node !== victim) return;
+    const { body } = decoded.record;
+    if (body.kind !== 'hc' && body.kind !== 'hr') return;
+    void overlay.publish(topic, signRecord({ ...body, node: 6 as typeof body.node }, identity).bytes);
+  };
+  const subscribe: typeof overlay.subscribe = (topic, judge) =>
+    overlay.subscribe(topic, (message, from) => {
+      copy(topic, message);
+      return judge(message, from);
+    });
+  return { ...deps, overlay: { ...overlay, subscribe } };
+}
+
+/** Every record of node 1 reaches this node with a broken signature. */
+function deaf(deps: ValidatorDeps): ValidatorDeps {
+  return {
+    ...deps,
+    verify: (peer, message, signature) => deps.verify(peer, message, signature) && !isFromFirst(message),
+  };
+}
+
+function isFromFirst(message: Uint8Array): boolean {
+  const tagBytes = 1 + 'tessera/record/1'.length;
+  return nodeOf(message.subarray(tagBytes)) === 1;
+}
+
+function nodeOf(bodyBytes: Uint8Array): number {
+  // {a?.., "n": 1}: the key `n` is the text 0x61 0x6e followed by a small integer.
+  const at = Buffer.from(bodyBytes).indexOf(Buffer.from([0x61, 0x6e]));
+  return bodyBytes[at + 2] ?? 0;
+}
+
+/** A proposer that gives itself more. */
+function greedy(deps: ValidatorDeps): ValidatorDeps {
+  const { chain } = deps;
+  const propose: typeof chain.propose = (hotkey, proposal, options) => {
+    const scores = proposal.scores.map(({ nodeId, score }, i) => ({ nodeId, score: i === 0 ? score * 2n : score }));
+    return chain.propose(hotkey, { ...proposal, scores }, options);
+  };
+  return { ...deps, chain: { ...chain, propose } };
+}
+
+/** A proposer that names nothing. */
+function lazy(deps: ValidatorDeps): ValidatorDeps {
+  const { chain } = deps;
+  const propose: typeof chain.propose = (hotkey, proposal, options) => {
+    const [head, tail] = [proposal.args.slice(0), proposal.args];
+    // The four bitmaps of five seats are one byte each: 0x41 and the bits.
+    for (let i = 0; i + 1 < tail.length; i++) if (head[i] === 0x41) head[i + 1] = 0;
+    return chain.propose(hotkey, { ...proposal, scores: [], args: head }, options);
+  };
+  return { ...deps, chain: { ...chain, propose } };
+}
+
+/** Signs a second commitment and shows it to everybody. */
+function twoFaced(deps: ValidatorDeps): ValidatorDeps {
+  const { overlay, identity } = deps;
+  const publish: typeof overlay.publish = async (topic, message) => {
+    const decoded = decodeRecord(message);
+    if (decoded.ok && decoded.record.body.kind === 'hc') {
+      const commitment = new Uint8Array(32).fill(7);
+      await overlay.publish(topic, signRecord({ ...decoded.record.body, commitment }, identity).bytes);
+    }
+    return overlay.publish(topic, message);
+  };
+  return { ...deps, overlay: { ...overlay, publish } };
+}
