@@ -1,5 +1,5 @@
-// A FrameStream on a libp2p stream. On each stream the answering side speaks first, one byte: whether it admits the opener; frames follow in
-// both directions. Waits for room by its own listeners, for `onDrain()` of @libp2p/utils 7.4.1 holds only once (network.md 4, trap 1).
+// A FrameStream on a libp2p stream. Each side begins with one byte: the opener with a greeting, the answerer with whether it admits the opener;
+// frames follow. Waits for room by its own listeners, for `onDrain()` of @libp2p/utils 7.4.1 holds only once (network.md 4, trap 1).
 
 import type { Stream } from '@libp2p/interface';
 import { Uint8ArrayList } from 'uint8arraylist';
@@ -20,6 +20,8 @@ const INBOX_BYTES = 1 << 20;
 /** A stream whose handler has ended is broken off when the other side does not close it within this time. */
 const LINGER_MS = 10_000;
 
+/** Says that the opener is through with negotiating the protocol, and names the version of this layer. */
+const GREETING = 1;
 const ADMITTED = 1;
 const REFUSED = 0;
 
@@ -39,9 +41,10 @@ export function sayRefused(stream: Stream): void {
   lingerThenAbort(stream);
 }
 
-/** The other side's first byte. Rejects when the stream ends without one. */
+/** Greets and reads the answerer's first byte. Rejects when the stream ends without one. */
 export function readAdmission(stream: Stream, signal: AbortSignal): Promise<boolean> {
   stream.maxReadBufferLength = READ_BUFFER_BYTES;
+  if (stream.writeStatus === 'writable') stream.send(Uint8Array.of(GREETING));
   return new Promise((resolve, reject) => {
     const finish = (settle: () => void) => {
       stream.removeEventListener('message', onMessage);
@@ -79,13 +82,21 @@ export function lingerThenAbort(stream: Stream): void {
   stream.addEventListener('close', () => clearTimeout(timer));
 }
 
-/** Frames over a stream on which admission has been said or read. */
-export function createFrameStream(stream: Stream, peer: PeerId, maxFrameBytes: number): FrameStream {
+/** Frames over a stream on which admission has been said or read. An answerer is still to be greeted. */
+export function createFrameStream(
+  stream: Stream,
+  peer: PeerId,
+  maxFrameBytes: number,
+  side: 'opener' | 'answerer',
+): FrameStream {
   const protocol = stream.protocol;
+  const greeted = Promise.withResolvers<void>();
+  let awaitsGreeting = side === 'answerer';
+  if (!awaitsGreeting) greeted.resolve();
   const deframer = createDeframer(maxFrameBytes);
   let failure: Error | undefined;
   let closed = false;
-  let finished = false;
+  let finished = stream.status === 'open' && stream.remoteWriteStatus === 'closed';
   const inbox = createInbox(() => {
     if (stream.readStatus === 'paused' && inbox.waiting() <= INBOX_BYTES / 2) stream.resume();
   });
@@ -93,6 +104,7 @@ export function createFrameStream(stream: Stream, peer: PeerId, maxFrameBytes: n
   function fail(error: Error): void {
     failure ??= error;
     inbox.fail(failure);
+    greeted.resolve();
   }
 
   function abort(reason: Error): void {
@@ -100,11 +112,21 @@ export function createFrameStream(stream: Stream, peer: PeerId, maxFrameBytes: n
     stream.abort(reason);
   }
 
+  function onChunk(chunk: Uint8Array): void {
+    if (awaitsGreeting && chunk.length > 0) {
+      if (chunk[0] !== GREETING) throw streamReset(peer, protocol, 'it speaks another version of this layer');
+      awaitsGreeting = false;
+      greeted.resolve();
+      onChunk(chunk.subarray(1));
+      return;
+    }
+    for (const frame of deframer.push(chunk)) inbox.push(frame);
+  }
+
   function onMessage(data: Uint8Array | Uint8ArrayList): void {
     if (failure !== undefined) return;
     try {
-      for (const chunk of data instanceof Uint8Array ? [data] : data)
-        for (const frame of deframer.push(chunk)) inbox.push(frame);
+      for (const chunk of data instanceof Uint8Array ? [data] : data) onChunk(chunk);
     } catch (error) {
       abort(error as Error);
       return;
@@ -127,7 +149,6 @@ export function createFrameStream(stream: Stream, peer: PeerId, maxFrameBytes: n
     if (event.error !== undefined) fail(streamReset(peer, protocol, event.error.message, event.error));
     else if (isOver(stream)) onEnd();
   });
-  if (stream.remoteWriteStatus === 'closed') finished = true;
   stream.addEventListener('message', (event) => onMessage(event.data));
   if (isOver(stream)) onEnd();
 
@@ -151,6 +172,8 @@ export function createFrameStream(stream: Stream, peer: PeerId, maxFrameBytes: n
     async close() {
       if (closed || failure !== undefined) return;
       closed = true;
+      // Negotiation reads ahead, and what it read is lost if the end is in already: an end follows the greeting.
+      await greeted.promise;
       // A stream that breaks while the rest is written has nothing left to close.
       await stream.close().catch(() => undefined);
     },

@@ -106,6 +106,8 @@ export async function createOverlay(options: OverlayOptions, deps: OverlayDeps):
     async publish(topic, message) {
       assertOpen();
       if (message.length > MAX_GOSSIP_BYTES) throw frameTooLarge(message.length, MAX_GOSSIP_BYTES);
+      // gossipsub would remember what it sent to nobody, and take a second attempt for a duplicate.
+      if (node.services.pubsub.getSubscribers(topic).length === 0) return 0;
       return (await node.services.pubsub.publish(topic, message)).recipients.length;
     },
     async putRecord(key, value, signal) {
@@ -206,7 +208,7 @@ async function openStream(
     stream.abort(new Error('not admitted'));
     throw refused(peer, protocol, 'it does not admit this peer, or no more streams of it');
   }
-  return createFrameStream(stream, peer, options.maxFrameBytes);
+  return createFrameStream(stream, peer, options.maxFrameBytes, 'opener');
 }
 
 async function negotiate(connection: Connection, peer: PeerId, protocol: string, signal: AbortSignal): Promise<Stream> {
@@ -242,7 +244,7 @@ async function serveStreams(
     stream.addEventListener('close', () => count(peer, -1));
     if (!hasRoom || !(await isAdmitted(options, peer))) return sayRefused(stream);
     sayAdmitted(stream);
-    await runHandler(handler, stream, createFrameStream(stream, peer, options.maxFrameBytes), log);
+    await runHandler(handler, stream, createFrameStream(stream, peer, options.maxFrameBytes, 'answerer'), log);
   };
   await node.handle(
     protocol,
@@ -294,7 +296,7 @@ function subscribe(
   const { pubsub } = node.services;
   pubsub.topicValidators.set(topic, async (from, message) => {
     try {
-      return TOPIC_VERDICTS[await judge(message.data, from.toString() as PeerId)];
+      return TOPIC_VERDICTS[await judge(new Uint8Array(message.data), from.toString() as PeerId)];
     } catch (error) {
       log.warn('gossip judge failed', { topic, error: errorMessage(error) });
       return TOPIC_VERDICTS.ignore;
@@ -328,7 +330,7 @@ async function getRecord(
     await drain(node.services.dht.get(utf8(key), { signal }), signal, (event) => {
       if (event.name !== 'PEER_RESPONSE' || event.record === undefined) return;
       const { value } = event.record;
-      if (!values.some((other) => equalBytes(other, value))) values.push(value);
+      if (!values.some((other) => equalBytes(other, value))) values.push(new Uint8Array(value));
     });
   }
   const sound: Uint8Array[] = [];

@@ -257,6 +257,7 @@ function createMemoryOverlay(world: World, node: Node): Overlay {
     async publish(topic, message) {
       assertOpen();
       if (message.length > MAX_GOSSIP_BYTES) throw frameTooLarge(message.length, MAX_GOSSIP_BYTES);
+      if (![...node.links].some((other) => other.topics.has(topic))) return 0;
       return isNew(node, topic, message) ? spread(world, node, topic, message.slice(), undefined) : 0;
     },
     async putRecord(key, value, signal) {

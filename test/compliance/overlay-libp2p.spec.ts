@@ -1,0 +1,172 @@
+// libp2p over TCP on loopback does what an overlay must do, and survives what peers send that are not of our making.
+
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { noise } from '@libp2p/noise';
+import { tcp } from '@libp2p/tcp';
+import { yamux } from '@libp2p/yamux';
+import { multiaddr } from '@multiformats/multiaddr';
+import { createLibp2p } from 'libp2p';
+import { identityFromSeed } from '../../src/p2p/identity.ts';
+import { createOverlay, type OverlayOptions } from '../../src/p2p/libp2p.ts';
+import type { Overlay } from '../../src/p2p/types.ts';
+import { silentLog } from '../../src/util/log.ts';
+import { type TestNetwork, TOPIC, testOverlay, until } from './overlay.ts';
+
+const OPTIONS: Omit<OverlayOptions, 'identity'> = {
+  listen: ['/ip4/127.0.0.1/tcp/0'],
+  bootstrap: [],
+  network: 'test',
+  dhtServer: true,
+  topics: [TOPIC],
+  records: { judge: async () => 'accept', replaces: () => false, maxRecordBytes: 1024 },
+  privateAddresses: true,
+};
+
+async function createLoopback(): Promise<TestNetwork> {
+  const overlays: Overlay[] = [];
+  return {
+    async join({ records = {}, discovers = true } = {}) {
+      const overlay = await createOverlay(
+        {
+          ...OPTIONS,
+          identity: identityFromSeed(new Uint8Array(32).fill(overlays.length + 1)),
+          dhtServer: discovers,
+          records: { ...OPTIONS.records, ...records },
+        },
+        { log: silentLog },
+      );
+      overlays.push(overlay);
+      return overlay;
+    },
+    kill: (overlay) => overlay.close(),
+    async close() {
+      await Promise.all(overlays.map((overlay) => overlay.close()));
+    },
+  };
+}
+
+testOverlay('libp2p', createLoopback);
+
+describe('overlay: libp2p among strangers', () => {
+  let network: TestNetwork;
+  let server: Overlay;
+  beforeEach(async () => {
+    network = await createLoopback();
+    server = await network.join();
+    await server.handleRequest(
+      '/test/echo/1',
+      { maxFrameBytes: 1 << 20, admit: () => true, maxStreamsPerPeer: 4 },
+      async (body) => body,
+    );
+  });
+  afterEach(() => network.close());
+
+  async function stillServes(): Promise<void> {
+    const peer = await network.join();
+    await peer.connect(addressOf(server), AbortSignal.timeout(10_000));
+    const options = { maxFrameBytes: 1 << 20, signal: AbortSignal.timeout(10_000) };
+    assert.deepEqual(await peer.request(server.self, '/test/echo/1', Uint8Array.of(1), options), Uint8Array.of(1));
+  }
+
+  for (const [what, message] of [
+    ['noise', Buffer.alloc(100_000, 0xa5)],
+    ['half a handshake', Buffer.from('\x13/multistream/1.0.0\n\x07/noise\n\xff\xff', 'latin1')],
+    ['nothing', Buffer.alloc(0)],
+  ] as const) {
+    it(`survives ${what} on a raw connection`, async () => {
+      const socket = connect({ host: '127.0.0.1', port: portOf(server) });
+      socket.on('error', () => undefined).resume();
+      await once(socket, 'connect');
+      socket.end(message);
+      await once(socket, 'close');
+      await stillServes();
+    });
+  }
+
+  it('breaks a stream off whose frame names a length over the limit, without taking the memory', async () => {
+    const stranger = await createStranger();
+    const stream = await stranger.dialProtocol(multiaddr(addressOf(server)), '/test/echo/1');
+    const closed = once(stream, 'close');
+    stream.addEventListener('message', () => undefined);
+    const before = process.memoryUsage().arrayBuffers;
+    stream.send(Uint8Array.of(1, 0xff, 0xff, 0xff, 0xff));
+    await closed;
+    assert.ok(process.memoryUsage().arrayBuffers - before < 64 << 20);
+    await stranger.stop();
+    await stillServes();
+  });
+
+  it('breaks a stream off that sends before it is admitted', async () => {
+    const asked = Promise.withResolvers<boolean>();
+    await server.handleStream(
+      '/test/slow/1',
+      { maxFrameBytes: 1 << 20, admit: () => asked.promise, maxStreamsPerPeer: 4 },
+      async () => undefined,
+    );
+    const stranger = await createStranger();
+    const stream = await stranger.dialProtocol(multiaddr(addressOf(server)), '/test/slow/1');
+    const closed = once(stream, 'close');
+    stream.send(new Uint8Array(100_000));
+    await closed;
+    asked.resolve(true);
+    await stranger.stop();
+    await stillServes();
+  });
+
+  it('says LISTEN_FAILED when the port is taken', async () => {
+    const listen = [addressOf(server).replace(/\/p2p\/.*/, '')];
+    await assert.rejects(
+      createOverlay(
+        { ...OPTIONS, identity: identityFromSeed(new Uint8Array(32).fill(99)), listen },
+        { log: silentLog },
+      ),
+      {
+        code: 'LISTEN_FAILED',
+      },
+    );
+  });
+
+  it('dials bootstrap peers until they are there, and again when they are lost', async () => {
+    const address = addressOf(server);
+    const node = await createOverlay(
+      { ...OPTIONS, identity: identityFromSeed(new Uint8Array(32).fill(98)), bootstrap: [address] },
+      { log: silentLog },
+    );
+    await until(() => node.peers().includes(server.self));
+    await server.disconnect(node.self);
+    await until(() => node.peers().length === 0);
+    await until(() => node.peers().includes(server.self));
+    await node.close();
+  });
+
+  it('keeps a banned peer out', async () => {
+    const banned = await network.join();
+    const strict = await createOverlay(
+      { ...OPTIONS, identity: identityFromSeed(new Uint8Array(32).fill(97)), isBanned: (peer) => peer === banned.self },
+      { log: silentLog },
+    );
+    const dialled = banned.connect(addressOf(strict), AbortSignal.timeout(5000)).catch(() => undefined);
+    await dialled;
+    await until(() => banned.peers().length === 0);
+    assert.deepEqual(strict.peers(), []);
+    await assert.rejects(strict.connect(addressOf(banned), AbortSignal.timeout(5000)), { code: 'PEER_UNREACHABLE' });
+    await strict.close();
+  });
+});
+
+/** A libp2p node of somebody else: same transports, none of our rules. */
+function createStranger() {
+  return createLibp2p({ transports: [tcp()], connectionEncrypters: [noise()], streamMuxers: [yamux()] });
+}
+
+function addressOf(overlay: Overlay): string {
+  const [address] = overlay.addresses();
+  assert.ok(address !== undefined);
+  return address;
+}
+
+function portOf(overlay: Overlay): number {
+  return Number(addressOf(overlay).split('/')[4]);
+}
