@@ -1,0 +1,466 @@
+import assert from 'node:assert/strict';
+import type { FrameStream } from '../../../src/p2p/types.ts';
+import type { BlockNumber, PeerId, ShardIndex } from '../../../src/types/ids.ts';
+import { concatBytes } from '../../../src/util/bytes.ts';
+import { encodeCbor } from '../../../src/util/cbor.ts';
+import { signRequest } from '../../../src/wire/envelope.ts';
+import { MAX_FRAME_BYTES } from '../../../src/wire/frame.ts';
+import {
+  decodeMessage,
+  encodeMessage,
+  encodeOpen,
+  INFER_PROTOCOL,
+  type InferMessage,
+  OPEN_METHOD,
+  type OpenBody,
+  type SessionId,
+  type Step,
+} from '../../../src/wire/infer.ts';
+import { idsToBytes, rowsToBytes } from '../../../src/wire/tensor.ts';
+import { collect, GREEDY, identityOf, MODEL, type Net, type NetOptions, promptOf, startNet } from '../client/net.ts';
+
+const never = new AbortController().signal;
+const SESSION = '0f'.repeat(16) as SessionId;
+const GREEDY_SAMPLING = { temperature: 0, topK: 0, topP: 1, seed: 0n };
+
+/** A stream whose answers are read one by one. */
+interface Talk {
+  readonly stream: FrameStream;
+  say(...messages: readonly InferMessage[]): Promise<void>;
+  /** The next answer; 'end' when the stream ended or broke. */
+  hear(): Promise<InferMessage | 'end'>;
+}
+
+async function talk(net: Net, i = 0, overlay = net.overlay): Promise<Talk> {
+  const peer = net.hosters[i]?.peer as PeerId;
+  const stream = await overlay.openStream(peer, INFER_PROTOCOL, { maxFrameBytes: MAX_FRAME_BYTES, signal: never });
+  const frames = stream.frames()[Symbol.asyncIterator]();
+  return {
+    stream,
+    async say(...messages) {
+      for (const message of messages) await stream.send(encodeMessage(message));
+    },
+    async hear() {
+      const next = await frames.next().catch(() => undefined);
+      if (next === undefined || next.done === true) return 'end';
+      const message = decodeMessage(next.value);
+      assert.ok(message.ok);
+      return message.value;
+    },
+  };
+}
+
+/** Hoster 0 serves [1, 4), hoster 1 serves 0 and [2, 4): a route of two. */
+function bodyOf(net: Net, hop: number, changes: Partial<OpenBody> = {}): OpenBody {
+  const [a, b] = [net.hosters[1]?.peer, net.hosters[0]?.peer] as [PeerId, PeerId];
+  const route = [
+    { peer: a, from: 0 as ShardIndex, to: 1 as ShardIndex },
+    { peer: b, from: 1 as ShardIndex, to: 4 as ShardIndex },
+  ];
+  const sampling = hop === 1 ? { sampling: GREEDY_SAMPLING } : {};
+  return { session: SESSION, manifest: MODEL.hash, codec: 'f16', maxTokens: 20, route, hop, ...sampling, ...changes };
+}
+
+function openOf(
+  net: Net,
+  body: OpenBody,
+  changes: { to?: PeerId; issuedAt?: number; identity?: number } = {},
+): InferMessage {
+  const identity = changes.identity === undefined ? net.identity : identityOf(changes.identity);
+  const facts = {
+    protocol: INFER_PROTOCOL,
+    method: OPEN_METHOD,
+    from: identity.peer,
+    to: changes.to ?? (body.route[body.hop]?.peer as PeerId),
+    issuedAt: (changes.issuedAt ?? 100) as BlockNumber,
+    body: encodeOpen(body),
+  };
+  return { type: 'OPEN', request: signRequest(facts, identity.sign) };
+}
+
+function stepOf(changes: Partial<Step> = {}): Step {
+  const tensor = idsToBytes([1, 2, 3]);
+  return {
+    type: 'STEP',
+    session: SESSION,
+    hop: 0,
+    position: 0,
+    count: 3,
+    codec: 'ids',
+    draw: true,
+    tensor,
+    ...changes,
+  };
+}
+
+/** Opens both hops of the route of two. */
+async function openBoth(net: Net): Promise<{ first: Talk; last: Talk }> {
+  const [first, last] = [await talk(net, 1), await talk(net, 0)];
+  await first.say(openOf(net, bodyOf(net, 0)));
+  await last.say(openOf(net, bodyOf(net, 1)));
+  assert.equal(typeOf(await first.hear()), 'ACCEPT');
+  assert.equal(typeOf(await last.hear()), 'ACCEPT');
+  return { first, last };
+}
+
+function typeOf(message: InferMessage | 'end'): string {
+  return message === 'end' ? 'end' : message.type;
+}
+
+function codeOf(message: InferMessage | 'end'): string {
+  return message !== 'end' && (message.type === 'REFUSE' || message.type === 'ERROR') ? message.code : typeOf(message);
+}
+
+async function within(options: NetOptions, story: (net: Net) => Promise<void>): Promise<void> {
+  const net = await startNet(options);
+  try {
+    await story(net);
+    assert.equal((await collect(net.client.generate(promptOf(5), { ...GREEDY, maxTokens: 2 }, never))).length, 2);
+  } finally {
+    await net.close();
+  }
+}
+
+describe('hoster: who is let in', () => {
+  const refusals: Record<string, [string, (net: Net) => InferMessage]> = {
+    'another model': ['WRONG_MANIFEST', (net) => openOf(net, bodyOf(net, 1, { manifest: 'cd'.repeat(32) }))],
+    'more positions than the context': ['TOO_LONG', (net) => openOf(net, bodyOf(net, 1, { maxTokens: 301 }))],
+    'a request for somebody else': [
+      'NOT_YOURS',
+      (net) => openOf(net, bodyOf(net, 1), { to: net.hosters[2]?.peer as PeerId }),
+    ],
+    "somebody else's request": ['NOT_YOURS', (net) => openOf(net, bodyOf(net, 1), { identity: 9 })],
+    'a place in the route that is not ours': [
+      'NOT_YOURS',
+      (net) => openOf(net, bodyOf(net, 0), { to: net.hosters[0]?.peer as PeerId }),
+    ],
+    'a request from long ago': ['EXPIRED', (net) => openOf(net, bodyOf(net, 1), { issuedAt: 79 })],
+    'a request from the future': ['EXPIRED', (net) => openOf(net, bodyOf(net, 1), { issuedAt: 121 })],
+    'no request at all': ['BAD_FRAME', () => ({ type: 'OPEN', request: encodeCbor({ v: 1 }) })],
+    'a route that does not end the model': [
+      'BAD_FRAME',
+      (net) => {
+        const peer = net.hosters[0]?.peer as PeerId;
+        const route = [
+          { peer, from: 0 as ShardIndex, to: 1 as ShardIndex },
+          { peer, from: 1 as ShardIndex, to: 3 as ShardIndex },
+        ];
+        return openOf(net, bodyOf(net, 1, { route }));
+      },
+    ],
+    'a shard that is not served': [
+      'NOT_SERVED',
+      (net) => {
+        const route = [{ peer: net.hosters[0]?.peer as PeerId, from: 0 as ShardIndex, to: 4 as ShardIndex }];
+        return openOf(net, bodyOf(net, 0, { route, sampling: GREEDY_SAMPLING }));
+      },
+    ],
+  };
+  for (const [what, [code, open]] of Object.entries(refusals)) {
+    it(`refuses ${what}: ${code}`, () =>
+      within({}, async (net) => {
+        const client = await talk(net);
+        await client.say(open(net));
+        const answer = await client.hear();
+        assert.equal(typeOf(answer), 'REFUSE');
+        assert.equal(codeOf(answer), code);
+        assert.equal(await client.hear(), 'end');
+        assert.equal(net.hosters[0]?.engine.open.size, 0);
+      }));
+  }
+
+  it('refuses a tampered request: NOT_YOURS', () =>
+    within({}, async (net) => {
+      const message = openOf(net, bodyOf(net, 1));
+      assert.equal(message.type, 'OPEN');
+      const request = message.type === 'OPEN' ? message.request.slice() : new Uint8Array();
+      // CBOR [bytes, bytes(64), bytes]: a bit of the signature, which stands before the body of known length.
+      const bodyLength = encodeOpen(bodyOf(net, 1)).length;
+      const at = request.length - bodyLength - 20;
+      request[at] = (request[at] ?? 0) ^ 1;
+      const client = await talk(net);
+      await client.say({ type: 'OPEN', request });
+      assert.equal(codeOf(await client.hear()), 'NOT_YOURS');
+    }));
+
+  it('takes a request once: EXPIRED when it is replayed', () =>
+    within({}, async (net) => {
+      const open = openOf(net, bodyOf(net, 1));
+      const first = await talk(net);
+      await first.say(open);
+      assert.equal(typeOf(await first.hear()), 'ACCEPT');
+      const again = await talk(net);
+      await again.say(open);
+      assert.equal(codeOf(await again.hear()), 'EXPIRED');
+    }));
+
+  it('refuses whom the access policy excludes, after verification', async () => {
+    const net = await startNet({ mayAsk: () => false });
+    const client = await talk(net);
+    await client.say(openOf(net, bodyOf(net, 1)));
+    assert.equal(codeOf(await client.hear()), 'NOT_YOURS');
+    await net.close();
+  });
+
+  it('a session id that is taken is refused', () =>
+    within({}, async (net) => {
+      await openBoth(net);
+      const second = await talk(net);
+      await second.say(openOf(net, bodyOf(net, 1)));
+      assert.equal(codeOf(await second.hear()), 'NOT_YOURS');
+    }));
+
+  it('a peer has so many sessions and no more, and gets a seat back', () =>
+    within({ limits: { sessionsPerPeer: 3 } }, async (net) => {
+      const idOf = (i: number) => `0${i}`.repeat(16) as SessionId;
+      const talks: Talk[] = [];
+      for (let i = 0; i < 4; i += 1) {
+        const one = await talk(net);
+        await one.say(openOf(net, bodyOf(net, 1, { session: idOf(i) })));
+        const answer = await one.hear();
+        assert.equal(codeOf(answer), i < 3 ? 'ACCEPT' : 'BUSY');
+        if (answer !== 'end' && answer.type === 'REFUSE') assert.ok(answer.retryAfterMs > 0);
+        talks.push(one);
+      }
+      await talks[0]?.say({ type: 'CLOSE', session: idOf(0) });
+      assert.equal(await talks[0]?.hear(), 'end');
+      await net.settle();
+      assert.equal(net.hosters[0]?.hoster.stats().sessions, 2);
+      talks[1]?.stream.abort(new Error('gone'));
+      await net.settle();
+      assert.equal(net.hosters[0]?.hoster.stats().sessions, 1);
+      assert.equal(net.hosters[0]?.engine.open.size, 1);
+    }));
+});
+
+describe('hoster: steps', () => {
+  it('takes rows from the hop before and gives the token to the client', () =>
+    within({}, async (net) => {
+      const { first, last } = await openBoth(net);
+      await first.say(stepOf());
+      const tokens = await last.hear();
+      assert.ok(tokens !== 'end' && tokens.type === 'TOKENS');
+      assert.equal(tokens.position, 3);
+      await first.say(stepOf({ position: 3, count: 1, tensor: idsToBytes([9]), draw: false }));
+      await first.say(stepOf({ position: 4, count: 1, tensor: idsToBytes([9]) }));
+      const next = await last.hear();
+      assert.ok(next !== 'end' && next.type === 'TOKENS' && next.position === 5, 'no token where none was asked for');
+    }));
+
+  const rows = rowsToBytes('f16', new Float32Array(3 * MODEL.width).fill(1));
+
+  it('a step from the client to a later hop ends the session', () =>
+    within({}, async (net) => {
+      const { last } = await openBoth(net);
+      await last.say(stepOf({ hop: 1, codec: 'f16', tensor: rows }));
+      assert.deepEqual(await last.hear(), { type: 'ERROR', code: 'NOT_YOURS', hop: 1 });
+      assert.equal(await last.hear(), 'end');
+    }));
+
+  it('a step from a stranger is turned away and harms nobody', () =>
+    within({}, async (net) => {
+      const { first, last } = await openBoth(net);
+      const stranger = await talk(net, 0, net.network.join(identityOf(99)));
+      await stranger.say(stepOf({ hop: 1, codec: 'f16', tensor: rows }));
+      assert.equal(codeOf(await stranger.hear()), 'NOT_YOURS');
+      assert.equal(await stranger.hear(), 'end');
+      await first.say(stepOf());
+      assert.equal(typeOf(await last.hear()), 'TOKENS');
+    }));
+
+  it('a second stream of the hop before is turned away', () =>
+    within({}, async (net) => {
+      const { first, last } = await openBoth(net);
+      await first.say(stepOf());
+      assert.equal(typeOf(await last.hear()), 'TOKENS');
+      const second = await talk(net, 0, net.hosters[1]?.overlay);
+      await second.say(stepOf({ hop: 1, position: 3, codec: 'f16', tensor: rows }));
+      assert.equal(codeOf(await second.hear()), 'NOT_YOURS');
+    }));
+
+  it('steps of an unknown session: EXPIRED; of hop 0 from a hop: NOT_YOURS', () =>
+    within({}, async (net) => {
+      const unknown = await talk(net);
+      await unknown.say(stepOf({ hop: 1, codec: 'f16', tensor: rows }));
+      assert.equal(codeOf(await unknown.hear()), 'EXPIRED');
+      await openBoth(net);
+      const beside = await talk(net, 1);
+      await beside.say(stepOf());
+      assert.equal(codeOf(await beside.hear()), 'NOT_YOURS');
+    }));
+
+  const badSteps: Record<string, [string, Partial<Step>]> = {
+    'a position ahead': ['BAD_FRAME', { position: 1 }],
+    'more rows than were reserved': ['TOO_LONG', { count: 21, tensor: idsToBytes(promptOf(21)) }],
+    'too few bytes': ['BAD_FRAME', { count: 4 }],
+    'a token beyond the vocabulary': ['BAD_FRAME', { tensor: idsToBytes([1, 2, MODEL.vocab]) }],
+    'hidden rows where tokens belong': ['BAD_FRAME', { codec: 'f16', tensor: rows }],
+    'another session': ['BAD_FRAME', { session: 'ee'.repeat(16) as SessionId }],
+    'another hop': ['BAD_FRAME', { hop: 1 }],
+  };
+  for (const [what, [code, changes]] of Object.entries(badSteps)) {
+    it(`from the client: ${what} is ${code}`, () =>
+      within({}, async (net) => {
+        const { first } = await openBoth(net);
+        await first.say(stepOf(changes));
+        assert.equal(codeOf(await first.hear()), code);
+        assert.equal(await first.hear(), 'end');
+        await net.settle();
+        assert.equal(net.hosters[1]?.engine.open.size, 0);
+      }));
+  }
+
+  const badRows: Record<string, Partial<Step>> = {
+    'another codec': { codec: 'f32', tensor: rowsToBytes('f32', new Float32Array(3 * MODEL.width)) },
+    'too many bytes': { tensor: concatBytes(rows, rows) },
+    'a value that is not finite': { tensor: rowsToBytes('f16', new Float32Array(3 * MODEL.width).fill(Number.NaN)) },
+  };
+  for (const [what, changes] of Object.entries(badRows)) {
+    it(`from the hop before: ${what} is told to the client and blamed on that hop`, () =>
+      within({}, async (net) => {
+        const { last } = await openBoth(net);
+        const hop = await talk(net, 0, net.hosters[1]?.overlay);
+        await hop.say(stepOf({ hop: 1, codec: 'f16', tensor: rows, ...changes }));
+        assert.deepEqual(await last.hear(), { type: 'ERROR', code: 'BAD_FRAME', hop: 0 });
+        assert.equal(await last.hear(), 'end');
+        assert.equal(await hop.hear(), 'end');
+        assert.equal(net.hosters[0]?.engine.open.size, 0);
+      }));
+  }
+
+  it('reads only a few steps ahead of a slow engine', () =>
+    within({ limits: { queuedSteps: 2 } }, async (net) => {
+      const { first, last } = await openBoth(net);
+      const gate = Promise.withResolvers<void>();
+      const engine = net.hosters[1]?.engine;
+      assert.ok(engine);
+      engine.beforeStep = () => gate.promise;
+      const ids = { count: 1, tensor: idsToBytes([4]) };
+      await first.say(
+        ...Array.from({ length: 10 }, (_, position) => stepOf({ ...ids, position, draw: position === 9 })),
+      );
+      await first.say({ type: 'CLOSE', session: SESSION });
+      await net.settle();
+      assert.equal(engine.open.size, 1, 'the CLOSE behind ten steps is not read yet');
+      gate.resolve();
+      await net.settle();
+      assert.equal(engine.open.size, 0);
+      assert.notEqual(await last.hear(), 'end');
+    }));
+
+  it('an idle session is freed', () =>
+    within({ limits: { idleMs: 1_000 } }, async (net) => {
+      const { first } = await openBoth(net);
+      net.clock.ms = 900;
+      await first.say(stepOf());
+      await net.settle();
+      net.clock.ms = 1_800;
+      await net.runTo(101);
+      assert.deepEqual(
+        net.hosters.map(({ engine }) => engine.open.size),
+        [1, 1, 0, 0],
+      );
+      net.clock.ms = 2_000;
+      await net.runTo(102);
+      assert.deepEqual(
+        net.hosters.map(({ engine }) => engine.open.size),
+        [0, 0, 0, 0],
+      );
+      assert.equal(codeOf(await first.hear()), 'EXPIRED');
+    }));
+
+  it('does not compute the open challenge for others', () => {
+    const ids = Int32Array.from([7, 8, 9, 10, 11]);
+    const openChallenge = (shard: ShardIndex) => (shard === 0 ? ({ kind: 'tokens', ids } as const) : undefined);
+    return within({ openChallenge }, async (net) => {
+      const { first } = await openBoth(net);
+      await first.say(stepOf({ count: 2, tensor: idsToBytes([7, 8]), draw: false }));
+      await first.say(stepOf({ position: 2, count: 2, tensor: idsToBytes([9, 10]) }));
+      assert.equal(codeOf(await first.hear()), 'CHALLENGE_INPUT');
+    });
+  });
+});
+
+describe('hoster: junk', () => {
+  const junk: Record<string, Uint8Array> = {
+    empty: new Uint8Array(0),
+    'one byte': Uint8Array.of(4),
+    'unknown type': Uint8Array.of(77, 0, 0),
+    'a header longer than the frame': Uint8Array.of(4, 0xff, 0xff, 1),
+    'no CBOR': Uint8Array.of(4, 2, 0, 0xff, 0xff),
+    'a map of the wrong keys': concatBytes(Uint8Array.of(8, 4, 0), encodeCbor({ x: 1 }), Uint8Array.of(0)),
+    'random bytes': Uint8Array.from({ length: 400 }, (_, i) => (i * 131 + 17) % 256),
+  };
+  for (const [what, bytes] of Object.entries(junk)) {
+    it(`${what}: as first frame, in a session, from the hop before`, () =>
+      within({}, async (net) => {
+        const fresh = await talk(net);
+        await fresh.stream.send([bytes]);
+        assert.equal(codeOf(await fresh.hear()), 'BAD_FRAME');
+        assert.equal(await fresh.hear(), 'end');
+
+        const { first, last } = await openBoth(net);
+        await first.say(stepOf());
+        assert.equal(typeOf(await last.hear()), 'TOKENS');
+        await first.stream.send([bytes]);
+        assert.equal(codeOf(await first.hear()), 'BAD_FRAME');
+        await last.say({ type: 'CLOSE', session: SESSION });
+        await net.settle();
+
+        const again = await openBoth(net);
+        const hop = await talk(net, 0, net.hosters[1]?.overlay);
+        await hop.say(
+          stepOf({ hop: 1, codec: 'f16', tensor: rowsToBytes('f16', new Float32Array(24).fill(1)), draw: false }),
+        );
+        await hop.stream.send([bytes]);
+        assert.deepEqual(await again.last.hear(), { type: 'ERROR', code: 'BAD_FRAME', hop: 0 });
+        await net.settle();
+        assert.equal(net.hosters[0]?.engine.open.size, 0);
+      }));
+  }
+
+  it('messages that nobody should send first', () =>
+    within({}, async (net) => {
+      for (const message of [
+        { type: 'CLOSE', session: SESSION },
+        { type: 'ACCEPT', session: SESSION, tokensGranted: 1 },
+        { type: 'ERROR', code: 'BUSY', hop: 0 },
+        { type: 'TOKENS', session: SESSION, position: 0, tokens: [{ id: 1, logprob: 0 }] },
+      ] as const) {
+        const one = await talk(net);
+        await one.say(message);
+        assert.equal(codeOf(await one.hear()), 'BAD_FRAME');
+      }
+      assert.equal(net.hosters[0]?.hoster.stats().refused.BAD_FRAME, 4);
+    }));
+});
+
+describe('hoster: announces', () => {
+  it('renews its offer every 5 blocks', () =>
+    within({}, async (net) => {
+      const blocks = () => net.directory.offers().map((offer) => offer.block);
+      assert.deepEqual(blocks(), [100, 100, 100, 100]);
+      await net.runTo(104);
+      assert.deepEqual(blocks(), [100, 100, 100, 100]);
+      await net.runTo(105);
+      assert.deepEqual(blocks(), [105, 105, 105, 105]);
+    }));
+
+  it('a hoster that is gone is forgotten when its announce expires', () =>
+    within({}, async (net) => {
+      net.network.kill(net.hosters[3]?.peer as PeerId);
+      await net.runTo(114);
+      assert.equal(net.directory.offers().length, 4);
+      await net.runTo(115);
+      assert.equal(net.directory.offers().length, 3);
+    }));
+
+  it('stops with its signal and frees its sessions', async () => {
+    const net = await startNet();
+    const { last } = await openBoth(net);
+    await net.hosters[0]?.stop();
+    assert.equal(net.hosters[0]?.engine.open.size, 0);
+    assert.equal(await last.hear(), 'end');
+    await net.close();
+  });
+});
