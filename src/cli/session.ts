@@ -10,7 +10,7 @@ import type { NodeId, SubnetId } from '../types/ids.ts';
 import type { Log } from '../util/log.ts';
 import { StandingError, UsageError } from './exit.ts';
 
-const BUNDLED_MODEL = fileURLToPath(new URL('../../models/tiny', import.meta.url));
+export const BUNDLED_MODEL = fileURLToPath(new URL('../../models/tiny', import.meta.url));
 
 /** Connects, hands the chain to `use`, and closes it whatever happens. */
 export async function withChain<T>(

@@ -7,9 +7,15 @@ import { CodedError } from '../util/errors.ts';
 const text = z.string();
 const count = z.coerce.number().int().min(0);
 const positive = z.coerce.number().int().min(1);
-const flag = z.union([z.boolean(), z.enum(['true', 'false', '1', '0', '']).transform((word) => word === 'true' || word === '1')]);
+const flag = z.union([
+  z.boolean(),
+  z.enum(['true', 'false', '1', '0', '']).transform((word) => word === 'true' || word === '1'),
+]);
 const port = z.coerce.number().int().min(0).max(65_535);
-const list = z.union([z.array(z.string()), z.string().transform((line) => line.split(/[,\s]+/).filter((word) => word !== ''))]);
+const list = z.union([
+  z.array(z.string()),
+  z.string().transform((line) => line.split(/[,\s]+/).filter((word) => word !== '')),
+]);
 /** TENSOR with at most 18 decimals -> planck. */
 const tensor = z.union([z.string(), z.number()]).transform((value, context) => {
   const match = /^(\d{1,18})(?:\.(\d{1,18}))?$/.exec(String(value));
@@ -32,7 +38,10 @@ function option<S extends z.ZodType>(schema: S, describe: string): { readonly sc
 /** Names are the flags without dashes in front; `_` may be typed for `-`. */
 export const OPTIONS = {
   json: option(flag.default(false), 'print one JSON object per line on stdout'),
-  'log-level': option(z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('warn'), 'how much to log to stderr'),
+  'log-level': option(
+    z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('warn'),
+    'how much to log to stderr',
+  ),
   'data-dir': option(text.optional(), 'folder for keys, journal and chain (default ~/.tessera)'),
   config: option(text.optional(), 'config file (default <data-dir>/config.yaml, if it is there)'),
   rpc: option(list.default(['ws://127.0.0.1:9944']), 'chain endpoints, tried in order'),
@@ -92,7 +101,11 @@ export interface OptionSources {
   readonly file: Readonly<Record<string, unknown>>;
 }
 
-export class OptionError extends CodedError<{ code: 'OPTION_INVALID'; readonly option: string; readonly source: string }> {}
+export class OptionError extends CodedError<{
+  code: 'OPTION_INVALID';
+  readonly option: string;
+  readonly source: string;
+}> {}
 
 /** `block-ms` -> `TESSERA_BLOCK_MS`. */
 export function environmentName(name: string): string {

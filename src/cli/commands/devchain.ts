@@ -1,8 +1,44 @@
 // `tessera devchain`: only the chain, in this process.
 
-import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { createDevChain } from '../../devchain/devchain.ts';
+import { BUNDLED_SPEC } from '../../devnet/devnet.ts';
 import { defineCommand } from '../command.ts';
 
-export const BUNDLED_SPEC = fileURLToPath(new URL('../../../chain/spec/devnet.json', import.meta.url));
+export const devchain = defineCommand({
+  name: 'devchain',
+  describe: 'run a development chain alone',
+  examples: ['tessera devchain', 'tessera devchain --mode instant --port 9955 --data-dir ./chain-data'],
+  options: ['spec', 'host', 'port', 'mode', 'block-ms', 'finality-lag'],
+  async run({ options, dataDir, dataDirGiven, io, log, signal }) {
+    const folder = join(dataDir, 'chain');
+    if (dataDirGiven) mkdirSync(folder, { recursive: true });
+    const chain = await createDevChain(
+      {
+        spec: options.spec ?? BUNDLED_SPEC,
+        mode: options.mode,
+        blockMs: options['block-ms'],
+        finalityLag: options['finality-lag'],
+        host: options.host,
+        port: options.port,
+        ...(dataDirGiven ? { dbFile: join(folder, 'blocks.jsonl') } : {}),
+      },
+      { log: log.child('devchain') },
+    );
+    const { number, hash } = chain.head();
+    io.result(
+      { event: 'chain-ready', endpoint: chain.endpoint, genesis: chain.genesisHash, block: number },
+      `READY ${chain.endpoint} block=${number} hash=${hash}`,
+    );
+    if (!dataDirGiven) io.note('The chain lives in memory; with --data-dir FOLDER it is kept.');
+    io.note('Next: tessera keygen, then tessera register-subnet');
+    await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+    const last = chain.head();
+    await chain.close();
+    io.result(
+      { event: 'chain-stopped', block: last.number, hash: last.hash },
+      `STOPPED ${chain.endpoint} block=${last.number} hash=${last.hash}`,
+    );
+  },
+});

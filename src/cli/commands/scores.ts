@@ -1,7 +1,7 @@
 // `tessera scores`: what the chain holds of submitted scores, who proposed, who attested, and how each epoch ended.
 
-import type { Chain, EpochResult, Submission } from '../../chain/types.ts';
 import { phaseAt } from '../../consensus/phase.ts';
+import { readScoredEpoch, type ScoredEpoch } from '../../node/epochs.ts';
 import type { Epoch, SubnetId } from '../../types/ids.ts';
 import { defineCommand } from '../command.ts';
 import { formatShare, table } from '../io.ts';
@@ -9,17 +9,6 @@ import { requireSubnet, withChain } from '../session.ts';
 
 /** The chain keeps 64 epochs (chain.md 3.3); a screen shows fewer. */
 const SHOWN_EPOCHS = 8;
-
-/** One epoch as product.md shows it: `epoch` is the submission's, `scored` the epoch that was judged. */
-export interface ScoredEpoch {
-  readonly epoch: number;
-  readonly scored: number;
-  readonly outcome: EpochResult['outcome'] | 'Open';
-  readonly proposer: number | undefined;
-  readonly attestations: number;
-  readonly validators: number;
-  readonly scores: readonly { readonly node: number; readonly score: bigint }[];
-}
 
 export const scores = defineCommand({
   name: 'scores',
@@ -56,34 +45,6 @@ export const scores = defineCommand({
 function lastEpochs(now: number): number[] {
   const first = Math.max(0, now - SHOWN_EPOCHS + 1);
   return Array.from({ length: now - first + 1 }, (_, i) => first + i);
-}
-
-/** Submission and result of one subnet epoch; undefined when nobody was elected for it. */
-export async function readScoredEpoch(
-  chain: Chain,
-  subnet: SubnetId,
-  epoch: Epoch,
-  signal: AbortSignal,
-): Promise<ScoredEpoch | undefined> {
-  const [elected, submission, result] = await Promise.all([
-    chain.electedValidator(subnet, epoch, undefined, signal),
-    chain.submission(subnet, epoch, undefined, signal),
-    chain.result(subnet, epoch, undefined, signal),
-  ]);
-  if (elected === undefined) return undefined;
-  return {
-    epoch,
-    scored: epoch - 1,
-    outcome: result?.outcome ?? 'Open',
-    proposer: submission?.proposer ?? elected,
-    attestations: submission?.attests.length ?? 0,
-    validators: submission?.validators.length ?? 0,
-    scores: scoreList(submission),
-  };
-}
-
-function scoreList(submission: Submission | undefined): ScoredEpoch['scores'] {
-  return (submission?.scores ?? []).map(({ nodeId, score }) => ({ node: nodeId, score }));
 }
 
 function describeEpoch(epoch: ScoredEpoch): string {

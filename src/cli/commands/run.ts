@@ -1,0 +1,98 @@
+// `tessera run`: the node. Prints what it does, one line per event; `--json` for programs. Ends with SIGINT or SIGTERM.
+
+import { readFileSync } from 'node:fs';
+import { createNode } from '../../node/node.ts';
+import { openIdentity } from '../../p2p/identity.ts';
+import type { SubnetId } from '../../types/ids.ts';
+import { classRank } from '../../types/subnet.ts';
+import type { ValidatorEvent } from '../../validator/validator.ts';
+import { defineCommand } from '../command.ts';
+import { StandingError } from '../exit.ts';
+import type { Io } from '../io.ts';
+import { identityFile, openModelOption, requireNode, requireSubnet, signerOption, withChain } from '../session.ts';
+
+export const run = defineCommand({
+  name: 'run',
+  describe: 'run a node: hoster or attestor',
+  examples: [
+    'tessera run --role hoster --shards 0-2 --hotkey //dev:6 --host-maddrs /ip4/127.0.0.1/tcp/31331',
+    'tessera run --role attestor --hotkey ~/.tessera/keys/hotkey.json',
+  ],
+  options: [
+    'rpc',
+    'subnet-id',
+    'subnet-node-id',
+    'hotkey',
+    'identity-path',
+    'model',
+    'role',
+    'shards',
+    'device',
+    'threads',
+    'host-maddrs',
+    'announce-maddrs',
+    'initial-peers',
+    'new-swarm',
+  ],
+  async run({ options, dataDir, io, log, signal }) {
+    const hotkey = await signerOption('hotkey', options.hotkey);
+    const identity = openIdentity(identityFile(options['identity-path'], dataDir));
+    const model = await openModelOption(options.model);
+    await withChain({ options, log, signal }, async (chain) => {
+      const subnet = await requireSubnet(chain, options['subnet-id'], signal);
+      const id = options['subnet-id'] as SubnetId;
+      const standing = await requireNode(chain, id, { nodeId: options['subnet-node-id'], hotkey }, signal);
+      if (classRank(standing.nodeClass) < classRank('Idle')) {
+        throw new StandingError(
+          { code: 'NOT_ACTIVE', subnet: id },
+          `node ${standing.id} is registered but not active; activate it from subnet epoch ${standing.startEpoch} on: tessera activate --wait --hotkey ${options.hotkey}`,
+        );
+      }
+      const node = await createNode(
+        {
+          role: options.role,
+          shards: options.shards,
+          device: options.device,
+          threads: options.threads,
+          dataDir,
+          listen: options['host-maddrs'],
+          announce: options['announce-maddrs'],
+          initialPeers: options['initial-peers'],
+          newSwarm: options['new-swarm'],
+          version: packageVersion(),
+        },
+        { chain, subnet, node: standing, hotkey, identity, model, log },
+        signal,
+      );
+      node.validator.on((event) => tell(event, io));
+      io.result(
+        {
+          event: 'ready',
+          node: standing.id,
+          peer: identity.peer,
+          role: options.role,
+          shards: node.shards,
+          addresses: node.addresses,
+        },
+        `node ${standing.id} (${options.role}${node.shards.length > 0 ? `, shards ${node.shards.join(' ')}` : ''}) listens on ${node.addresses.join(' ')}`,
+      );
+      await node.run(signal);
+      io.result({ event: 'stopped', node: standing.id }, `node ${standing.id} stopped`);
+    });
+  },
+});
+
+/** Heads are for programs; a person hears outcomes and failures. */
+function tell({ type, ...facts }: ValidatorEvent, io: Io): void {
+  io.result({ event: type, ...facts }, type === 'head' ? '' : describeOutcome(type, facts));
+}
+
+function describeOutcome(type: string, facts: object): string {
+  const words = Object.entries(facts).map(([name, value]) => `${name} ${value}`);
+  return `${type.padEnd(9)} ${words.join(', ')}`;
+}
+
+function packageVersion(): string {
+  const file = new URL('../../../package.json', import.meta.url);
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
+}

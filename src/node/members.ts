@@ -1,0 +1,60 @@
+// Who belongs to the subnet, as the finalized chain says: kept in memory, read again as finalized heads come, so that no question of a
+// stranger waits for the chain. An outage leaves the last answer standing.
+
+import type { Chain, SubnetNode } from '../chain/types.ts';
+import type { PeerId, SubnetId } from '../types/ids.ts';
+import { type Access, classRank } from '../types/subnet.ts';
+import { errorMessage } from '../util/errors.ts';
+import type { Log } from '../util/log.ts';
+
+/** Heads between two readings: a class changes once an epoch at most. */
+const REFRESH_BLOCKS = 5;
+const MIN_SERVING_RANK = classRank('Idle');
+
+export interface Members {
+  /** Reads once and then follows finalized heads until the signal aborts. */
+  run(signal: AbortSignal): Promise<void>;
+  /** Nodes of class Idle and above: they serve the DHT and stay connected. */
+  peers(): readonly PeerId[];
+  isMember(peer: PeerId): boolean;
+  /** Whether the access policy lets this peer ask for inference. */
+  mayAsk(peer: PeerId): boolean;
+}
+
+/** @param nodes what was read already, so that answers are right from the first moment on */
+export function createMembers(
+  options: { readonly subnet: SubnetId; readonly access: Access; readonly nodes: readonly SubnetNode[] },
+  deps: { readonly chain: Pick<Chain, 'heads' | 'nodes'>; readonly log: Log },
+): Members {
+  let members = new Set<PeerId>();
+  let known = new Set<PeerId>();
+  take(options.nodes);
+
+  function take(nodes: readonly SubnetNode[]): void {
+    members = new Set(
+      nodes.filter((node) => classRank(node.nodeClass) >= MIN_SERVING_RANK).map((node) => node.peerInfo.peer),
+    );
+    known = new Set(
+      nodes.flatMap((node) => [node.peerInfo, node.bootnodeInfo, node.clientInfo].flatMap((info) => info?.peer ?? [])),
+    );
+  }
+
+  return {
+    async run(signal) {
+      let readAt = Number.NEGATIVE_INFINITY;
+      for await (const head of deps.chain.heads('finalized', signal)) {
+        if (head.number < readAt + REFRESH_BLOCKS) continue;
+        readAt = head.number;
+        try {
+          take(await deps.chain.nodes(options.subnet, head.hash, signal));
+        } catch (error) {
+          if (signal.aborted) return;
+          deps.log.warn('members not read', { block: head.number, error: errorMessage(error) });
+        }
+      }
+    },
+    peers: () => [...members],
+    isMember: (peer) => members.has(peer),
+    mayAsk: (peer) => options.access === 'open' || (options.access === 'registered' && known.has(peer)),
+  };
+}

@@ -1,0 +1,77 @@
+// A client of one subnet: joins the overlay without serving anything, learns who offers what, and generates over routes of hosters.
+
+import type { Chain, Subnet } from '../chain/types.ts';
+import { type Client, createClient } from '../client/client.ts';
+import { createDirectory, type Directory } from '../client/directory.ts';
+import { cutShards } from '../model/manifest.ts';
+import type { Model } from '../model/open.ts';
+import { type OpenIdentity, verifySignature } from '../p2p/identity.ts';
+import { createOverlay } from '../p2p/libp2p.ts';
+import { fromHex } from '../util/bytes.ts';
+import type { Log } from '../util/log.ts';
+import { announceTopic } from '../wire/announce.ts';
+import { MAX_RECORD_BYTES } from '../wire/record.ts';
+import { knownAddresses, networkName, requirePolicy } from './node.ts';
+
+export interface NetworkClient {
+  readonly client: Client;
+  readonly directory: Directory;
+  close(): Promise<void>;
+}
+
+export interface NetworkClientDeps {
+  readonly chain: Chain;
+  readonly subnet: Subnet;
+  readonly model: Model;
+  readonly identity: OpenIdentity;
+  readonly log: Log;
+}
+
+/** @param initialPeers dialled instead of what the chain knows, when there are any */
+export async function createNetworkClient(
+  options: { readonly initialPeers: readonly string[] },
+  { chain, subnet, model, identity, log }: NetworkClientDeps,
+  signal: AbortSignal,
+): Promise<NetworkClient> {
+  const policy = requirePolicy(subnet, model);
+  const info = await chain.info(signal);
+  const nodes = await chain.nodes(subnet.id, undefined, signal);
+  const bootstrap =
+    options.initialPeers.length > 0 ? options.initialPeers : knownAddresses(subnet, nodes, identity.peer);
+  const overlay = await createOverlay(
+    {
+      identity,
+      listen: [],
+      network: networkName(info),
+      bootstrap,
+      dhtServer: false,
+      topics: [announceTopic(subnet.id)],
+      // A client keeps nobody's records.
+      records: { judge: async () => 'ignore', replaces: () => false, maxRecordBytes: MAX_RECORD_BYTES },
+      privateAddresses: true,
+    },
+    { log: log.child('p2p') },
+  );
+  const directory = createDirectory(
+    { subnet: subnet.id, genesis: fromHex(info.genesis) },
+    { overlay, chain, verify: verifySignature, log: log.child('directory') },
+  );
+  const ending = new AbortController();
+  const following = directory.run(AbortSignal.any([signal, ending.signal]));
+  await Promise.allSettled(bootstrap.map((address) => overlay.connect(address, signal)));
+  const { vocab, maxContext } = model.manifest.shape;
+  const shardCount = cutShards(model.manifest, policy.cut).length;
+  const client = createClient(
+    { model: { hash: model.hash, vocab, maxContext, shardCount } },
+    { overlay, chain, directory, identity, log: log.child('client') },
+  );
+  return {
+    client,
+    directory,
+    async close() {
+      ending.abort();
+      await following;
+      await overlay.close();
+    },
+  };
+}
