@@ -40,7 +40,8 @@ const CLOSE_TIMEOUT_MS = 10_000;
 
 /** Starts the worker; answers when it can take work. Throws EngineError E_LANE. */
 export async function startLane(data: LaneData, log: Log): Promise<Lane> {
-  const worker = new Worker(LANE_FILE, { workerData: data, name: 'tessera-lane' });
+  // Flags of the process (--eval and its like) are not for the worker.
+  const worker = new Worker(LANE_FILE, { workerData: data, name: 'tessera-lane', execArgv: [] });
   const calls = new Map<number, Call>();
   let next = 1;
   let alive = true;

@@ -97,20 +97,19 @@ describe('model: folder', () => {
     await assert.rejects(openModel(folder, AbortSignal.abort()));
   });
 
-  for (const [code, change] of [
-    ['E_UNSAFE', (bytes: Buffer) => Buffer.from(bytes.toString('latin1').replaceAll('Sigmoid', 'Unsafer'), 'latin1')],
-    [
-      'E_UNSAFE',
-      (bytes: Buffer) => Buffer.from(bytes.toString('latin1').replaceAll('embed.f16', '../../foo'), 'latin1'),
-    ],
-    ['E_UNSAFE', (bytes: Buffer) => bytes.subarray(0, 1000)],
+  const latin1 = (bytes: Buffer, from: string, to: string) =>
+    Buffer.from(bytes.toString('latin1').replaceAll(from, to), 'latin1');
+  for (const [what, change] of [
+    ['an unknown operator', (bytes: Buffer) => latin1(bytes, 'Sigmoid', 'Unsafer')],
+    ['a weight file outside of the folder', (bytes: Buffer) => latin1(bytes, 'embed.f16', '../../foo')],
+    ['a graph that ends early', (bytes: Buffer) => bytes.subarray(0, 1000)],
   ] as const)
-    it(`an engine refuses a graph that breaks the rules, though its hash is right: ${code} ${change}`, async () => {
+    it(`an engine refuses ${what}, though its hash is right`, async () => {
       const path = join(folder, 'f16-0-1.onnx');
       await writeFile(path, change(await readFile(path)));
       await rehash(folder, 'f16-0-1.onnx');
       const engine = createReferenceEngine({ model: await openModel(folder), cut: DEFAULT_CUT });
-      await refuses(code, () => engine.load([0 as ShardIndex]));
+      await refuses('E_UNSAFE', () => engine.load([0 as ShardIndex]));
       assert.deepEqual(engine.loaded(), []);
       await engine.close();
     });

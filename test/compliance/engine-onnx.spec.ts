@@ -1,0 +1,226 @@
+// What only the engine on ONNX Runtime has: a worker that may die, threads, the bundled model's weights.
+
+import { strict as assert } from 'node:assert';
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type Lane, startLane } from '../../src/engine/lane-client.ts';
+import { createOnnxEngine } from '../../src/engine/onnx.ts';
+import { createReferenceEngine } from '../../src/engine/reference.ts';
+import type { Engine, KvSession, Rows, TopLogits } from '../../src/engine/types.ts';
+import { type Model, openModel } from '../../src/model/open.ts';
+import { openTokenizer } from '../../src/model/tokenizer.ts';
+import { DEFAULT_CUT } from '../../src/model/write.ts';
+import type { ShardIndex } from '../../src/types/ids.ts';
+import { errorCode } from '../../src/util/errors.ts';
+import { silentLog } from '../../src/util/log.ts';
+import { writeRandomModel } from '../support/random-model.ts';
+import { assertTop, distance, feed, tokens } from './engine.ts';
+
+const BUNDLED = fileURLToPath(new URL('../../models/tiny', import.meta.url));
+
+function shards(count: number): ShardIndex[] {
+  return Array.from({ length: count }, (_, index) => index as ShardIndex);
+}
+
+async function openWhole(engine: Engine, count: number): Promise<KvSession> {
+  return engine.openSession(
+    { from: 0 as ShardIndex, to: count as ShardIndex },
+    { maxTokens: 256, owner: 'test', codec: 'f16' },
+  );
+}
+
+describe('engine: onnx, the worker', () => {
+  let folder: string;
+  let model: Model;
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'tessera-lane-'));
+    await writeRandomModel(folder);
+    model = await openModel(folder);
+  });
+  after(() => rm(folder, { recursive: true }));
+
+  it('a dead worker is replaced: its sessions are gone, new ones work', async () => {
+    const lanes: Lane[] = [];
+    const engine = await createOnnxEngine(
+      { model, cut: DEFAULT_CUT, threads: 1, device: 'cpu' },
+      {
+        log: silentLog,
+        startLane: async (data, log) => {
+          const lane = await startLane(data, log);
+          lanes.push(lane);
+          return lane;
+        },
+      },
+    );
+    try {
+      await engine.load(shards(2));
+      const [lost, idle] = [await openWhole(engine, 2), await openWhole(engine, 2)];
+      const [expected] = await feed(lost, [[1, 2, 3]]);
+      // No message of ours looks like this: the worker throws where nobody catches, as after a fault in native code.
+      const poison = lanes[0]?.call({ op: 'run', cache: 1, at: 0, rows: null as unknown as Rows });
+      const step = lost.step(3, tokens([4]));
+      assert.ok(poison !== undefined);
+      await assert.rejects(poison, (error: unknown) => errorCode(error) === 'E_LANE');
+      await assert.rejects(step, (error: unknown) => errorCode(error) === 'E_LANE');
+      assert.equal(lost.length, 3);
+      for (const session of [lost, idle])
+        await assert.rejects(
+          session.step(session.length, tokens([4])),
+          (error: unknown) => errorCode(error) === 'E_GONE',
+        );
+      await Promise.all([lost.release(), idle.release()]);
+      assert.equal(engine.stats().kvBytes, 0);
+      const fresh = await Promise.all([openWhole(engine, 2), openWhole(engine, 2)]);
+      assert.equal(lanes.length, 2);
+      for (const session of fresh) {
+        assert.deepEqual(await feed(session, [[1, 2, 3]]), [expected]);
+        await session.release();
+      }
+    } finally {
+      await engine.close();
+    }
+  });
+
+  it('a process that closes its engine ends by itself', async () => {
+    const program = `
+      const { openModel } = await import(${JSON.stringify(new URL('../../src/model/open.ts', import.meta.url).href)});
+      const { createOnnxEngine } = await import(${JSON.stringify(new URL('../../src/engine/onnx.ts', import.meta.url).href)});
+      const { silentLog } = await import(${JSON.stringify(new URL('../../src/util/log.ts', import.meta.url).href)});
+      const engine = await createOnnxEngine({ model: await openModel(${JSON.stringify(folder)}), cut: 'default', device: 'cpu' }, { log: silentLog });
+      await engine.load([0, 1]);
+      const session = await engine.openSession({ from: 0, to: 2 }, { maxTokens: 100, owner: 'test', codec: 'f16' });
+      const step = session.step(0, { kind: 'tokens', ids: Int32Array.of(1, 2) });
+      await engine.close();
+      await step;
+    `;
+    const child = spawn(process.execPath, ['--input-type=module', '--eval', program], {
+      stdio: ['ignore', 'inherit', 'inherit'],
+    });
+    const [code, signal] = await once(child, 'exit');
+    assert.deepEqual([code, signal], [0, null]);
+  });
+});
+
+describe('engine: onnx, the bundled model', () => {
+  let model: Model;
+  let engine: Engine;
+  let truth: Engine;
+  let prompts: number[][];
+  before(async () => {
+    model = await openModel(BUNDLED);
+    engine = await createOnnxEngine({ model, cut: DEFAULT_CUT, threads: 1, device: 'cpu' }, { log: silentLog });
+    truth = createReferenceEngine({ model, cut: DEFAULT_CUT });
+    const { encodePrompt } = await openTokenizer(model);
+    prompts = [
+      'Once upon a time',
+      'A brave turtle named Pip',
+      'It was a rainy evening. Mia',
+      'Good morning',
+      'The',
+    ].map(encodePrompt);
+    await engine.load(shards(4));
+    await truth.load(shards(4));
+  });
+  after(async () => {
+    await engine.close();
+    await truth.close();
+  });
+
+  /** Candidates of each of `steps` greedy tokens. */
+  const generate = async (on: Engine, prompt: readonly number[], steps: number): Promise<TopLogits[]> => {
+    const session = await openWhole(on, 4);
+    const tops = await feed(session, [prompt]);
+    for (let i = 1; i < steps; i++) tops.push(...(await feed(session, [[tops.at(-1)?.ids[0] ?? 0]], session.length)));
+    await session.release();
+    return tops;
+  };
+
+  it('says what the reference says', async () => {
+    const [prompt = []] = prompts;
+    const found = await generate(engine, prompt, 8);
+    for (const [i, expected] of (await generate(truth, prompt, 8)).entries()) {
+      assert.equal(found[i]?.ids[0], expected.ids[0]);
+      assertTop(found[i], expected, 1e-3); // borders in half precision
+    }
+  });
+
+  it('says the same alone and in company, with one thread and with two, bit for bit', async () => {
+    const alone: TopLogits[][] = [];
+    for (const prompt of prompts) alone.push(await generate(engine, prompt, 12));
+    assert.deepEqual(await Promise.all(prompts.map((prompt) => generate(engine, prompt, 12))), alone);
+    const two = await createOnnxEngine({ model, cut: DEFAULT_CUT, threads: 2, device: 'cpu' }, { log: silentLog });
+    try {
+      await two.load(shards(4));
+      assert.deepEqual(await generate(two, prompts[0] ?? [], 12), alone[0]);
+    } finally {
+      await two.close();
+    }
+  });
+
+  it('answers challenges well within tau, and int8 answers lie beyond the cut-off', async () => {
+    for (const [index, shard] of model.manifest.shards.entries()) {
+      const input = challengeInput(model, index);
+      const [found, expected] = [
+        await engine.challenge(index as ShardIndex, input()),
+        await truth.challenge(index as ShardIndex, input()),
+      ];
+      // protocol.md 5: the sketch keeps distances; its unit is rms * sqrt(N) / 2^24.
+      const scale = (2 ** 24 * rms(expected)) / floatOf(shard.rmsBits);
+      assert.ok(
+        distance(found, expected) * scale < shard.tau / 16,
+        `shard ${index}: ${distance(found, expected) * scale}`,
+      );
+      const columns = found.length / CHALLENGE_ROWS;
+      assert.ok(distance(roundToInt8(found, columns), expected) * scale > 2 * 16 * shard.tau);
+    }
+  });
+});
+
+const CHALLENGE_ROWS = 16;
+
+/** Like protocol.md 5, from a stream of its own. */
+function challengeInput(model: Model, index: number): () => Rows {
+  const { width, vocab } = model.manifest.shape;
+  const { specials } = model.manifest.tokenizer;
+  const bytes = createHash('shake256', { outputLength: CHALLENGE_ROWS * width * 8 })
+    .update(`challenge ${index}`)
+    .digest();
+  const halves = new Uint16Array(new Uint8Array(bytes).buffer);
+  const gain = floatOf(model.manifest.shards[index]?.gBits ?? 0);
+  const sum = (i: number) => [0, 1, 2, 3].reduce((total, j) => total + (halves[4 * i + j] ?? 0), -131_070);
+  if (index === 0)
+    return () =>
+      tokens(Array.from(halves.subarray(0, CHALLENGE_ROWS), (value) => specials + (value % (vocab - specials))));
+  return () => ({
+    kind: 'hidden',
+    count: CHALLENGE_ROWS,
+    data: Float32Array.from({ length: CHALLENGE_ROWS * width }, (_, i) => sum(i) * gain),
+  });
+}
+
+function floatOf(bits: number): number {
+  return new Float32Array(Uint32Array.of(bits).buffer)[0] ?? 0;
+}
+
+function rms(values: Float32Array): number {
+  return Math.sqrt(values.reduce((sum, value) => sum + value * value, 0) / values.length);
+}
+
+/** One scale per row. */
+function roundToInt8(values: Float32Array, columns: number): Float32Array {
+  const out = values.slice();
+  for (let at = 0; at < values.length; at += columns) {
+    const row = values.subarray(at, at + columns);
+    const step = row.reduce((max, value) => Math.max(max, Math.abs(value)), 0) / 127;
+    out.set(
+      row.map((value) => Math.round(value / step) * step),
+      at,
+    );
+  }
+  return out;
+}
