@@ -13,7 +13,7 @@ export type Tensors = Record<string, ort.Tensor>;
 const QUIET_MESSAGE = 'Non tensor type is temporarily not supported';
 
 /** Session options that were measured to matter (engine.md 1.1): no spinning, no memory plan for shapes that vary, one thing at a time. */
-export function sessionOptions(threads: number): ort.InferenceSession.SessionOptions {
+function sessionOptions(threads: number): ort.InferenceSession.SessionOptions {
   return {
     executionProviders: ['cpu'],
     intraOpNumThreads: threads,

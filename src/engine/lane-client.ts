@@ -33,15 +33,17 @@ interface Call {
   reject(error: unknown): void;
 }
 
-/** Runs from source (.ts) and from dist (.js). */
-const LANE_FILE = new URL(import.meta.url.endsWith('.ts') ? './lane.ts' : './lane.js', import.meta.url);
+/** In dist both files end in .js. */
+const LANE_FILE = import.meta.url.endsWith('.js')
+  ? import.meta.url.replace(/lane-client\.js$/, 'lane.js')
+  : new URL('./lane.ts', import.meta.url);
 /** A lane answers `close` after the run it is in; one that takes longer is hung. */
 const CLOSE_TIMEOUT_MS = 10_000;
 
 /** Starts the worker; answers when it can take work. Throws EngineError E_LANE. */
 export async function startLane(data: LaneData, log: Log): Promise<Lane> {
   // Flags of the process (--eval and its like) are not for the worker.
-  const worker = new Worker(LANE_FILE, { workerData: data, name: 'tessera-lane', execArgv: [] });
+  const worker = new Worker(new URL(LANE_FILE), { workerData: data, name: 'tessera-lane', execArgv: [] });
   const calls = new Map<number, Call>();
   let next = 1;
   let alive = true;
