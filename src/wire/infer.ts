@@ -333,6 +333,7 @@ function readSampling(value: Cbor): Sampling | undefined {
  */
 export function roundSampling(wanted: Sampling): Sampling {
   const read = parsing(() => readSampling(samplingToIntegers(wanted)));
+  if (wanted.seed < 0n) throw new RangeError('sampling: the seed is negative');
   if (!read.ok) throw new RangeError(`sampling: ${read.why}`);
   if (read.value === undefined) throw new RangeError('sampling: nothing given');
   return read.value;
