@@ -2,7 +2,7 @@
 
 import { privateKeyFromProtobuf } from '@libp2p/crypto/keys';
 import { type GossipSub, gossipsub } from '@libp2p/gossipsub';
-import { identify } from '@libp2p/identify';
+import { type Identify, identify } from '@libp2p/identify';
 import type { ConnectionGater, Libp2p } from '@libp2p/interface';
 import { type KadDHT, kadDHT, passthroughMapper, removePrivateAddressesMapper } from '@libp2p/kad-dht';
 import { noise } from '@libp2p/noise';
@@ -28,7 +28,8 @@ export interface NodeOptions {
   readonly network: string;
   /** Roster nodes serve the DHT, others are its clients. */
   readonly dhtServer: boolean;
-  /** Which peers may hold records for others; asked when they connect and when they are named by others. All, if not given. */
+  /** Which peers may hold records for others; asked when they connect, each second until it is so, and when others name
+   *  them. All, if not given. */
   readonly isDhtServer?: (peer: PeerId) => boolean;
   /** Refused at the door; everything else is asked by each protocol. */
   readonly isBanned?: (peer: PeerId) => boolean;
@@ -41,7 +42,7 @@ export interface NodeOptions {
   readonly connectionsPerHost?: number;
 }
 
-export type OverlayNode = Libp2p<{ dht: KadDHT; pubsub: GossipSub }>;
+export type OverlayNode = Libp2p<{ identify: Identify; dht: KadDHT; pubsub: GossipSub }>;
 
 /** protocol.md 14. */
 const DEFAULT_CONNECTIONS_PER_HOST = 16;

@@ -17,7 +17,7 @@ const READ_BUFFER_BYTES = 2 * MAX_WINDOW_BYTES;
 const READ_BUFFER_BYTES_BEFORE_ADMISSION = 4096;
 /** Unread frames beyond this make the stream wait; one frame of any size always gets through. */
 const INBOX_BYTES = 1 << 20;
-/** A stream whose handler has ended is broken off when the other side does not close it within this time. */
+/** Within this time an opener greets, and closes its side of a stream whose handler has ended; else the stream is broken off. */
 const LINGER_MS = 10_000;
 
 /** Says that the opener is through with negotiating the protocol, and names the version of this layer. */
@@ -74,6 +74,12 @@ function isOver(stream: Stream): boolean {
   return stream.readBufferLength === 0 && (stream.readableEnded || stream.status !== 'open');
 }
 
+function abortUnless(greeted: Promise<void>, stream: Stream): void {
+  const timer = setTimeout(() => stream.abort(new Error('not greeted')), LINGER_MS);
+  timer.unref();
+  void greeted.then(() => clearTimeout(timer));
+}
+
 /** Breaks a stream off unless both sides close it in time. */
 export function lingerThenAbort(stream: Stream): void {
   if (stream.status === 'closed' || stream.status === 'aborted' || stream.status === 'reset') return;
@@ -92,7 +98,8 @@ export function createFrameStream(
   const protocol = stream.protocol;
   const greeted = Promise.withResolvers<void>();
   let awaitsGreeting = side === 'answerer';
-  if (!awaitsGreeting) greeted.resolve();
+  if (awaitsGreeting) abortUnless(greeted.promise, stream);
+  else greeted.resolve();
   const deframer = createDeframer(maxFrameBytes);
   let failure: Error | undefined;
   let closed = false;

@@ -12,6 +12,7 @@ import { errorMessage } from '../util/errors.ts';
 import type { Log } from '../util/log.ts';
 import { frameTooLarge, overlayClosed, recordRefused, refused, streamReset, unreachable } from './errors.ts';
 import { createKeeper } from './keeper.ts';
+import { createLatecomers } from './latecomers.ts';
 import { createNode, type NodeOptions, type OverlayNode } from './libp2p-node.ts';
 import {
   createFrameStream,
@@ -156,7 +157,11 @@ function keepConnected(node: OverlayNode, options: OverlayOptions, log: Log): ()
     dial: (target) => dial(node, target, AbortSignal.timeout(DIAL_MS)),
     log,
   });
-  const sweep = () => void keeper.sweep(performance.now());
+  const latecomers = createLatecomers(node, options.isDhtServer ?? (() => true), log);
+  const sweep = () => {
+    void keeper.sweep(performance.now());
+    latecomers.sweep();
+  };
   sweep();
   const timer = setInterval(sweep, SWEEP_MS);
   timer.unref();

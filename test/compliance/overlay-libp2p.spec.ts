@@ -141,6 +141,20 @@ describe('overlay: libp2p among strangers', () => {
     await node.close();
   });
 
+  it('stores with a peer that joins the roster after it connected, and with nobody who is not in it', async () => {
+    const roster = new Set<string>();
+    const node = await createOverlay(
+      { ...OPTIONS, identity: identityFromSeed(new Uint8Array(32).fill(96)), isDhtServer: (peer) => roster.has(peer) },
+      { log: silentLog },
+    );
+    await node.connect(addressOf(server), AbortSignal.timeout(10_000));
+    const put = (key: string, ms: number) => node.putRecord(key, Uint8Array.of(1), AbortSignal.timeout(ms));
+    assert.equal(await put('/tsr/hc/1/1/1', 1500), 0);
+    roster.add(server.self);
+    await until(async () => (await put('/tsr/hc/1/1/2', 5000)) === 1);
+    await node.close();
+  });
+
   it('keeps a banned peer out', async () => {
     const banned = await network.join();
     const strict = await createOverlay(
