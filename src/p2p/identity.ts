@@ -2,7 +2,7 @@
 // others' signatures. Trusts no file: the public half is derived again, for libp2p loads a wrong one without complaint (network.md 5).
 
 import { createPrivateKey, createPublicKey, type KeyObject, randomBytes, sign, verify } from 'node:crypto';
-import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { PeerId } from '../types/ids.ts';
 import { concatBytes, equalBytes } from '../util/bytes.ts';
@@ -44,7 +44,6 @@ export function createIdentityFile(file: string): OpenIdentity {
   const identity = identityFromSeed(new Uint8Array(randomBytes(SEED_BYTES)));
   mkdirSync(dirname(file), { recursive: true });
   writeFileSync(file, identity.protobuf, { flag: 'wx', mode: 0o600 });
-  chmodSync(file, 0o600);
   return identity;
 }
 
