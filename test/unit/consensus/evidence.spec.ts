@@ -1,0 +1,151 @@
+// Which records open, and what they are worth to the score (protocol.md 6, 9).
+
+import assert from 'node:assert/strict';
+import { keptByChain, scoresAgree } from '../../../src/consensus/attest.ts';
+import { commitmentOf, encodeHosterPayload, encodeScorePayload } from '../../../src/consensus/commitment.ts';
+import { type NamedRecords, readEvidence } from '../../../src/consensus/evidence.ts';
+import { sketchOf } from '../../../src/consensus/sketch.ts';
+import { identityFromSeed } from '../../../src/p2p/identity.ts';
+import type { Address, Epoch, NodeId, ShardIndex, SubnetId } from '../../../src/types/ids.ts';
+import type { HosterCommit, Reveal, ScoreCommit, SignedRecord } from '../../../src/types/record.ts';
+import type { Roster } from '../../../src/types/subnet.ts';
+import { signRecord } from '../../../src/wire/record.ts';
+
+const GENESIS = new Uint8Array(32).fill(1);
+const SUBNET = 128_001 as SubnetId;
+const MANIFEST = new Uint8Array(32).fill(4);
+const OTHER = new Uint8Array(32).fill(5);
+const CONTEXT = { genesis: GENESIS, subnet: SUBNET, manifest: MANIFEST, previousManifest: MANIFEST };
+const identities = [1, 2, 3].map((i) => identityFromSeed(new Uint8Array(32).fill(i)));
+
+function roster(epoch: number, live = true): Roster {
+  const nodes = identities.map(({ peer }, i) => ({
+    id: (i + 1) as NodeId,
+    peer,
+    hotkey: '0x' as Address,
+    nodeClass: 'Validator' as const,
+    startEpoch: 0 as Epoch,
+  }));
+  return { epoch: epoch as Epoch, nodes, validators: nodes.map(({ id }) => id), live };
+}
+
+const ROSTERS = { current: roster(7), previous: roster(6) };
+const salt = new Uint8Array(32).fill(9);
+const sketches = encodeHosterPayload([{ shard: 0 as ShardIndex, sketch: new Uint8Array(512).fill(1) }]);
+const scores = encodeScorePayload([{ nodeId: 1 as NodeId, score: 5n }]);
+
+function commit(node: number, manifest = MANIFEST): SignedRecord<HosterCommit> {
+  const head = { genesis: GENESIS, subnet: SUBNET, epoch: 7 as Epoch, node: node as NodeId };
+  const identity = identities[node - 1] as (typeof identities)[number];
+  const binding = { what: 'hoster', ...head, peer: identity.peer, manifest, audits: false } as const;
+  const commitment = commitmentOf(binding, { salt, payload: sketches });
+  return signRecord({ kind: 'hc', ...head, commitment, manifest, audits: false }, identity);
+}
+
+function reveal(kind: 'hr' | 'sr', node: number, payload: Uint8Array): SignedRecord<Reveal> {
+  const epoch = (kind === 'hr' ? 7 : 6) as Epoch;
+  const head = { genesis: GENESIS, subnet: SUBNET, epoch, node: node as NodeId };
+  return signRecord({ kind, ...head, salt, payload }, identities[node - 1] as (typeof identities)[number]);
+}
+
+function scoreCommit(node: number): SignedRecord<ScoreCommit> {
+  const head = { genesis: GENESIS, subnet: SUBNET, epoch: 6 as Epoch, node: node as NodeId };
+  const identity = identities[node - 1] as (typeof identities)[number];
+  const binding = { what: 'score', ...head, peer: identity.peer, manifest: MANIFEST, audits: false } as const;
+  return signRecord({ kind: 'sc', ...head, commitment: commitmentOf(binding, { salt, payload: scores }) }, identity);
+}
+
+function named(parts: { [K in keyof NamedRecords]?: readonly SignedRecord[] }): NamedRecords {
+  const byNode = (records: readonly SignedRecord[] = []) => new Map(records.map((one) => [one.body.node, one]));
+  const { hc, hr, sc, sr } = parts;
+  return { hc: byNode(hc), hr: byNode(hr), sc: byNode(sc), sr: byNode(sr) } as NamedRecords;
+}
+
+describe('evidence', () => {
+  it('reads what was opened', () => {
+    const found = readEvidence(named({ hc: [commit(1)], hr: [reveal('hr', 1, sketches)] }), ROSTERS, CONTEXT);
+    const hoster = found.hosters.get(1 as NodeId);
+    assert.equal(hoster?.sketches[0]?.shard, 0);
+    assert.equal(hoster?.sketches[0]?.entries.length, 128);
+    assert.equal(hoster?.sketches[0]?.entries[0], 0x01010101n);
+  });
+
+  it('has nothing of a node without a reveal, with another reveal, with a commitment of another or to another model', () => {
+    const stolen = { ...commit(1), body: { ...commit(1).body, node: 2 as NodeId } };
+    for (const records of [
+      named({ hc: [commit(1)] }),
+      named({ hc: [commit(1)], hr: [reveal('hr', 1, encodeHosterPayload([]))] }),
+      named({ hc: [commit(1)], hr: [reveal('hr', 1, new Uint8Array([1, 2]))] }),
+      named({ hc: [stolen], hr: [reveal('hr', 2, sketches)] }),
+      named({ hc: [commit(1, OTHER)], hr: [reveal('hr', 1, sketches)] }),
+    ]) {
+      const [hoster] = readEvidence(records, ROSTERS, CONTEXT).hosters.values();
+      assert.deepEqual(hoster, { audits: false, sketches: [] });
+    }
+  });
+
+  it('ignores a reveal without its commitment', () => {
+    const found = readEvidence(
+      named({ hr: [reveal('hr', 1, sketches)], sr: [reveal('sr', 1, scores)] }),
+      ROSTERS,
+      CONTEXT,
+    );
+    assert.equal(found.hosters.size, 0);
+    assert.equal(found.reveals.size, 0);
+  });
+
+  it('counts as present who revealed scores, and who could not have had any', () => {
+    const records = named({ sc: [scoreCommit(2)], sr: [reveal('sr', 2, scores)] });
+    const presence = (rosters: typeof ROSTERS) => [...readEvidence(records, rosters, CONTEXT).presence.values()];
+    assert.deepEqual(presence(ROSTERS), [0, 2, 0]);
+    assert.deepEqual(presence({ ...ROSTERS, previous: roster(6, false) }), [2, 2, 2]);
+    const later = { ...ROSTERS.previous, nodes: ROSTERS.previous.nodes.slice(0, 2) };
+    assert.deepEqual(presence({ ...ROSTERS, previous: later }), [0, 2, 2]);
+  });
+});
+
+describe('sketch', () => {
+  it('is not made of values that are not finite, nor of nothing', () => {
+    const seed = new Uint8Array(32);
+    assert.equal(sketchOf(seed, 0 as ShardIndex, Float32Array.of(1, Number.NaN), 0x3f800000), undefined);
+    assert.equal(sketchOf(seed, 0 as ShardIndex, Float32Array.of(Number.POSITIVE_INFINITY), 0x3f800000), undefined);
+    assert.equal(sketchOf(seed, 0 as ShardIndex, new Float32Array(), 0x3f800000), undefined);
+  });
+
+  it('saturates at int32 instead of wrapping', () => {
+    const sketch = sketchOf(new Uint8Array(32), 0 as ShardIndex, new Float32Array(8).fill(3e38), 0x3f800000);
+    const view = new DataView((sketch ?? new Uint8Array()).buffer);
+    for (let i = 0; i < 128; i++) assert.ok([2 ** 31 - 1, -(2 ** 31), 0].includes(view.getInt32(i * 4, true)));
+  });
+});
+
+describe('a proposal', () => {
+  const node = (id: number, nodeClass: 'Idle' | 'Validator', startEpoch = 0) => ({
+    id: id as NodeId,
+    nodeClass,
+    startEpoch: startEpoch as Epoch,
+  });
+  const pair = (id: number, score: bigint) => ({ nodeId: id as NodeId, score });
+  const nodes = [node(1, 'Validator'), node(2, 'Validator'), node(3, 'Idle'), node(4, 'Validator', 9)];
+  const proposed = { epoch: 8 as Epoch, nodes, scores: [pair(1, 10n), pair(2, 20n)] };
+
+  it('agrees when the chain kept what it keeps of the recomputed pairs', () => {
+    const mine = [pair(1, 10n), pair(2, 20n), pair(3, 5n), pair(4, 5n), pair(9, 5n)];
+    assert.equal(scoresAgree(proposed, mine), true);
+    assert.deepEqual(
+      keptByChain(mine, proposed).map(({ nodeId }) => nodeId),
+      [1, 2],
+    );
+  });
+
+  for (const [name, mine] of [
+    ['another score', [pair(1, 11n), pair(2, 20n)]],
+    ['one too many', [pair(1, 10n)]],
+    ['one too few', [pair(1, 10n), pair(2, 20n), pair(4, 1n)]],
+  ] as const) {
+    it(`differs by ${name}`, () => {
+      const started = { ...proposed, nodes: nodes.map((one) => ({ ...one, startEpoch: 0 as Epoch })) };
+      assert.equal(scoresAgree(started, mine), false);
+    });
+  }
+});
