@@ -46,7 +46,6 @@ export function createEngine(options: EngineOptions, backend: Backend): Engine {
       ready.add(shard);
     } catch (error) {
       ledger.release('weights', entry.memory.weights);
-      loading.delete(shard);
       throw error;
     }
   };
@@ -63,7 +62,10 @@ export function createEngine(options: EngineOptions, backend: Backend): Engine {
         assertOpen();
         const job = loading.get(shard) ?? loadOne(shard);
         loading.set(shard, job);
-        await job;
+        await job.catch((error: unknown) => {
+          loading.delete(shard);
+          throw error;
+        });
       }
     },
     loaded: () => [...ready].toSorted((a, b) => a - b),
@@ -90,6 +92,7 @@ export function createEngine(options: EngineOptions, backend: Backend): Engine {
     async challenge(shard, rows, signal) {
       assertOpen();
       assertLoaded(shard, (shard + 1) as ShardIndex);
+      signal?.throwIfAborted();
       checkRows(inputOf(shard), rows);
       if (rowCount(rows) > manifest.shape.maxContext)
         throw new EngineError(

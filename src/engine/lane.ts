@@ -15,7 +15,7 @@ import {
   transferOf,
 } from './lane-protocol.ts';
 import { chooseJobs } from './schedule.ts';
-import { type Batch, createShardRunner, type ShardRunner } from './shard-runner.ts';
+import { assertFinite, type Batch, createShardRunner, type ShardRunner } from './shard-runner.ts';
 import { EngineError, type EngineErrorFacts, type Rows, type StepResult } from './types.ts';
 
 interface Cache {
@@ -75,6 +75,7 @@ function startLane(port: NonNullable<typeof parentPort>, data: LaneData, binding
       if (shard.files.last) return (await shard.top(batch, rows)).map((top) => ({ kind: 'top', top }));
       const hidden = await shard.hidden(batch, rows);
       if (spec.codec === 'f16') roundToHalf(hidden);
+      assertFinite(hidden, index); // also what half precision cannot hold
       rows = { kind: 'hidden', data: hidden, count: rowCount(rows) };
     }
     return splitHidden(rows, batch.totals.length);

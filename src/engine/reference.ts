@@ -56,9 +56,9 @@ function createReferenceBackend(model: Model, shards: readonly ManifestShard[]):
     for (let index = cache.spec.from; index < cache.spec.to; index++) {
       const shard = shardAt(index);
       hidden = runShard(cache, shard, at, hidden);
+      if (!shard.last) hidden = hidden.map(cache.spec.codec === 'f16' ? Math.f16round : Math.fround);
       if (!hidden.every(Number.isFinite))
         throw new EngineError({ code: 'E_NONFINITE', shard: index }, `shard ${index} gave a number that is not finite`);
-      if (!shard.last) hidden = hidden.map(cache.spec.codec === 'f16' ? Math.f16round : Math.fround);
     }
     return hidden;
   };

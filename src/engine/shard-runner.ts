@@ -19,7 +19,7 @@ export interface Batch {
 
 export interface ShardRunner {
   readonly files: ShardFiles;
-  /** batch * rows ids or hidden rows in; (batch, rows, width) out. */
+  /** batch * rows ids or hidden rows in; (batch, rows, width) out, whatever the numbers are. */
   hidden(batch: Batch, input: Rows): Promise<Float32Array>;
   /** The last shard: candidates of each sequence's last row. */
   top(batch: Batch, input: Rows): Promise<readonly TopLogits[]>;
@@ -51,13 +51,6 @@ export async function createShardRunner(
     }
     await runInPlace(session, binding, feeds, fetches);
   };
-  const assertFinite = (values: Float32Array) => {
-    if (!values.every(Number.isFinite))
-      throw new EngineError(
-        { code: 'E_NONFINITE', shard: files.index },
-        `shard ${files.index} gave a number that is not finite`,
-      );
-  };
 
   return {
     files,
@@ -65,7 +58,6 @@ export async function createShardRunner(
       const dims = [batch.totals.length, batch.rows, shape.width];
       const data = new Float32Array(batch.totals.length * batch.rows * shape.width);
       await run(serve, batch, input, { [PORT.hiddenOut]: f32(data, dims) });
-      assertFinite(data);
       return data;
     },
     async top(batch, input) {
@@ -78,7 +70,7 @@ export async function createShardRunner(
         [PORT.topValues]: f32(values, [count, candidates]),
         [PORT.logSumExp]: f32(sums, [count]),
       });
-      assertFinite(values);
+      assertFinite(values, files.index);
       return Array.from(sums, (logSumExp, i) => ({
         ids: ids.slice(i * candidates, (i + 1) * candidates),
         values: values.slice(i * candidates, (i + 1) * candidates),
@@ -91,7 +83,7 @@ export async function createShardRunner(
       const data = new Float32Array(rows * files.columns);
       const output = files.last ? PORT.probe : PORT.hiddenOut;
       await run(det, { pool, slot: 0, totals: [rows], rows }, input, { [output]: f32(data, [1, rows, files.columns]) });
-      assertFinite(data);
+      assertFinite(data, files.index);
       return data;
     },
     async release() {
@@ -104,4 +96,10 @@ export async function createShardRunner(
 function inputFeed(input: Rows, count: number, rows: number, width: number): Tensors {
   if (input.kind === 'hidden') return { [PORT.hiddenIn]: f32(input.data, [count, rows, width]) };
   return { [PORT.ids]: new ort.Tensor('int64', BigInt64Array.from(input.ids, BigInt), [count, rows]) };
+}
+
+/** Throws E_NONFINITE: what is not a number must not become a token or travel on. */
+export function assertFinite(values: Float32Array, shard: number): void {
+  if (values.every(Number.isFinite)) return;
+  throw new EngineError({ code: 'E_NONFINITE', shard }, `shard ${shard} gave a number that is not finite`);
 }

@@ -122,7 +122,10 @@ async function writeShard(
     gBits: from === 0 ? 0 : floatBits(1 / CHALLENGE_RMS),
     probe,
     auditable: true,
-    memory: { weights: loadedBytes(serve), kvPerToken: 2 * (to - from) * shape.kvHeads * shape.headDim * FLOAT_BYTES },
+    memory: {
+      weights: loadedBytes(serve) + (last ? loadedBytes(build('det')) : 0),
+      kvPerToken: 2 * (to - from) * shape.kvHeads * shape.headDim * FLOAT_BYTES,
+    },
   };
 }
 

@@ -250,17 +250,38 @@ export function testEngine(name: string, create: (options: TestedOptions) => Pro
       await refuses(() => engine.load([shard(SHARDS)]), { code: 'E_RANGE', from: SHARDS, to: SHARDS + 1 });
     });
 
-    it('a number that is not finite is an error of that session alone', async () => {
-      const [bad, good] = [await open({ from: 1 }), await open({ from: 1 })];
-      const rows = hidden(1);
-      if (rows.kind === 'hidden') rows.data[3] = Number.NaN;
-      const expected = await (await open({ from: 1 })).step(0, hidden(1));
-      const [broken, whole] = await Promise.allSettled([bad.step(0, rows), good.step(0, hidden(1))]);
-      assert.ok(broken.status === 'rejected' && broken.reason.code === 'E_NONFINITE');
-      assert.ok(whole.status === 'fulfilled');
-      assert.deepEqual(whole.value, expected);
-      assert.equal(bad.length, 0);
-      assert.deepEqual(await bad.step(0, hidden(1)), expected);
+    for (const to of [2, SHARDS])
+      it(`a number that is not finite is an error of that session alone (shards [1, ${to}))`, async () => {
+        const [bad, good, busy] = [
+          await open({ from: 1, to }),
+          await open({ from: 1, to }),
+          await open({ from: 1, to }),
+        ];
+        const expected = await (await open({ from: 1, to })).step(0, hidden(1));
+        const rows = hidden(1);
+        if (rows.kind === 'hidden') rows.data[3] = Number.NaN;
+        // While a prompt runs the other two wait, and then share a batch.
+        const prompt = busy.step(0, hidden(CHUNK));
+        const [broken, whole] = await Promise.allSettled([bad.step(0, rows), good.step(0, hidden(1))]);
+        assert.ok(broken.status === 'rejected' && broken.reason.code === 'E_NONFINITE');
+        assert.ok(whole.status === 'fulfilled');
+        assert.deepEqual(whole.value, expected);
+        assert.equal(bad.length, 0);
+        assert.deepEqual(await bad.step(0, hidden(1)), expected);
+        await prompt;
+      });
+
+    it('what half precision cannot hold is not finite there', async () => {
+      const rows = () => {
+        const large = hidden(1);
+        if (large.kind === 'hidden') large.data[3] = 70_000;
+        return large;
+      };
+      await refuses(async () => (await open({ from: 1, to: 2, codec: 'f16' })).step(0, rows()), {
+        code: 'E_NONFINITE',
+        shard: 1,
+      });
+      assert.equal((await (await open({ from: 1, to: 2, codec: 'f32' })).step(0, rows())).kind, 'hidden');
     });
 
     it('answers challenges like the truth, and always the same bits', async () => {
@@ -275,6 +296,11 @@ export function testEngine(name: string, create: (options: TestedOptions) => Pro
         assert.deepEqual(found, again);
         assert.ok(distance(found, expected) < TOLERANCE, `shard ${index}: ${distance(found, expected)}`);
       }
+    });
+
+    it('an aborted challenge is not run', async () => {
+      const why = new Error('enough');
+      await assert.rejects(engine.challenge(shard(0), tokens([1]), AbortSignal.abort(why)), why);
     });
 
     it('counts its work', async () => {
@@ -321,6 +347,7 @@ export function testEngine(name: string, create: (options: TestedOptions) => Pro
         const need = model.manifest.shards[0]?.memory.weights ?? 0;
         await refuses(() => tiny.load(range(0, 1)), { code: 'E_MEMORY', need, free: 1, budget: 1 });
         assert.deepEqual(tiny.loaded(), []);
+        await refuses(() => tiny.challenge(shard(0), tokens([1])), { code: 'E_RANGE', from: 0, to: 1 });
       } finally {
         await tiny.close();
       }
