@@ -94,7 +94,7 @@ export function createHistory(genesis: Block, trie: Trie, keptStates: number = K
       states.set(head().hash, { trie: after });
     },
     finalize: (number) => {
-      const last = Math.min(number, line.length - 1);
+      const last = Math.max(0, Math.min(number, line.length - 1));
       const blocks = line.slice(finalizedNumber + 1, last + 1);
       finalizedNumber = Math.max(finalizedNumber, last);
       return blocks;

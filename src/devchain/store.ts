@@ -1,21 +1,11 @@
 // The chain on disk: an append-only file of JSON lines, one write per block, so that a process killed at any moment leaves at worst a torn
 // last line, which the next start cuts off (chain.md 9). Trusts the file to be its own, and checks what it can: chain.ts replays it.
 
-import {
-  closeSync,
-  fstatSync,
-  fsyncSync,
-  ftruncateSync,
-  openSync,
-  readFileSync,
-  readSync,
-  rmSync,
-  writeFileSync,
-  writeSync,
-} from 'node:fs';
-import { CodedError, errorCode, errorMessage } from '../util/errors.ts';
+import { closeSync, fstatSync, fsyncSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
+import { CodedError, errorMessage } from '../util/errors.ts';
 import type { Header } from './header.ts';
 import type { Hex } from './hex.ts';
+import { LockedError, takeLock } from './lock.ts';
 
 /** Keys with their new values, null = deleted. */
 export type StoredChanges = readonly (readonly [Hex, Hex | null])[];
@@ -174,23 +164,15 @@ function openFile(file: string): number {
   }
 }
 
-/** A file with the owner's process id beside the data; one left by a dead process is taken over. Answers how to release it. */
 function lock(file: string): () => void {
-  const path = `${file}.lock`;
   try {
-    writeFileSync(path, String(process.pid), { flag: 'wx' });
+    return takeLock(`${file}.lock`);
   } catch (error) {
-    if (errorCode(error) !== 'EEXIST') throw unwritable(file, error);
-    const pid = Number(readFileSync(path, 'utf8'));
-    if (isAlive(pid)) {
-      throw new StoreError(
-        { code: 'CHAIN_DB_LOCKED', file, pid },
-        `${file} is in use by process ${pid}; if that is not a dev chain, delete ${path}`,
-      );
-    }
-    writeFileSync(path, String(process.pid));
+    if (!(error instanceof LockedError)) throw unwritable(file, error);
+    const { path, pid } = error.facts;
+    const facts = { code: 'CHAIN_DB_LOCKED', file, pid } as const;
+    throw new StoreError(facts, `${file} is in use by process ${pid}; if that is not a dev chain, delete ${path}`);
   }
-  return () => rmSync(path, { force: true });
 }
 
 function unwritable(file: string, cause: unknown): StoreError {
@@ -201,15 +183,4 @@ function unwritable(file: string, cause: unknown): StoreError {
       cause,
     },
   );
-}
-
-/** Signal 0 asks without disturbing; EPERM means alive but someone else's. */
-function isAlive(pid: number): boolean {
-  if (!Number.isSafeInteger(pid) || pid <= 0) return false;
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return errorCode(error) === 'EPERM';
-  }
 }
