@@ -318,13 +318,13 @@ export function createMemoryChain(options: MemoryChainOptions): MemoryChain {
 
       async registerSubnet(owner: Signer, subnet: RegisterSubnet, submitOptions) {
         const receipt = await send(owner, 'register_subnet', registerSubnet(subnet), submitOptions);
-        return { ...receipt, subnet: eventField(receipt, 'SubnetRegistered', 'subnet_id') as SubnetId };
+        return { ...receipt, subnet: eventField(receipt, 'SubnetRegistered', 'subnetId') as SubnetId };
       },
       activateSubnet: (owner, subnet, submitOptions) =>
         send(owner, 'activate_subnet', activateSubnet(subnet), submitOptions),
       async registerNode(coldkey: Signer, node: RegisterNode, submitOptions) {
         const receipt = await send(coldkey, 'register_subnet_node', registerNode(node), submitOptions);
-        return { ...receipt, node: eventField(receipt, 'SubnetNodeRegistered', 'subnet_node_id') as NodeId };
+        return { ...receipt, node: eventField(receipt, 'SubnetNodeRegistered', 'subnetNodeId') as NodeId };
       },
       activateNode: (hotkey, subnet, node, submitOptions) =>
         send(hotkey, 'activate_subnet_node', activateNode(subnet, node), submitOptions, { isFree: true }),

@@ -104,6 +104,7 @@ export interface Signer {
   sign(payload: Uint8Array): Uint8Array;
 }
 
+/** Field names are written as in `subnetNodeId`; accounts and hashes are 0x text, numbers above 32 bits bigint, bytes Uint8Array. */
 export interface ChainEvent {
   readonly pallet: string;
   readonly name: string;

@@ -81,7 +81,7 @@ export function registerSubnet(given: RegisterSubnet): Call {
         lastSubnet: id,
         registrationCost: { last: 2n * cost, block: state.block },
       },
-      events: [event('SubnetRegistered', { owner: origin, name: given.name, subnet_id: id })],
+      events: [event('SubnetRegistered', { owner: origin, name: given.name, subnetId: id })],
     };
   };
 }
@@ -134,7 +134,7 @@ export function activateSubnet(id: SubnetId): Call {
     const waiting = [...subnet.nodes.values()].filter(({ nodeClass }) => nodeClass === 'Registered');
     const active: TwinSubnet = { ...subnet, state: 'Active', startEpoch, cursor: [startEpoch, waiting.length] };
     const restarted = waiting.reduce((so, node) => withNode(so, { ...node, startEpoch: startEpoch as Epoch }), active);
-    return { state: withSubnet(state, restarted), events: [event('SubnetActivated', { subnet_id: id })] };
+    return { state: withSubnet(state, restarted), events: [event('SubnetActivated', { subnetId: id })] };
   };
 }
 
@@ -161,8 +161,8 @@ export function registerNode(given: RegisterNode): Call {
       state: { ...withSubnet(paid, joined), owners: withEntry(state.owners, given.hotkey, origin) },
       events: [
         event('SubnetNodeRegistered', {
-          subnet_id: given.subnet,
-          subnet_node_id: node.id,
+          subnetId: given.subnet,
+          subnetNodeId: node.id,
           coldkey: origin,
           hotkey: given.hotkey,
         }),
@@ -232,7 +232,7 @@ export function activateNode(id: SubnetId, nodeId: NodeId): Call {
     ensure(node.nodeClass === 'Registered', 'SubnetNodeActivatedAlready');
     ensure(node.stake >= subnet.minStake, 'MinStakeNotReached');
     const next = activated(state, subnet, node);
-    const events = [event('SubnetNodeActivated', { subnet_id: id, subnet_node_id: nodeId })];
+    const events = [event('SubnetNodeActivated', { subnetId: id, subnetNodeId: nodeId })];
     return { state: withSubnet(state, withNode(subnet, next)), events };
   };
 }
@@ -286,7 +286,7 @@ export function propose(given: Omit<Proposal, 'epoch'>): Call {
     const submissions = withEntry(subnet.submissions, epoch, submission);
     return {
       state: withSubnet(state, { ...subnet, submissions }),
-      events: [event('ValidatorSubmission', { subnet_id: subnet.id, account_id: origin, epoch })],
+      events: [event('ValidatorSubmission', { subnetId: subnet.id, accountId: origin, epoch })],
     };
   };
 }
@@ -340,7 +340,7 @@ export function attest(id: SubnetId, data: Uint8Array): Call {
     const submissions = withEntry(subnet.submissions, epoch, { ...submission, attests });
     return {
       state: withSubnet(state, { ...subnet, submissions }),
-      events: [event('Attestation', { subnet_id: id, account_id: origin, subnet_node_id: node.id, epoch })],
+      events: [event('Attestation', { subnetId: id, accountId: origin, subnetNodeId: node.id, epoch })],
     };
   };
 }

@@ -92,7 +92,7 @@ function slotBlock(state: TwinState, subnet: TwinSubnet): Transition {
   const chosen = isLive(state, after) ? elect(settled.state, after, epoch) : undefined;
   const elected = chosen === undefined ? after : { ...after, elected: withEntry(after.elected, epoch, chosen) };
   const events =
-    chosen === undefined ? [] : [event('ValidatorElected', { subnet_id: subnet.id, epoch, subnet_node_id: chosen })];
+    chosen === undefined ? [] : [event('ValidatorElected', { subnetId: subnet.id, epoch, subnetNodeId: chosen })];
   return {
     state: withSubnet(settled.state, forget(elected, (epoch - HISTORY_EPOCHS) as Epoch)),
     events: [...settled.events, ...events],
@@ -140,7 +140,7 @@ function settle(state: TwinState, subnet: TwinSubnet, epoch: Epoch): Transition 
     state: freeHotkeys(withSubnet(moved.state, settled), subnet, settled),
     events: [
       ...moved.events,
-      event('RewardResult', { subnet_id: subnet.id, epoch: past, attestation_percentage: ratio }),
+      event('RewardResult', { subnetId: subnet.id, epoch: past, attestationPercentage: ratio }),
     ],
   };
 }
@@ -206,7 +206,7 @@ function accept(state: TwinState, subnet: TwinSubnet, submission: TwinSubmission
     subnet: removeDisreputable(climbed),
     minted: known,
     slashed: 0n,
-    events: [event('SubnetRewards', { subnet_id: subnet.id, node_rewards: [...pay] })],
+    events: [event('SubnetRewards', { subnetId: subnet.id, nodeRewards: [...pay] })],
   };
 }
 
@@ -289,7 +289,7 @@ function reject(state: TwinState, subnet: TwinSubnet, submission: TwinSubmission
     subnet: removeDisreputable(fallen),
     minted: 0n,
     slashed,
-    events: [event('Slashing', { subnet_id: subnet.id, account_id: proposer?.hotkey, amount: slashed })],
+    events: [event('Slashing', { subnetId: subnet.id, accountId: proposer?.hotkey, amount: slashed })],
   };
 }
 

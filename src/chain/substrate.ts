@@ -1,0 +1,199 @@
+// The chain client on @polkadot/api: interface Chain over the endpoints of a Substrate node or the dev chain (chain.md 10). Trusts the
+// endpoint it is given for what is in storage; checks that it stays the same chain.
+
+import type { Address, BlockNumber, Epoch, Hash, NodeId, SubnetId } from '../types/ids.ts';
+import type { Log } from '../util/log.ts';
+import { epochAt, lastBlockOf } from './clock.ts';
+import type { Dialect, Read } from './dialects/tessera.ts';
+import { orDoneAlready } from './duties.ts';
+import { epochEnding, stateDiscarded, wrongEpoch } from './errors.ts';
+import type { Connection } from './substrate/connection.ts';
+import { createLink, type Link } from './substrate/link.ts';
+import { RpcFault } from './substrate/rpc-socket.ts';
+import { rememberStake } from './substrate/stake.ts';
+import { createSubmitter, EVENTS_KEY, largestPeriod } from './substrate/submit.ts';
+import type { Chain, Head, Receipt, Signer, SubmitOptions } from './types.ts';
+
+export interface ChainOptions {
+  /** ws:// addresses, the preferred one first; at least one. */
+  readonly endpoints: readonly string[];
+  /** Only this chain will do; default whatever answers first, and then that one for ever. */
+  readonly genesis?: Hash;
+}
+
+/** Blocks that an ordinary transaction lives. */
+const ERA_BLOCKS = 64;
+
+type Make = (dialect: Dialect) => ReturnType<Dialect['activateSubnet']>;
+
+/**
+ * Connects, or fails when no endpoint answers at all; from then on lost connections are replaced in the background.
+ *
+ * Errors: CHAIN_UNREACHABLE, CHAIN_WRONG_GENESIS, CHAIN_UNSUPPORTED, the signal's reason.
+ */
+export async function connectChain(
+  options: ChainOptions,
+  deps: { readonly log: Log },
+  signal?: AbortSignal,
+): Promise<Chain> {
+  const link = await createLink(options, deps, signal);
+  const submitter = createSubmitter(link, deps);
+  const slots = new Map<SubnetId, number>();
+  const knowsStake = rememberStake(
+    (subnet, peer, minClass, at, stop) => ask((dialect) => dialect.provesStake(subnet, peer, minClass), at, stop),
+    () => performance.now(),
+  );
+
+  async function ask<T>(read: (dialect: Dialect) => Read<T>, at?: Hash, stop?: AbortSignal): Promise<T> {
+    let parse: Read<T>['parse'] | undefined;
+    const value = await link.query(
+      ({ dialect }: Connection) => {
+        const asked = read(dialect);
+        parse = asked.parse;
+        return asked.query();
+      },
+      at,
+      stop,
+    );
+    return parse === undefined ? (value as T) : parse(value);
+  }
+
+  function send(signer: Signer, call: string, make: Make, options: SubmitOptions = {}): Promise<Receipt> {
+    const submission = { call, signer, make: ({ dialect }: Connection) => make(dialect), period: () => ERA_BLOCKS };
+    return submitter.submit(submission, options);
+  }
+
+  /** A transaction that lives at most as long as its epoch; refused here when the best head is in another one or the epoch ends. */
+  async function sendDuty(duty: DutyCall, make: Make, options: SubmitOptions): Promise<Receipt> {
+    const { call, signer, subnet, epoch } = duty;
+    const slot = await slotOf(subnet, options.signal);
+    const { dialect } = await link.connection(options.signal);
+    const period = (head: Head) => dutyPeriod(call, epoch, head, slot, dialect.epochLength);
+    return submitter.submit({ call, signer, make: (connection) => make(connection.dialect), period }, options);
+  }
+
+  /** A subnet keeps its slot for life; 0 for one that does not exist: the chain will say so. */
+  async function slotOf(subnet: SubnetId, stop?: AbortSignal): Promise<number> {
+    const known = slots.get(subnet);
+    if (known !== undefined) return known;
+    const slot = (await chain.subnet(subnet, undefined, stop))?.slot;
+    if (slot !== undefined) slots.set(subnet, slot);
+    return slot ?? 0;
+  }
+
+  async function nodeByHotkey(subnet: SubnetId, hotkey: Address, at?: Hash, stop?: AbortSignal) {
+    const id = await ask((dialect) => dialect.nodeIdOfHotkey(subnet, hotkey), at, stop);
+    return id === undefined ? undefined : ask((dialect) => dialect.node(subnet, id), at, stop);
+  }
+
+  const chain: Chain = {
+    async info(stop) {
+      const { runtime, dialect } = await link.connection(stop);
+      const { genesis, specName, specVersion, symbol, decimals } = runtime;
+      return {
+        genesis,
+        specName,
+        specVersion,
+        symbol,
+        decimals,
+        dialect: dialect.name,
+        epochLength: dialect.epochLength,
+      };
+    },
+    head: (kind, stop) => currentHead(link, kind, stop),
+    heads: (kind, stop) => link[kind].stream(stop),
+    async blockHash(block, stop) {
+      const hash = await link.request('chain_getBlockHash', [block], stop);
+      return typeof hash === 'string' ? (hash as Hash) : undefined;
+    },
+
+    subnet: (subnet, at, stop) => ask((dialect) => dialect.subnet(subnet), at, stop),
+    subnetByName: (name, stop) => ask((dialect) => dialect.subnetByName(name), undefined, stop),
+    node: (subnet, node, at, stop) => ask((dialect) => dialect.node(subnet, node), at, stop),
+    nodes: (subnet, at, stop) => ask((dialect) => dialect.nodes(subnet), at, stop),
+    nodeByHotkey,
+    electable: (subnet, at, stop) => ask((dialect) => dialect.electable(subnet), at, stop),
+    account: (address, stop) => ask((dialect) => dialect.account(address), undefined, stop),
+    electedValidator: (subnet, epoch, at, stop) => ask((dialect) => dialect.electedValidator(subnet, epoch), at, stop),
+    submission: (subnet, epoch, at, stop) => ask((dialect) => dialect.submission(subnet, epoch), at, stop),
+    result: (subnet, epoch, at, stop) => ask((dialect) => dialect.result(subnet, epoch), at, stop),
+    async provesStake(subnet, peer, minClass, at, stop) {
+      const block = at ?? (await currentHead(link, 'finalized', stop)).hash;
+      return knowsStake(subnet, peer, minClass, block, stop);
+    },
+    async events(at, stop) {
+      const { runtime } = await link.connection(stop);
+      const records = await requestState(link, at, stop);
+      return runtime.events(records).map(({ pallet, name, data }) => ({ pallet, name, data }));
+    },
+
+    async registerSubnet(owner, subnet, submitOptions) {
+      const make: Make = (dialect) => dialect.registerSubnet(subnet);
+      const receipt = await send(owner, 'register_subnet', make, submitOptions);
+      return { ...receipt, subnet: eventNumber(receipt, 'SubnetRegistered', 'subnetId') as SubnetId };
+    },
+    activateSubnet: (owner, subnet, submitOptions) =>
+      send(owner, 'activate_subnet', (dialect) => dialect.activateSubnet(subnet), submitOptions),
+    async registerNode(coldkey, node, submitOptions) {
+      const make: Make = (dialect) => dialect.registerNode(node);
+      const receipt = await send(coldkey, 'register_subnet_node', make, submitOptions);
+      return { ...receipt, node: eventNumber(receipt, 'SubnetNodeRegistered', 'subnetNodeId') as NodeId };
+    },
+    activateNode: (hotkey, subnet, node, submitOptions) =>
+      send(hotkey, 'activate_subnet_node', (dialect) => dialect.activateNode(subnet, node), submitOptions),
+    transfer: (from, to, amount, submitOptions) =>
+      send(from, 'transfer_keep_alive', (dialect) => dialect.transfer(to, amount), submitOptions),
+    propose(hotkey, proposal, submitOptions = {}) {
+      const { subnet, epoch } = proposal;
+      const call = 'propose_attestation';
+      const done = { error: 'SubnetRewardsAlreadySubmitted', subnet, epoch, hotkey: hotkey.address } as const;
+      return orDoneAlready(chain, { ...done, ...submitOptions }, () =>
+        sendDuty({ call, signer: hotkey, subnet, epoch }, (dialect) => dialect.propose(proposal), submitOptions),
+      );
+    },
+    attest(hotkey, subnet, epoch, attestData, submitOptions = {}) {
+      const done = { error: 'AlreadyAttested', subnet, epoch, hotkey: hotkey.address } as const;
+      const duty = { call: 'attest', signer: hotkey, subnet, epoch };
+      return orDoneAlready(chain, { ...done, ...submitOptions }, () =>
+        sendDuty(duty, (dialect) => dialect.attest(subnet, attestData), submitOptions),
+      );
+    },
+    close: async () => link.close(),
+  };
+  return chain;
+}
+
+interface DutyCall {
+  readonly call: string;
+  readonly signer: Signer;
+  readonly subnet: SubnetId;
+  readonly epoch: Epoch;
+}
+
+/** The longest era that ends with the epoch (chain.md 10.2); a transaction born at block b may be in b + 1 to b + period - 1. */
+function dutyPeriod(call: string, epoch: Epoch, { number }: Head, slot: number, epochLength: number): number {
+  const now = epochAt(number, slot, epochLength);
+  if (now !== epoch) throw wrongEpoch(call, epoch, now);
+  const last = lastBlockOf(epoch, slot, epochLength);
+  const period = largestPeriod(Math.min(ERA_BLOCKS, last - number + 1));
+  if (period === 0) throw epochEnding(call, epoch, last);
+  return period;
+}
+
+async function currentHead(link: Link, kind: 'best' | 'finalized', signal?: AbortSignal): Promise<Head> {
+  await link.connection(signal);
+  const head = link[kind].last;
+  return head ?? { number: 0 as BlockNumber, hash: link.genesis };
+}
+
+async function requestState(link: Link, at: Hash, signal?: AbortSignal): Promise<unknown> {
+  try {
+    return await link.request('state_getStorage', [EVENTS_KEY, at], signal);
+  } catch (error) {
+    throw error instanceof RpcFault ? stateDiscarded(at) : error;
+  }
+}
+
+function eventNumber({ events }: Receipt, name: string, field: string): number {
+  return Number(events.find((event) => event.name === name)?.data[field]);
+}

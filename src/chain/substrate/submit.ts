@@ -1,0 +1,245 @@
+// Transactions from signing to inclusion. One queue per account hands out nonces; what was sent is looked for in the blocks themselves, so
+// that a lost connection, another endpoint or a reorganization changes nothing: the same bytes are offered again until they are in a block
+// or cannot get into one any more.
+
+import type { Address, BlockNumber, Hash } from '../../types/ids.ts';
+import { createSerial } from '../../util/async.ts';
+import { fromHex } from '../../util/bytes.ts';
+import type { Log } from '../../util/log.ts';
+import { chainTimeout, extrinsicExpired, extrinsicFailed, extrinsicRejected } from '../errors.ts';
+import { ChainError, type Head, type Receipt, type Signer, type SubmitOptions } from '../types.ts';
+import type { Connection } from './connection.ts';
+import type { Link } from './link.ts';
+import { RpcFault } from './rpc-socket.ts';
+import type { CallSpec } from './runtime.ts';
+
+export interface Submission {
+  /** The call as the pallet names it, for messages. */
+  readonly call: string;
+  readonly signer: Signer;
+  make(connection: Connection): CallSpec;
+  /** Blocks that the transaction may live when it is born after `head`; a power of two >= 4; may throw to refuse. */
+  period(head: Head): number;
+}
+
+export interface Submitter {
+  /** Errors: EXTRINSIC_REJECTED, EXTRINSIC_FAILED, EXTRINSIC_EXPIRED, CHAIN_UNREACHABLE, CHAIN_TIMEOUT, the signal's reason. */
+  submit(submission: Submission, options?: SubmitOptions): Promise<Receipt>;
+}
+
+/** Deadline of handing a transaction over (chain.md 10.2). */
+const SUBMIT_MS = 10_000;
+
+/** A chain that makes no block for this long is not waited for. */
+const INCLUSION_MS = 10 * 60_000;
+
+/** Blocks after which bytes that are in no block are offered again: a pool may have dropped them, or this may be another endpoint. */
+const OFFER_AGAIN_BLOCKS = 3;
+
+/** Tries with a fresh nonce when another transaction of the account came first. */
+const NONCE_TRIES = 3;
+
+/** Hashes of blocks that were looked through, per transaction: an era and the forks beside it. */
+const MAX_VISITED = 512;
+
+interface Sent {
+  readonly call: string;
+  readonly account: Address;
+  readonly bytes: `0x${string}`;
+  readonly birth: Head;
+  /** First block in which it cannot be any more. */
+  readonly death: number;
+}
+
+interface Found {
+  readonly block: Head;
+  readonly index: number;
+}
+
+interface Account {
+  readonly serial: ReturnType<typeof createSerial>;
+  nextNonce: number;
+  waiting: number;
+}
+
+export function createSubmitter(link: Link, { log }: { readonly log: Log }): Submitter {
+  const accounts = new Map<Address, Account>();
+
+  function accountOf(address: Address): Account {
+    const known = accounts.get(address);
+    if (known !== undefined) return known;
+    const account = { serial: createSerial(), nextNonce: 0, waiting: 0 };
+    accounts.set(address, account);
+    return account;
+  }
+
+  async function submit(submission: Submission, { until = 'inBlock', signal }: SubmitOptions = {}): Promise<Receipt> {
+    const account = accountOf(submission.signer.address);
+    const sent = await account.serial(() => send(submission, account, signal));
+    account.waiting += 1;
+    try {
+      return await awaitInclusion(sent, until, signal);
+    } finally {
+      account.waiting -= 1;
+    }
+  }
+
+  /** Signs and hands over, with a new nonce when the one used turns out to be taken. */
+  async function send(submission: Submission, account: Account, signal?: AbortSignal): Promise<Sent> {
+    for (let left = NONCE_TRIES - 1; ; left--) {
+      const { sent, nonce } = await sign(submission, account, signal);
+      try {
+        await offer(sent, signal);
+        account.nextNonce = nonce + 1;
+        return sent;
+      } catch (error) {
+        const isTaken = error instanceof ChainError && 'reason' in error.facts && TAKEN.includes(error.facts.reason);
+        if (!isTaken || left === 0) throw error;
+        log.debug('nonce taken, trying again', { call: submission.call, nonce });
+        account.nextNonce = error.facts.reason === 'PriorityTooLow' ? nonce + 1 : 0;
+      }
+    }
+  }
+
+  async function sign({ call, signer, make, period }: Submission, account: Account, signal?: AbortSignal) {
+    const connection = await link.connection(signal);
+    const birth = link.best.last;
+    if (birth === undefined) throw chainTimeout('best head', SUBMIT_MS);
+    const life = period(birth);
+    const counted = await readNonce(signer.address, signal);
+    const nonce = account.waiting > 0 ? Math.max(counted, account.nextNonce) : counted;
+    const bytes = connection.runtime.extrinsic(make(connection), signer, nonce, { birth, period: life });
+    return { sent: { call, account: signer.address, bytes, birth, death: birth.number + life }, nonce };
+  }
+
+  /** With those that wait in the pool; nodes whose RPC knows 32-byte accounts only are asked by a runtime call, without the pool. */
+  async function readNonce(address: Address, signal?: AbortSignal): Promise<number> {
+    try {
+      return Number(await link.request('system_accountNextIndex', [address], signal));
+    } catch (error) {
+      if (!(error instanceof RpcFault)) throw error;
+      const answer = await link.request('state_call', ['AccountNonceApi_account_nonce', address], signal);
+      return Buffer.from(fromHex(String(answer))).readUInt32LE(0);
+    }
+  }
+
+  /** Bytes that are in the pool already count as handed over. */
+  async function offer({ call, account, bytes }: Sent, signal?: AbortSignal): Promise<void> {
+    try {
+      await link.request('author_submitExtrinsic', [bytes], signal, SUBMIT_MS);
+    } catch (error) {
+      if (!(error instanceof RpcFault)) throw error;
+      const rejected = extrinsicRejected(call, account, error.message);
+      if (rejected.facts.code !== 'EXTRINSIC_REJECTED' || rejected.facts.reason !== 'AlreadyImported') throw rejected;
+    }
+  }
+
+  async function awaitInclusion(sent: Sent, until: 'inBlock' | 'finalized', signal?: AbortSignal): Promise<Receipt> {
+    const deadline = AbortSignal.timeout(INCLUSION_MS);
+    const parts = [deadline, link.closed, ...(signal === undefined ? [] : [signal])];
+    const stop = AbortSignal.any(parts);
+    const visited = new Set<Hash>();
+    try {
+      for (;;) {
+        const found = await find(sent, visited, stop);
+        if (until === 'inBlock' || (await becomesFinal(found.block, stop))) return await receiptOf(sent, found, stop);
+      }
+    } catch (error) {
+      if (deadline.aborted && !signal?.aborted) throw chainTimeout(`inclusion of ${sent.call}`, INCLUSION_MS);
+      throw error;
+    }
+  }
+
+  /** Looks through every new best chain until the transaction is in it, or dead. */
+  async function find(sent: Sent, visited: Set<Hash>, stop: AbortSignal): Promise<Found> {
+    let offered: number = sent.birth.number;
+    for await (const head of link.best.stream(stop)) {
+      const found = await lookBack(sent, head, visited, stop);
+      if (found !== undefined) return found;
+      if (head.number + 1 >= sent.death) throw extrinsicExpired(sent.call);
+      if (head.number >= offered + OFFER_AGAIN_BLOCKS) {
+        offered = head.number;
+        await offerAgain(sent, stop);
+      }
+    }
+    stop.throwIfAborted();
+    throw extrinsicExpired(sent.call);
+  }
+
+  /** A refusal of bytes that were taken before is final only where it names a lasting cause. */
+  async function offerAgain(sent: Sent, stop: AbortSignal): Promise<void> {
+    try {
+      await offer(sent, stop);
+    } catch (error) {
+      stop.throwIfAborted();
+      const isLasting = error instanceof ChainError && error.facts.code === 'EXTRINSIC_REJECTED';
+      if (isLasting && 'reason' in error.facts && LASTING.includes(error.facts.reason)) throw error;
+      log.debug('not taken again', { call: sent.call, error: String(error) });
+    }
+  }
+
+  /** From a head back to the birth, leaving out what was seen before. */
+  async function lookBack(sent: Sent, head: Head, visited: Set<Hash>, stop: AbortSignal): Promise<Found | undefined> {
+    let { number, hash } = head;
+    while (number > sent.birth.number && !visited.has(hash)) {
+      const block = await readBlock(hash, stop);
+      if (block === undefined) return undefined;
+      const index = block.extrinsics.indexOf(sent.bytes);
+      if (index >= 0) return { block: { number, hash }, index };
+      if (visited.size < MAX_VISITED) visited.add(hash);
+      hash = block.parent;
+      number = (number - 1) as BlockNumber;
+    }
+    return undefined;
+  }
+
+  /** Undefined when the endpoint does not know the block (another endpoint, a fork that is gone). */
+  async function readBlock(hash: Hash, stop: AbortSignal) {
+    const answer = (await link.request('chain_getBlock', [hash], stop)) as
+      | { block: { header: { parentHash: Hash }; extrinsics: readonly string[] } }
+      | null
+      | undefined;
+    if (!answer) return undefined;
+    return { parent: answer.block.header.parentHash, extrinsics: answer.block.extrinsics };
+  }
+
+  async function becomesFinal({ number, hash }: Head, stop: AbortSignal): Promise<boolean> {
+    await link.finalized.until((head) => head.number >= number, stop);
+    return (await link.request('chain_getBlockHash', [number], stop)) === hash;
+  }
+
+  async function receiptOf({ call, bytes }: Sent, { block, index }: Found, stop: AbortSignal): Promise<Receipt> {
+    const { runtime } = await link.connection(stop);
+    const events = runtime.events(await link.request('state_getStorage', [EVENTS_KEY, block.hash], stop));
+    const ours = events.filter(({ extrinsic }) => extrinsic === index);
+    const failure = ours.find(({ pallet, name }) => pallet === 'System' && name === 'ExtrinsicFailed');
+    if (failure !== undefined) {
+      const { pallet, error } = runtime.dispatchError(failure.data.dispatchError);
+      throw extrinsicFailed(call, pallet, error);
+    }
+    return {
+      block,
+      extrinsicHash: runtime.extrinsicHash(bytes),
+      events: ours.map(({ pallet, name, data }) => ({ pallet, name, data })),
+    };
+  }
+
+  return { submit };
+}
+
+/** The nonce was used, or is waiting to be used, by other bytes. */
+const TAKEN: readonly string[] = ['Stale', 'PriorityTooLow'];
+
+/** Reasons that waiting does not cure. */
+const LASTING: readonly string[] = ['Payment', 'Call'];
+
+/** twox128("System") ++ twox128("Events"), the same in every Substrate chain. */
+export const EVENTS_KEY = '0x26aa394eea5630e07c48ae0c9558cef780d41e5e16056765bc8461851072c9d7';
+
+/** The largest power of two that fits; 0 below the least period of an era. */
+export function largestPeriod(blocks: number): number {
+  return blocks < MIN_PERIOD ? 0 : 2 ** Math.floor(Math.log2(blocks));
+}
+
+/** A mortal era has at least 4 blocks (Substrate). */
+const MIN_PERIOD = 4;
