@@ -8,7 +8,7 @@ import { type Multiaddr, multiaddr } from '@multiformats/multiaddr';
 import type { PeerId } from '../types/ids.ts';
 import { raceSignal, withDeadline } from '../util/async.ts';
 import { equalBytes, utf8 } from '../util/bytes.ts';
-import { errorMessage } from '../util/errors.ts';
+import { errorCode, errorMessage } from '../util/errors.ts';
 import type { Log } from '../util/log.ts';
 import { frameTooLarge, overlayClosed, recordRefused, refused, streamReset, unreachable } from './errors.ts';
 import { createKeeper } from './keeper.ts';
@@ -203,8 +203,7 @@ async function openStream(
   protocol: string,
   options: { readonly maxFrameBytes: number; readonly signal: AbortSignal },
 ): Promise<FrameStream> {
-  const connection = await dial(node, peer, options.signal);
-  const stream = await negotiate(connection, peer, protocol, options.signal);
+  const stream = await newStream(node, peer, protocol, options.signal);
   const admitted = await readAdmission(stream, options.signal).catch((error) => {
     stream.abort(error);
     throw options.signal.aborted ? error : streamReset(peer, protocol, errorMessage(error), error);
@@ -214,6 +213,17 @@ async function openStream(
     throw refused(peer, protocol, 'it does not admit this peer, or no more streams of it');
   }
   return createFrameStream(stream, peer, options.maxFrameBytes, 'opener');
+}
+
+/** A connection may be gone without our knowing: the first stream finds out, and nothing was sent yet, so it is dialled once more. */
+async function newStream(node: OverlayNode, peer: PeerId, protocol: string, signal: AbortSignal): Promise<Stream> {
+  const connection = await dial(node, peer, signal);
+  try {
+    return await negotiate(connection, peer, protocol, signal);
+  } catch (error) {
+    if (errorCode(error) !== 'STREAM_RESET' || connection.status === 'open') throw error;
+    return negotiate(await dial(node, peer, signal), peer, protocol, signal);
+  }
 }
 
 async function negotiate(connection: Connection, peer: PeerId, protocol: string, signal: AbortSignal): Promise<Stream> {

@@ -5,9 +5,9 @@ import { errorMessage } from '../util/errors.ts';
 import type { RecordRules } from './types.ts';
 
 /** 256 nodes x 8 kinds x 2 records x 3 epochs (protocol.md 10, 14) are 12,288; the oldest go first beyond this. */
-export const MAX_SHELF_RECORDS = 16_384;
+const MAX_SHELF_RECORDS = 16_384;
 /** What those take together at most: witnesses of 17 KB are the longest, most records are of some hundred bytes. */
-export const MAX_SHELF_BYTES = 128 << 20;
+const MAX_SHELF_BYTES = 128 << 20;
 
 /** All keys are `/tsr/<kind>/<subnet>/<epoch>/<node>` (protocol.md 10). */
 export const RECORD_NAMESPACE = 'tsr';
