@@ -17,9 +17,10 @@ export class CborError extends CodedError<{ code: 'CBOR_MALFORMED' }> {
 /** Nesting beyond this is refused: nothing of ours is deeper than 5. */
 const MAX_DEPTH = 16;
 
+/** A plain Uint8Array: cborg gives a Buffer for longer values, whose `slice` would share memory. */
 export function encodeCbor(value: Cbor): Uint8Array {
   assertPlain(value, 0);
-  return cborEncode(value, rfc8949EncodeOptions);
+  return new Uint8Array(cborEncode(value, rfc8949EncodeOptions));
 }
 
 /** Throws CborError unless `bytes` are the one canonical encoding of a plain value. */
