@@ -1,7 +1,9 @@
 // KV caches of sessions that may share a batch: one typed array per block and side, (slots, kvHeads, capacity, headDim) f32, a slot per session,
 // slots always 0..n-1 (engine.md 3.5). The length of a session is the caller's; what lies beyond it is never read.
 
-import type { CacheId } from './backend.ts';
+import type { LlamaShape } from '../graph/weights.ts';
+import type { CacheId, CacheSpec } from './backend.ts';
+import { EngineError } from './types.ts';
 
 export interface KvPool {
   readonly capacity: number;
@@ -68,6 +70,49 @@ export function createKvPool(shape: PoolShape): KvPool {
     view(block, slot, count) {
       const side = 2 * (block - shape.from);
       return { keys: sideView(side, slot, count), values: sideView(side + 1, slot, count) };
+    },
+  };
+}
+
+/** An open cache: what it was opened for, and the pool that holds it. */
+export interface KvCache {
+  readonly spec: CacheSpec;
+  readonly pool: KvPool;
+}
+
+export interface KvCaches {
+  /** @param blocks [from, to) of the shards of `spec` */
+  open(cache: CacheId, spec: CacheSpec, blocks: { readonly from: number; readonly to: number }): void;
+  free(cache: CacheId): void;
+  /** Throws E_GONE. */
+  get(cache: CacheId): KvCache;
+}
+
+/** Sessions of one pool, and so of one batch; opening or releasing one copies the pool once. */
+const MAX_SLOTS = 16;
+
+/** Caches by number; those of one range, capacity and codec share pools. */
+export function createKvCaches(shape: LlamaShape): KvCaches {
+  const caches = new Map<CacheId, KvCache>();
+  const pools = new Map<string, KvPool[]>();
+  return {
+    open(cache, spec, blocks) {
+      const key = `${spec.from}-${spec.to}-${spec.capacity}-${spec.codec}`;
+      const alike = pools.get(key) ?? [];
+      const pool =
+        alike.find(({ size }) => size < MAX_SLOTS) ?? createKvPool({ ...shape, ...blocks, capacity: spec.capacity });
+      pool.add(cache);
+      pools.set(key, [...new Set([...alike, pool])]);
+      caches.set(cache, { spec, pool });
+    },
+    free(cache) {
+      caches.get(cache)?.pool.remove(cache);
+      caches.delete(cache);
+    },
+    get(cache) {
+      const found = caches.get(cache);
+      if (found === undefined) throw new EngineError({ code: 'E_GONE' }, 'the cache is gone');
+      return found;
     },
   };
 }
