@@ -81,6 +81,7 @@ export function createEffects(
   }
 
   async function score(epoch: Epoch, signal: AbortSignal): Promise<void> {
+    await gather.unseen(epoch, deps.peersOf(epoch), signal);
     const record = await attempt('score', undefined, async () => scoring.commit(epoch));
     if (record !== undefined) send(record, signal);
     await dispatch({ type: record === undefined ? 'unscored' : 'scored', epoch }, signal);

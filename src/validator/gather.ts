@@ -6,6 +6,7 @@ import type { Epoch, PeerId } from '../types/ids.ts';
 import { withDeadline } from '../util/async.ts';
 import { errorCode } from '../util/errors.ts';
 import type { Log } from '../util/log.ts';
+import { EVIDENCE_KINDS, epochOfKind } from '../wire/evidence.ts';
 import {
   decodeNamed,
   decodeRecords,
@@ -28,6 +29,8 @@ const MAX_ROUNDS = 16;
 export interface Gather {
   /** Asks some peers for what is lacking of a kind. */
   missing(kind: EpochKind, epoch: Epoch, peers: readonly PeerId[], signal: AbortSignal): Promise<void>;
+  /** Makes up for the lists of an epoch's evidence that this node did not see closing: it was not running then. */
+  unseen(scored: Epoch, peers: readonly PeerId[], signal: AbortSignal): Promise<void>;
   /** Fetches records by id, from one peer after the other until all are there or nobody is left. */
   byIds(ids: readonly Uint8Array[], peers: readonly PeerId[], signal: AbortSignal): Promise<void>;
   /** The ids that a peer's evidence of an epoch names. */
@@ -66,9 +69,15 @@ export function createGather(deps: {
     }
   }
 
+  async function missing(kind: EpochKind, epoch: Epoch, peers: readonly PeerId[], signal: AbortSignal): Promise<void> {
+    await Promise.all(peers.slice(0, MAX_PEERS).map((peer) => missingFrom(peer, kind, epoch, signal)));
+  }
+
   return {
-    async missing(kind, epoch, peers, signal) {
-      await Promise.all(peers.slice(0, MAX_PEERS).map((peer) => missingFrom(peer, kind, epoch, signal)));
+    missing,
+    async unseen(scored, peers, signal) {
+      const kinds = EVIDENCE_KINDS.filter((kind) => !records.watched(kind, epochOfKind(kind, scored)));
+      await Promise.all(kinds.map((kind) => missing(kind, epochOfKind(kind, scored), peers, signal)));
     },
     async byIds(ids, peers, signal) {
       for (const peer of peers.slice(0, MAX_PEERS)) {

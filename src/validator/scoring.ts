@@ -41,11 +41,6 @@ export interface Scoring {
   open(epoch: Epoch): SignedRecord | undefined;
 }
 
-/** The epoch whose records of a kind stand in the evidence of `epoch`. */
-export function epochOfKind(kind: EvidenceKind, epoch: Epoch): Epoch {
-  return kind === 'hc' || kind === 'hr' ? epoch : ((epoch - 1) as Epoch);
-}
-
 /** Ids by seat of roster(e). */
 export function idsOf(records: NamedRecords, roster: Roster): EvidenceIds {
   const ids = (kind: EvidenceKind) =>

@@ -18,6 +18,7 @@ import {
   type EvidenceIds,
   type EvidenceKind,
   encodeArgs,
+  epochOfKind,
   evidenceRoot,
   NO_IDS,
 } from '../wire/evidence.ts';
@@ -26,7 +27,7 @@ import type { NamedIds } from './evidence-protocol.ts';
 import type { Gather } from './gather.ts';
 import type { Records } from './records.ts';
 import type { EpochFacts } from './roster.ts';
-import { epochOfKind, idsOf, type Scoring } from './scoring.ts';
+import { idsOf, type Scoring } from './scoring.ts';
 
 /** What stands on chain for an epoch, seen from this node. */
 export type Standing = 'voteless' | 'elected' | 'proposed' | 'proposal' | 'attested' | 'nothing';
@@ -100,17 +101,10 @@ export function createSubmission(options: SubmissionOptions, deps: SubmissionDep
     return facts;
   }
 
-  /** A proposer that was away when lists were open proposes what its peers hold. */
-  async function catchUp(scored: Epoch, signal: AbortSignal): Promise<void> {
-    const peers = deps.peersOf(scored);
-    const unseen = EVIDENCE_KINDS.filter((kind) => !records.watched(kind, epochOfKind(kind, scored)));
-    await Promise.all(unseen.map((kind) => gather.missing(kind, epochOfKind(kind, scored), peers, signal)));
-  }
-
   async function make(scored: Epoch, signal: AbortSignal): Promise<Bundle | undefined> {
     const facts = await factsFor(scored, signal);
     if (facts === undefined) return undefined;
-    await catchUp(scored, signal);
+    await gather.unseen(scored, deps.peersOf(scored), signal);
     return build(scored, facts);
   }
 

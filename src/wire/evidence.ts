@@ -11,6 +11,11 @@ import { bytes, exactly, type Field, readMap, ShapeError, U32, uint } from './fi
 /** The kinds that evidence names, in the order of the root: 2 hc, 3 hr, 4 sc(e-1), 5 sr(e-1). */
 export const EVIDENCE_KINDS = ['hc', 'hr', 'sc', 'sr'] as const;
 export type EvidenceKind = (typeof EVIDENCE_KINDS)[number];
+/** The epoch whose records of a kind stand in the evidence of `epoch`. */
+export function epochOfKind(kind: EvidenceKind, epoch: Epoch): Epoch {
+  return kind === 'hc' || kind === 'hr' ? epoch : ((epoch - 1) as Epoch);
+}
+
 const FIRST_KIND_INDEX = 2;
 /** 256 seats. */
 const MAX_BITMAP_BYTES = 32;

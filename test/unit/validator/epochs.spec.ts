@@ -182,6 +182,32 @@ describe('epochs of a subnet', () => {
     assert.equal((await submission(firstEpoch + 2))?.attests.length, 5);
   });
 
+  it('scores from what its peers hold after a start in the score window', async () => {
+    const { firstEpoch, runTo, scores, nodes } = await start({ hosters: 4, attestors: 1 });
+    const node = nodes[4] as SwarmNode;
+    await runTo(firstEpoch + 2, 2);
+    await node.kill();
+    await runTo(firstEpoch + 2, 14);
+    node.start();
+    await runTo(firstEpoch + 4, 19);
+    const full = (await scores(firstEpoch + 2)).get(5) ?? 0n;
+    assert.ok(full > 0n);
+    assert.equal((await scores(firstEpoch + 4)).get(5), full, 'its scores agreed with the others');
+  });
+
+  it('acts on the newest of several heads that come at once', async () => {
+    const { firstEpoch, runTo, scores, chain, submission } = await start({ hosters: 4, attestors: 1 });
+    await runTo(firstEpoch + 1, 4);
+    await chain.reorg(1);
+    await runTo(firstEpoch + 1, 9);
+    chain.setOutage(true);
+    await runTo(firstEpoch + 1, 11);
+    chain.setOutage(false);
+    await runTo(firstEpoch + 2, 19);
+    assert.deepEqual([...(await scores(firstEpoch + 2)).keys()], [1, 2, 3, 4, 5]);
+    assert.equal((await submission(firstEpoch + 2))?.attests.length, 5);
+  });
+
   it('needs no gossip: pulls make the lists whole before they close', async () => {
     const { firstEpoch, runTo, submission, scores } = await start({ hosters: 4, attestors: 1, gossipLoss: 1 });
     await runTo(firstEpoch + 2, 19);
