@@ -7,7 +7,7 @@ import type { Offer } from '../routing/coverage.ts';
 import type { BlockNumber, NodeId, PeerId, SubnetId } from '../types/ids.ts';
 import type { Announce, SignedRecord } from '../types/record.ts';
 import { classRank } from '../types/subnet.ts';
-import { withDeadline } from '../util/async.ts';
+import { raceSignal } from '../util/async.ts';
 import { errorCode, errorMessage } from '../util/errors.ts';
 import type { Log } from '../util/log.ts';
 import {
@@ -70,6 +70,9 @@ export function createDirectory(options: DirectoryOptions, deps: DirectoryDeps):
   const members = createMembers(options.subnet, deps.chain);
   const entries = new Map<NodeId, Entry>();
   let head = 0 as BlockNumber;
+  let asked = 0;
+  /** One round at a time, shared by all who wait for it. */
+  let refreshing: Promise<void> | undefined;
 
   async function admit(bytes: Uint8Array): Promise<Verdict> {
     const decoded = decodeAnnounce(bytes, { ...options, head });
@@ -107,12 +110,30 @@ export function createDirectory(options: DirectoryOptions, deps: DirectoryDeps):
     for (const [node, { record }] of entries) if (!isFresh(record.body, head)) entries.delete(node);
   }
 
-  async function ask(peer: PeerId, signal: AbortSignal): Promise<void> {
-    const limits = { maxFrameBytes: MAX_DIRECTORY_BYTES, signal: withDeadline(signal, ASK_DEADLINE_MS) };
+  async function ask(peer: PeerId): Promise<void> {
+    const limits = { maxFrameBytes: MAX_DIRECTORY_BYTES, signal: AbortSignal.timeout(ASK_DEADLINE_MS) };
     const answer = await overlay.request(peer, DIRECTORY_PROTOCOL, new Uint8Array(0), limits);
     const records = decodeDirectory(answer);
     if (!records.ok) return deps.log.info('unreadable directory', { peer, why: records.why });
     for (const record of records.value) await admit(record);
+  }
+
+  async function askSome(): Promise<void> {
+    const peers = nextPeers();
+    const answers = await Promise.allSettled(peers.map(ask));
+    for (const [i, result] of answers.entries()) {
+      if (result.status === 'rejected') {
+        deps.log.debug('directory not answered', { peer: peers[i], code: errorCode(result.reason) });
+      }
+    }
+  }
+
+  /** Others each time: those asked before may be no hosters. */
+  function nextPeers(): readonly PeerId[] {
+    const peers = overlay.peers();
+    const from = asked % Math.max(1, peers.length);
+    asked += ASKED_PEERS;
+    return [...peers.slice(from), ...peers.slice(0, from)].slice(0, ASKED_PEERS);
   }
 
   async function follow(signal: AbortSignal): Promise<void> {
@@ -135,14 +156,10 @@ export function createDirectory(options: DirectoryOptions, deps: DirectoryDeps):
     offers: () => sorted(entries).map(({ peer, record: { body } }) => offerOf(peer, body)),
     records: () => sorted(entries).map(({ record }) => record.bytes),
     async refresh(signal) {
-      const peers = overlay.peers().slice(0, ASKED_PEERS);
-      const asked = await Promise.allSettled(peers.map((peer) => ask(peer, signal)));
-      signal.throwIfAborted();
-      for (const [i, result] of asked.entries()) {
-        if (result.status === 'rejected') {
-          deps.log.debug('directory not answered', { peer: peers[i], code: errorCode(result.reason) });
-        }
-      }
+      refreshing ??= askSome().finally(() => {
+        refreshing = undefined;
+      });
+      await raceSignal(refreshing, signal);
     },
   };
 }
