@@ -6,15 +6,7 @@ import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import yaml from 'yaml';
 import yargs from 'yargs';
-import {
-  isFlag,
-  isList,
-  OPTIONS,
-  type OptionName,
-  type OptionSources,
-  resolveOptions,
-  shownDefault,
-} from '../node/options.ts';
+import { OPTIONS, type OptionName, type OptionSources, resolveOptions, shownDefault } from '../node/options.ts';
 import { createLog } from '../util/log.ts';
 import { COMMON_OPTIONS, type Command } from './command.ts';
 import { activate } from './commands/activate.ts';
@@ -57,11 +49,11 @@ function normalizeWords(argv: readonly string[]): string[] {
 }
 
 function yargsOption(name: OptionName): Record<string, unknown> {
+  const { describe: meaning, kind } = OPTIONS[name];
+  if (kind === 'flag') return { describe: meaning, type: 'boolean' };
   const shown = shownDefault(name);
-  const describe =
-    shown === undefined || isFlag(name) ? OPTIONS[name].describe : `${OPTIONS[name].describe} [${shown}]`;
-  if (isFlag(name)) return { describe, type: 'boolean' };
-  return isList(name)
+  const describe = shown === undefined ? meaning : `${meaning} [${shown}]`;
+  return kind === 'list'
     ? { describe, type: 'array', string: true, requiresArg: true }
     : { describe, type: 'string', requiresArg: true };
 }

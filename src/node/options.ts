@@ -29,45 +29,53 @@ const tensor = z.union([z.string(), z.number()]).transform((value, context) => {
 interface OptionSpec {
   readonly schema: z.ZodType;
   readonly describe: string;
+  /** A flag stands alone on the command line (`--json`), a list takes several values. */
+  readonly kind: Kind;
 }
 
-function option<S extends z.ZodType>(schema: S, describe: string): { readonly schema: S; readonly describe: string } {
-  return { schema, describe };
+type Kind = 'value' | 'flag' | 'list';
+
+function option<S extends z.ZodType>(schema: S, describe: string, kind: Kind = 'value') {
+  return { schema, describe, kind };
 }
 
 /** Names are the flags without dashes in front; `_` may be typed for `-`. */
 export const OPTIONS = {
-  json: option(flag.default(false), 'print one JSON object per line on stdout'),
+  json: option(flag.default(false), 'print one JSON object per line on stdout', 'flag'),
   'log-level': option(
     z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('warn'),
     'how much to log to stderr',
   ),
   'data-dir': option(text.optional(), 'folder for keys, journal and chain (default ~/.tessera)'),
   config: option(text.optional(), 'config file (default <data-dir>/config.yaml, if it is there)'),
-  rpc: option(list.default(['ws://127.0.0.1:9944']), 'chain endpoints, tried in order'),
+  rpc: option(list.default(['ws://127.0.0.1:9944']), 'chain endpoints, tried in order', 'list'),
   'subnet-id': option(positive.default(128_001), 'the subnet'),
   'subnet-node-id': option(positive.optional(), 'this node (default: the node of the hotkey)'),
   coldkey: option(text.optional(), 'account that owns: key file or //dev:N'),
   hotkey: option(text.optional(), 'account that acts: key file or //dev:N'),
   'identity-path': option(text.optional(), 'Ed25519 identity of this node (default <data-dir>/keys/peer_id)'),
-  accounts: option(flag.default(false), 'also make hotkey.json and coldkey.json'),
+  accounts: option(flag.default(false), 'also make hotkey.json and coldkey.json', 'flag'),
   name: option(text.default('tessera'), 'name of the subnet'),
   model: option(text.optional(), 'model folder (default: the bundled models/tiny)'),
   cut: option(text.optional(), 'cut of the model into shards (default: the first of the manifest)'),
-  bootnode: option(list.default([]), 'multiaddr of a boot node, ending in /p2p/<peer id>'),
+  bootnode: option(list.default([]), 'multiaddr of a boot node, ending in /p2p/<peer id>', 'list'),
   'min-stake': option(tensor.default(100n * 10n ** 18n), 'least stake of a node, TENSOR'),
   'max-stake': option(tensor.default(1000n * 10n ** 18n), 'most stake of a node, TENSOR'),
   stake: option(tensor.default(100n * 10n ** 18n), 'stake to put down, TENSOR'),
   access: option(z.enum(['open', 'registered']).default('open'), 'who may ask for inference'),
-  wait: option(flag.default(false), 'wait for the start epoch'),
+  wait: option(flag.default(false), 'wait for the start epoch', 'flag'),
   role: option(z.enum(['hoster', 'attestor']).default('hoster'), 'serve shards, or only verify'),
   shards: option(text.default('auto'), 'shards to serve: auto, or runs such as 0-2 or 0,2-3'),
   device: option(z.enum(['auto', 'cpu']).default('auto'), 'where to run the model'),
   threads: option(positive.optional(), 'threads of the engine (default: cores - 1)'),
-  'host-maddrs': option(list.default(['/ip4/127.0.0.1/tcp/0']), 'addresses to listen on'),
-  'announce-maddrs': option(list.default([]), 'addresses to announce instead'),
-  'initial-peers': option(list.default([]), 'peers to dial first (default: boot nodes and nodes known to the chain)'),
-  'new-swarm': option(flag.default(false), 'be the first: do not wait for peers'),
+  'host-maddrs': option(list.default(['/ip4/127.0.0.1/tcp/0']), 'addresses to listen on', 'list'),
+  'announce-maddrs': option(list.default([]), 'addresses to announce instead', 'list'),
+  'initial-peers': option(
+    list.default([]),
+    'peers to dial first (default: boot nodes and nodes known to the chain)',
+    'list',
+  ),
+  'new-swarm': option(flag.default(false), 'be the first: do not wait for peers', 'flag'),
   port: option(port.default(9944), 'port of the chain'),
   host: option(text.default('127.0.0.1'), 'address of the chain'),
   spec: option(text.optional(), 'raw chain spec (default: the bundled devnet)'),
@@ -84,9 +92,9 @@ export const OPTIONS = {
   'top-p': option(z.coerce.number().gt(0).max(1).default(1), 'nucleus of this mass'),
   'top-k': option(positive.max(64).default(64), 'candidates per token'),
   seed: option(count.default(0), 'seed of sampling'),
-  stop: option(list.default([]), 'texts that end the answer'),
-  chat: option(flag.default(false), 'ask in the chat form of the model'),
-  local: option(flag.default(false), 'run all shards in this process, without a network'),
+  stop: option(list.default([]), 'texts that end the answer', 'list'),
+  chat: option(flag.default(false), 'ask in the chat form of the model', 'flag'),
+  local: option(flag.default(false), 'run all shards in this process, without a network', 'flag'),
   epoch: option(count.optional(), 'one subnet epoch'),
   node: option(positive.optional(), 'one node'),
 } as const satisfies Readonly<Record<string, OptionSpec>>;
@@ -108,7 +116,7 @@ export class OptionError extends CodedError<{
 }> {}
 
 /** `block-ms` -> `TESSERA_BLOCK_MS`. */
-export function environmentName(name: string): string {
+function environmentName(name: string): string {
   return `TESSERA_${name.toUpperCase().replaceAll('-', '_')}`;
 }
 
@@ -134,17 +142,6 @@ function findSource(name: OptionName, { flags, env, file }: OptionSources): { va
   if (env[variable] !== undefined) return { value: env[variable], source: variable };
   if (file[name] !== undefined) return { value: file[name], source: `config key ${name}` };
   return { value: undefined, source: `default of ${name}` };
-}
-
-/** True for options that stand alone on the command line (`--json`). */
-export function isFlag(name: OptionName): boolean {
-  const { schema } = OPTIONS[name];
-  return schema.safeParse(true).success && !schema.safeParse(['x']).success && !schema.safeParse('x').success;
-}
-
-/** True for options that take several values. */
-export function isList(name: OptionName): boolean {
-  return OPTIONS[name].schema.safeParse(['x']).success;
 }
 
 /** The default as a person would type it, or undefined. */
