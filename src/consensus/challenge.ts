@@ -41,12 +41,6 @@ export function challengeInput(
   return { kind: 'hidden', data: drawHidden(stream(values * 8), of.gBits), count: positions };
 }
 
-/** SHA-256 over every shard's input bytes, ascending k: what a prompt record shows to readers without a chain client (protocol.md 4). */
-export function inputsDigest(inputs: Iterable<readonly [ShardIndex, ChallengeInput]>): Uint8Array {
-  const parts = [...inputs].flatMap(([shard, input]) => [u16le(shard), inputBytes(input)]);
-  return sha256(tag('tessera/inputs/1'), ...parts);
-}
-
 /** The float32 whose bits a manifest names. */
 export function floatOfBits(bits: number): number {
   const view = new DataView(new ArrayBuffer(4));
@@ -72,16 +66,6 @@ function drawHidden(stream: Uint8Array, gBits: number): Float32Array {
     const sum = word(at) + word(at + 2) + word(at + 4) + word(at + 6) - 131_070;
     return Math.fround(sum * gain);
   });
-}
-
-function inputBytes(input: ChallengeInput): Uint8Array {
-  const size = input.kind === 'tokens' ? input.ids.length : input.data.length;
-  const view = new DataView(new ArrayBuffer(size * 4));
-  for (let i = 0; i < size; i++) {
-    if (input.kind === 'tokens') view.setInt32(i * 4, input.ids[i] ?? 0, true);
-    else view.setFloat32(i * 4, input.data[i] ?? 0, true);
-  }
-  return new Uint8Array(view.buffer);
 }
 
 function viewOf(bytes: Uint8Array): DataView {

@@ -3,8 +3,6 @@
 import type { BlockNumber, Epoch } from '../types/ids.ts';
 import type { RecordKind } from '../types/record.ts';
 
-/** Below this a subnet's windows have no room for a reveal; 10 is for tests (protocol.md 2). */
-export const MIN_EPOCH_LENGTH = 20;
 /** Blocks before its window in which a record is kept already, for heads that are one apart (protocol.md 2). */
 export const EARLY_BLOCKS = 1;
 

@@ -6,7 +6,7 @@ import { shake256, tag } from '../util/hash.ts';
 import { floatOfBits } from './challenge.ts';
 
 /** Johnson-Lindenstrauss: 6 % spread of L2 distances at 128 directions. */
-export const SKETCH_ENTRIES = 128;
+const SKETCH_ENTRIES = 128;
 /** 128 x int32, little endian. */
 export const SKETCH_BYTES = SKETCH_ENTRIES * 4;
 const SCALE = 2 ** 24;
