@@ -21,11 +21,11 @@ export interface Block {
 }
 
 /** What the chain's clock adds per block, and the length of an Aura slot. */
-export const SLOT_MS = 6000;
+const SLOT_MS = 6000;
 /** After this many transactions that no longer fit, the block counts as full. */
 const MAX_SKIPPED = 8;
 
-export class BlockError extends CodedError<{ code: 'BLOCK_INHERENT_REFUSED'; reason: string }> {}
+class BlockError extends CodedError<{ code: 'BLOCK_INHERENT_REFUSED'; reason: string }> {}
 
 export interface BuiltBlock {
   readonly block: Block;

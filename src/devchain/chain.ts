@@ -90,7 +90,7 @@ export interface ChainOptions {
   readonly fsync: boolean;
 }
 
-export class ReorgError extends CodedError<{ code: 'REORG_BELOW_FINALIZED'; depth: number }> {}
+class ReorgError extends CodedError<{ code: 'REORG_BELOW_FINALIZED'; depth: number }> {}
 
 /** Waiting transactions that the runtime judges again after each block; the others follow in turn. */
 const REVALIDATED_PER_BLOCK = 64;

@@ -12,7 +12,7 @@ import { type RawSpec, withRawValues } from './spec.ts';
 import { createState } from './state.ts';
 import { trieGet, trieKeys } from './trie.ts';
 
-export class GenesisError extends CodedError<
+class GenesisError extends CodedError<
   { code: 'GENESIS_REFUSED'; reason: string } | { code: 'GENESIS_PRESET_UNKNOWN'; preset: string }
 > {}
 

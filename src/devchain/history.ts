@@ -33,7 +33,7 @@ export interface History {
 }
 
 /** States kept; older blocks keep header and extrinsics. At 10-20 KB per block this is at most 80 MB. */
-export const KEPT_STATES = 4096;
+const KEPT_STATES = 4096;
 /** Retracted blocks that can still be asked for: a client that followed one may read it a little longer. */
 const KEPT_RETRACTED = 64;
 

@@ -88,6 +88,15 @@ export function createPool(limits: PoolLimits): Pool {
     return [...ready].filter((hash) => !before.has(hash));
   }
 
+  /** `classify` for one new entry, without looking at all others where none of them waits. */
+  function admit({ hash, validity }: { hash: Hex; validity: ValidTransaction }): readonly Hex[] {
+    const isProvided = (tag: Tag) => ready.has(providers.get(tag)?.hash ?? hash);
+    if (!validity.requires.every(isProvided)) return [];
+    if (entries.size - 1 > ready.size) return classify().filter((other) => other !== hash);
+    ready.add(hash);
+    return [];
+  }
+
   function replaced(validity: ValidTransaction): readonly PoolEntry[] {
     const found = validity.provides.map((tag) => providers.get(tag)).filter((entry) => entry !== undefined);
     return [...new Set(found)];
@@ -105,7 +114,7 @@ export function createPool(limits: PoolLimits): Pool {
     if (full) return { ok: false, code: 'FULL' };
     for (const entry of usurped) drop(entry);
     put({ ...transaction, arrival: arrivals++, expires: expiry(transaction.validity, next) });
-    const promoted = classify().filter((hash) => hash !== transaction.hash);
+    const promoted = usurped.length === 0 ? admit(transaction) : classify().filter((hash) => hash !== transaction.hash);
     return { ok: true, state: ready.has(transaction.hash) ? 'ready' : 'future', usurped, promoted };
   }
 

@@ -24,7 +24,7 @@ export interface Runtime extends Executor {
   readonly version: RuntimeVersion;
 }
 
-export class NoRuntimeError extends CodedError<{ code: 'RUNTIME_MISSING' }> {
+class NoRuntimeError extends CodedError<{ code: 'RUNTIME_MISSING' }> {
   constructor() {
     super({ code: 'RUNTIME_MISSING' }, 'the state has no runtime code under the key :code');
   }

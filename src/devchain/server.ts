@@ -9,7 +9,7 @@ import type { Log } from '../util/log.ts';
 import { RPC } from './rpc/errors.ts';
 import { createSession, type Rpc } from './rpc/session.ts';
 
-export class ServerError extends CodedError<{ code: 'CHAIN_PORT_BUSY'; host: string; port: number }> {}
+class ServerError extends CodedError<{ code: 'CHAIN_PORT_BUSY'; host: string; port: number }> {}
 
 export interface RpcServer {
   readonly port: number;

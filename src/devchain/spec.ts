@@ -16,7 +16,7 @@ export interface RawSpec {
   readonly genesis: { readonly raw: { readonly top: Readonly<Record<Hex, Hex>> } };
 }
 
-export class SpecError extends CodedError<{ code: 'CHAIN_SPEC_INVALID'; file: string }> {}
+class SpecError extends CodedError<{ code: 'CHAIN_SPEC_INVALID'; file: string }> {}
 
 /** Reads a raw spec from a file; throws SpecError when it is none. */
 export function readSpec(file: string): RawSpec {

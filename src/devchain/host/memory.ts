@@ -5,7 +5,7 @@ import { CodedError } from '../../util/errors.ts';
 import type { Key } from '../hex.ts';
 import { PAGE_BYTES, type WasmMemory } from '../wasm.ts';
 
-export class GuestMemoryError extends CodedError<{ code: 'RUNTIME_MEMORY' }> {
+class GuestMemoryError extends CodedError<{ code: 'RUNTIME_MEMORY' }> {
   constructor(why: string) {
     super({ code: 'RUNTIME_MEMORY' }, why);
   }

@@ -46,6 +46,21 @@ function entry(pool: Pool, name: string): PoolEntry {
   return found;
 }
 
+/** The least fixed point, found the slow way. */
+function readyByDefinition(entries: readonly PoolEntry[]): Set<string> {
+  const ready = new Set<string>();
+  const provided = new Set<string>();
+  for (let before = -1; before < ready.size; ) {
+    before = ready.size;
+    for (const { hash, validity } of entries) {
+      if (!validity.requires.every((tag) => provided.has(tag))) continue;
+      ready.add(hash);
+      for (const tag of validity.provides) provided.add(tag);
+    }
+  }
+  return ready;
+}
+
 describe('devchain/pool', () => {
   it('offers by priority, then by arrival', () => {
     assert.deepEqual(
@@ -73,6 +88,41 @@ describe('devchain/pool', () => {
     const first = pool.add(transaction({ name: 'n0' }), 1);
     assert.ok(first.ok && first.state === 'ready');
     assert.deepEqual(first.promoted, ['n1']);
+  });
+
+  it('classifies one by one as all at once', () => {
+    const name = fc.constantFrom('a', 'b', 'c', 'd', 'e');
+    const sketch = fc.record({
+      name: fc.uuid(),
+      requires: fc.array(name, { maxLength: 2 }),
+      provides: fc.uniqueArray(name, { minLength: 1, maxLength: 2 }),
+      priority: fc.bigInt(0n, 3n),
+    });
+    fc.assert(
+      fc.property(fc.array(sketch, { maxLength: 12 }), (sketches) => {
+        const pool = createPool({ entries: 100, bytes: 10_000 });
+        const known = new Set<string>();
+        for (const item of sketches) {
+          const added = pool.add(transaction(item), 1);
+          if (!added.ok) continue;
+          const news = [...added.promoted, ...(added.state === 'ready' ? [item.name] : [])];
+          for (const hash of news) assert.equal(known.has(hash), false, 'nobody becomes ready twice');
+          const ready = readyByDefinition(pool.entries());
+          assert.deepEqual(
+            new Set(
+              pool
+                .entries()
+                .filter(({ hash }) => pool.isReady(hash))
+                .map(({ hash }) => hash),
+            ),
+            ready,
+          );
+          for (const hash of news) known.add(hash);
+          for (const hash of known) if (!ready.has(hash)) known.delete(hash);
+          assert.deepEqual(known, ready);
+        }
+      }),
+    );
   });
 
   it('replaces what provides the same only for a higher priority', () => {
