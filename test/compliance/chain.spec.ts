@@ -1,0 +1,169 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { openSigner } from '../../src/chain/accounts.ts';
+import { createMemoryChain } from '../../src/chain/memory.ts';
+import { connectChain } from '../../src/chain/substrate.ts';
+import type { Chain } from '../../src/chain/types.ts';
+import { createDevChain, type DevChain } from '../../src/devchain/devchain.ts';
+import { withGenesis } from '../../src/devchain/genesis.ts';
+import { type RawSpec, readSpec } from '../../src/devchain/spec.ts';
+import type { Hash } from '../../src/types/ids.ts';
+import { errorCode } from '../../src/util/errors.ts';
+import { silentLog } from '../../src/util/log.ts';
+import { type ChainPlace, EPOCH_LENGTH, GRACE_EPOCHS, testChain } from './chain.ts';
+
+const SPEC = new URL('../../chain/spec/devnet.json', import.meta.url).pathname;
+const deps = { log: silentLog };
+
+testChain('memory', async () => {
+  const memory = createMemoryChain({ epochLength: EPOCH_LENGTH, activationGraceEpochs: GRACE_EPOCHS });
+  return {
+    chain: memory.chain,
+    runTo: (block) => memory.runTo(block),
+    include: (work) => memory.include(work),
+    close: () => memory.chain.close(),
+  };
+});
+
+testChain('polkadot.js on the dev chain', async () => {
+  const patch = `{"network":{"activationGraceEpochs":${GRACE_EPOCHS}}}`;
+  const spec = withGenesis(readSpec(SPEC), { preset: 'devnet', patch }, deps);
+  const devChain = await createDevChain({ spec, mode: 'manual' }, deps);
+  const chain = await connectChain({ endpoints: [devChain.endpoint] }, deps);
+  return createPlace(devChain, chain);
+});
+
+function createPlace(devChain: DevChain, chain: Chain): ChainPlace {
+  return {
+    chain,
+    async runTo(block) {
+      const missing = block - devChain.head().number;
+      if (missing > 0) await devChain.newBlock(missing);
+      await knows(chain, devChain);
+    },
+    async include(work) {
+      const stop = devChain.authorOnDemand();
+      try {
+        return await work;
+      } finally {
+        stop();
+        await knows(chain, devChain);
+      }
+    },
+    async close() {
+      await chain.close();
+      await devChain.close();
+    },
+  };
+}
+
+/** Resolves when the client has heard of both heads. */
+async function knows(chain: Chain, devChain: DevChain): Promise<void> {
+  const stop = AbortSignal.timeout(10_000);
+  for (const [kind, target] of [
+    ['best', devChain.head()],
+    ['finalized', devChain.finalizedHead()],
+  ] as const) {
+    for await (const head of chain.heads(kind, stop)) if (head.number >= target.number) break;
+  }
+}
+
+describe('chain: polkadot.js, endpoints', function () {
+  this.timeout(60_000);
+  let folder: string;
+  let devChain: DevChain;
+  let chain: Chain;
+  let spec: RawSpec;
+
+  before(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'tessera-chain-'));
+    spec = readSpec(SPEC);
+    devChain = await start(0);
+    chain = await connectChain({ endpoints: ['ws://127.0.0.1:1', devChain.endpoint] }, deps);
+  });
+  after(async () => {
+    await chain?.close();
+    await devChain?.close();
+    rmSync(folder, { recursive: true });
+  });
+
+  function start(port: number): Promise<DevChain> {
+    return createDevChain({ spec, mode: 'manual', dbFile: join(folder, 'chain.jsonl'), port }, deps);
+  }
+
+  it('goes on after the endpoint was away: reads wait, heads come again, waiting transactions get in', async () => {
+    const [owner, other] = [await openSigner('//dev:0'), await openSigner('//dev:1')];
+    await devChain.newBlock(5);
+    await knows(chain, devChain);
+    const seen: number[] = [];
+    const finals: number[] = [];
+    const stop = new AbortController();
+    const follow = async (kind: 'best' | 'finalized', into: number[]) => {
+      for await (const { number } of chain.heads(kind, stop.signal)) into.push(number);
+    };
+    const following = Promise.all([follow('best', seen), follow('finalized', finals)]);
+    const sent = chain.transfer(owner, other.address, 7n);
+    sent.catch(() => undefined);
+    await poolHas(devChain, 1);
+
+    const { port } = new URL(devChain.endpoint);
+    await devChain.close();
+    const read = chain.account(other.address);
+    devChain = await start(Number(port));
+    assert.equal((await read).free, 1_000_000n * 10n ** 18n, 'the pool of a chain in memory is gone');
+    await devChain.newBlock(4);
+    const release = devChain.authorOnDemand();
+    const receipt = await sent;
+    release();
+    assert.ok(receipt.block.number > 6);
+    assert.equal((await chain.account(other.address)).free, 1_000_000n * 10n ** 18n + 7n);
+    await knows(chain, devChain);
+    stop.abort();
+    await following;
+    assert.equal(seen.at(-1), devChain.head().number);
+    assert.deepEqual(
+      finals,
+      [...new Set(finals)].sort((a, b) => a - b),
+      'finality never goes back',
+    );
+  });
+
+  it('says so when no endpoint answers, or another chain does', async () => {
+    await assert.rejects(connectChain({ endpoints: ['ws://127.0.0.1:1', 'no address'] }, deps), (error) => {
+      return errorCode(error) === 'CHAIN_UNREACHABLE' && /127\.0\.0\.1:1, no address/.test(String(error));
+    });
+    const genesis = `0x${'12'.repeat(32)}` as Hash;
+    await assert.rejects(connectChain({ endpoints: [devChain.endpoint], genesis }, deps), (error) => {
+      return errorCode(error) === 'CHAIN_WRONG_GENESIS' && String(error).includes(devChain.genesisHash);
+    });
+  });
+});
+
+async function poolHas(devChain: DevChain, count: number): Promise<void> {
+  for (;;) {
+    const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'author_pendingExtrinsics', params: [] });
+    const answer = await fetch(devChain.httpEndpoint, {
+      method: 'POST',
+      body,
+      headers: { 'content-type': 'application/json' },
+    });
+    const { result } = (await answer.json()) as { result: readonly string[] };
+    if (result.length >= count) return;
+  }
+}
+
+describe('chain: words for errors', () => {
+  it('has a sentence for every error of the pallet', async () => {
+    const { NETWORK_ERRORS } = await import('../../src/chain/errors.ts');
+    const source = readFileSync(new URL('../../chain/pallets/network/src/lib.rs', import.meta.url), 'utf8');
+    const list = /pub enum Error<T> \{([^}]*)\}/.exec(source)?.[1] ?? '';
+    const names = [...list.matchAll(/^\s*([A-Z][A-Za-z]+),/gm)].map((match) => match[1] ?? '');
+    assert.ok(names.length > 60, String(names.length));
+    assert.deepEqual(
+      names.filter((name) => NETWORK_ERRORS[name] === undefined),
+      [],
+    );
+  });
+});

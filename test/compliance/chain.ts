@@ -1,0 +1,456 @@
+// What every implementation of Chain must do (chain.md 3, 4, 10): run for the twin and for the polkadot.js client on the dev chain, both with
+// 20 blocks per epoch, 1 epoch of queue and 2 of grace. One chain lives through the whole suite: its tests run in order.
+
+import assert from 'node:assert/strict';
+import { openSigner } from '../../src/chain/accounts.ts';
+import { type Chain, ChainError, type RegisterNode, type RegisterSubnet, type Signer } from '../../src/chain/types.ts';
+import type { Address, BlockNumber, Epoch, Hash, NodeId, PeerId, SubnetId } from '../../src/types/ids.ts';
+import { errorCode } from '../../src/util/errors.ts';
+
+export interface ChainPlace {
+  readonly chain: Chain;
+  /** Makes blocks until this one is the best head and `chain` knows it. */
+  runTo(block: number): Promise<void>;
+  /** Makes the blocks that `work` needs to be included. */
+  include<T>(work: Promise<T>): Promise<T>;
+  close(): Promise<void>;
+}
+
+export const EPOCH_LENGTH = 20;
+export const GRACE_EPOCHS = 2;
+const SLOT = 3;
+const TENSOR = 10n ** 18n;
+const ONE = 10n ** 18n;
+const SUBNET = 128_001 as SubnetId;
+const ROOT = new Uint8Array(32).fill(7);
+const ARGS = new Uint8Array([1, 2, 3]);
+
+/** Ed25519 identities of the seeds 01..01, 02..02, ... */
+const PEERS = [
+  '12D3KooWK99VoVxNE7XzyBwXEzW7xhK7Gpv85r9F3V3fyKSUKPH5',
+  '12D3KooWJWoaqZhDaoEFshF7Rh1bpY9ohihFhzcW6d69Lr2NASuq',
+  '12D3KooWRndVhVZPCiQwHBBBdg769GyrPUW13zxwqQyf9r3ANaba',
+  '12D3KooWPT98FXMfDQYavZm66EeVjTqP9Nnehn1gyaydqV8L8BQw',
+  '12D3KooWHFd1gyNYFqxt7ke9FY2VoVVWY2XSPhvL9vg2pB6wQGfa',
+  '12D3KooWK98A5qKRAA9qZccvoJLvcLu68PCFZLNfdd81iQLvHj6W',
+] as PeerId[];
+
+export function peer(index: number): PeerId {
+  const found = PEERS[index];
+  if (found === undefined) throw new RangeError(`no peer ${index}`);
+  return found;
+}
+
+function address(index: number): string {
+  return `/ip4/127.0.0.1/tcp/${30_000 + index}/p2p/${peer(index)}`;
+}
+
+export const SUBNET_REQUEST: RegisterSubnet = {
+  name: 'suite',
+  repo: 'https://example.org/suite',
+  description: 'for tests',
+  misc: new Uint8Array([0xa1, 0x61, 0x76, 1]),
+  minStake: 100n * TENSOR,
+  maxStake: 900n * TENSOR,
+  delegateStakePercentage: ONE / 10n,
+  bootnodes: new Map([[peer(5), address(5)]]),
+  maxCost: 10n * TENSOR,
+};
+
+function nodeRequest(hotkey: Signer, index: number, changes: Partial<RegisterNode> = {}): RegisterNode {
+  return {
+    subnet: SUBNET,
+    hotkey: hotkey.address,
+    peerInfo: { peer: peer(index), multiaddr: address(index) },
+    delegateRewardRate: 0n,
+    stake: 100n * TENSOR,
+    maxBurn: TENSOR,
+    ...changes,
+  };
+}
+
+export function testChain(name: string, create: () => Promise<ChainPlace>): void {
+  describe(`chain: ${name}`, function () {
+    this.timeout(60_000);
+    let place: ChainPlace;
+    let chain: Chain;
+    let owner: Signer;
+    let coldkey: Signer;
+    let hotkeys: readonly Signer[];
+    let late: Signer;
+    const ids = [1, 2, 3] as NodeId[];
+
+    before(async () => {
+      place = await create();
+      chain = place.chain;
+      owner = await openSigner('//dev:0');
+      coldkey = await openSigner('//dev:1');
+      hotkeys = await Promise.all([6, 7, 8].map((n) => openSigner(`//dev:${n}`)));
+      late = await openSigner('//dev:9');
+    });
+    after(() => place?.close());
+
+    function hotkey(index: number): Signer {
+      const found = hotkeys[index];
+      if (found === undefined) throw new RangeError(`no hotkey ${index}`);
+      return found;
+    }
+
+    /** Includes `work`, which the pallet (or `pallet`) must refuse with this error; the error must tell a person what to do. */
+    async function fails(work: Promise<unknown>, error: string, pallet = 'Network'): Promise<void> {
+      await assert.rejects(place.include(work), (thrown) => {
+        assert.ok(thrown instanceof ChainError, String(thrown));
+        assert.equal(thrown.facts.code, 'EXTRINSIC_FAILED', thrown.message);
+        if (thrown.facts.code !== 'EXTRINSIC_FAILED') return false;
+        assert.deepEqual({ error: thrown.facts.error, pallet: thrown.facts.pallet }, { error, pallet });
+        assert.ok(thrown.message.length > error.length + 20, thrown.message);
+        return true;
+      });
+    }
+
+    async function epochNow(): Promise<Epoch> {
+      const { number } = await chain.head('best');
+      return Math.floor((number - SLOT) / EPOCH_LENGTH) as Epoch;
+    }
+
+    function firstBlock(epoch: number): number {
+      return epoch * EPOCH_LENGTH + SLOT;
+    }
+
+    it('says what it is', async () => {
+      const info = await chain.info();
+      assert.equal(info.dialect, 'tessera');
+      assert.equal(info.epochLength, EPOCH_LENGTH);
+      assert.equal(info.symbol, 'TENSOR');
+      assert.equal(info.decimals, 18);
+      assert.equal(info.genesis, await chain.blockHash(0 as BlockNumber));
+      assert.equal(await chain.blockHash(1_000_000 as BlockNumber), undefined);
+    });
+
+    it('knows accounts, also those that never were', async () => {
+      assert.equal((await chain.account(owner.address)).free, 1_000_000n * TENSOR);
+      assert.deepEqual(await chain.account(`0x${'77'.repeat(20)}` as Address), { free: 0n, nonce: 0 });
+    });
+
+    it('transfers, and says why it cannot', async () => {
+      const before = await chain.account(late.address);
+      const receipt = await place.include(chain.transfer(owner, late.address, 3n * TENSOR));
+      assert.equal((await chain.account(late.address)).free, before.free + 3n * TENSOR);
+      assert.equal((await chain.account(owner.address)).nonce, 1);
+      assert.match(receipt.extrinsicHash, /^0x[0-9a-f]{64}$/);
+      assert.equal(await chain.blockHash(receipt.block.number), receipt.block.hash);
+      assert.ok(receipt.events.some(({ pallet, name: event }) => pallet === 'Balances' && event === 'Transfer'));
+      await fails(chain.transfer(late, owner.address, 10_000n * TENSOR), 'FundsUnavailable', 'Token');
+      assert.equal((await chain.account(late.address)).nonce, 1, 'a failed call counts');
+    });
+
+    it('refuses a sender without money before it costs a fee, and names the account', async () => {
+      const poor = await openSigner('//dev:40');
+      await assert.rejects(place.include(chain.transfer(poor, owner.address, 1n)), (error) => {
+        assert.ok(error instanceof ChainError && error.facts.code === 'EXTRINSIC_REJECTED', String(error));
+        assert.equal(error.facts.reason, 'Payment');
+        assert.equal(error.facts.retry, 'afterAction');
+        assert.ok(error.message.includes(poor.address), error.message);
+        return true;
+      });
+    });
+
+    it('gives many transactions of one account their nonces', async () => {
+      const before = await chain.account(owner.address);
+      const sent = Array.from({ length: 10 }, () => chain.transfer(owner, coldkey.address, 1n));
+      const receipts = await place.include(Promise.all(sent));
+      assert.equal(new Set(receipts.map(({ extrinsicHash }) => extrinsicHash)).size, 10);
+      assert.equal((await chain.account(owner.address)).nonce, before.nonce + 10);
+    });
+
+    it('refuses a subnet that is not well described', async () => {
+      const refused: readonly (readonly [Partial<RegisterSubnet>, string])[] = [
+        [{ name: '' }, 'InvalidSubnetName'],
+        [{ minStake: TENSOR }, 'InvalidSubnetMinStake'],
+        [{ maxStake: 1001n * TENSOR }, 'InvalidSubnetMaxStake'],
+        [{ minStake: 200n * TENSOR, maxStake: 150n * TENSOR }, 'InvalidSubnetStakeParameters'],
+        [{ delegateStakePercentage: 0n }, 'InvalidMinDelegateStakePercentage'],
+        [{ bootnodes: new Map() }, 'BootnodesEmpty'],
+        [{ bootnodes: new Map([['12D3KooWnot' as PeerId, address(1)]]) }, 'InvalidBootnodePeerId'],
+        [{ bootnodes: new Map([[peer(0), address(1)]]) }, 'MultiaddrInvalidAddress'],
+        [{ maxCost: 0n }, 'CostGreaterThanMaxCost'],
+      ];
+      for (const [change, error] of refused) {
+        await fails(chain.registerSubnet(owner, { ...SUBNET_REQUEST, ...change }), error);
+      }
+      assert.equal(await chain.subnet(SUBNET), undefined);
+      assert.equal(await chain.subnetByName('suite'), undefined);
+    });
+
+    it('registers a subnet', async () => {
+      const { subnet } = await place.include(chain.registerSubnet(owner, SUBNET_REQUEST));
+      assert.equal(subnet, SUBNET);
+      assert.equal(await chain.subnetByName('suite'), SUBNET);
+      const found = await chain.subnet(SUBNET);
+      assert.ok(found !== undefined);
+      const { name: called, misc, minStake, maxStake, bootnodes } = SUBNET_REQUEST;
+      const { startEpoch: _, ...facts } = found;
+      assert.deepEqual(facts, {
+        id: SUBNET,
+        name: called,
+        owner: owner.address,
+        state: 'Registered',
+        slot: SLOT,
+        minStake,
+        maxStake,
+        misc,
+        bootnodes,
+        activationGraceEpochs: GRACE_EPOCHS,
+      });
+      await fails(chain.registerSubnet(owner, SUBNET_REQUEST), 'SubnetNameExist');
+      await fails(chain.registerSubnet(owner, { ...SUBNET_REQUEST, name: 'other' }), 'SubnetRepoExist');
+    });
+
+    it('refuses nodes that may not register', async () => {
+      const [first, second] = [hotkey(0), hotkey(1)];
+      const refused: readonly (readonly [RegisterNode, string])[] = [
+        [nodeRequest(first, 0, { subnet: 99 as SubnetId }), 'InvalidSubnetId'],
+        [nodeRequest(coldkey, 0), 'ColdkeyMatchesHotkey'],
+        [nodeRequest(first, 0, { clientInfo: { peer: peer(0) } }), 'PeerIdsMustBeUnique'],
+        [nodeRequest(first, 0, { peerInfo: { peer: 'Qm1' as PeerId } }), 'InvalidPeerId'],
+        [nodeRequest(first, 0, { peerInfo: { peer: peer(0), multiaddr: address(1) } }), 'MultiaddrInvalidAddress'],
+        [nodeRequest(first, 0, { delegateRewardRate: ONE + 1n }), 'InvalidDelegateRewardRate'],
+        [nodeRequest(first, 0, { maxBurn: 0n }), 'MaxBurnAmountExceeded'],
+        [nodeRequest(first, 0, { stake: 99n * TENSOR }), 'MinStakeNotReached'],
+        [nodeRequest(first, 0, { stake: 901n * TENSOR }), 'MaxStakeReached'],
+      ];
+      for (const [request, error] of refused) await fails(chain.registerNode(coldkey, request), error);
+      const poor = hotkey(2);
+      await place.include(chain.transfer(poor, owner.address, 950n * TENSOR));
+      await fails(chain.registerNode(poor, nodeRequest(second, 1)), 'NotEnoughBalanceToStake');
+      assert.deepEqual(await chain.nodes(SUBNET), []);
+    });
+
+    it('registers nodes with their stake', async () => {
+      for (const [index, id] of ids.entries()) {
+        const { node } = await place.include(chain.registerNode(coldkey, nodeRequest(hotkey(index), index)));
+        assert.equal(node, id);
+      }
+      const [first] = await chain.nodes(SUBNET);
+      assert.deepEqual(first, {
+        id: 1,
+        hotkey: hotkey(0).address,
+        coldkey: coldkey.address,
+        peerInfo: { peer: peer(0), multiaddr: address(0) },
+        nodeClass: 'Registered',
+        startEpoch: await epochNow(),
+        stake: 100n * TENSOR,
+        reputation: ONE,
+      });
+      assert.deepEqual(await chain.node(SUBNET, ids[0] as NodeId), first);
+      assert.deepEqual(await chain.nodeByHotkey(SUBNET, hotkey(0).address), first);
+      assert.equal(await chain.node(SUBNET, 9 as NodeId), undefined);
+      assert.equal(await chain.nodeByHotkey(SUBNET, owner.address), undefined);
+      await fails(chain.registerNode(coldkey, nodeRequest(hotkey(0), 4)), 'HotkeyHasOwner');
+      await fails(chain.registerNode(coldkey, nodeRequest(late, 0)), 'PeerIdExist');
+    });
+
+    it('activates nodes of a registered subnet at once as validators, by their hotkey alone', async () => {
+      await fails(chain.activateSubnet(owner, SUBNET), 'SubnetActivationConditionsNotMetYet');
+      const [first] = ids as [NodeId];
+      await fails(chain.activateNode(hotkey(1), SUBNET, first), 'NotUidOwner');
+      for (const [index, id] of ids.entries()) await place.include(chain.activateNode(hotkey(index), SUBNET, id));
+      await fails(chain.activateNode(hotkey(0), SUBNET, first), 'SubnetNodeActivatedAlready');
+      assert.equal((await chain.node(SUBNET, first))?.nodeClass, 'Validator');
+      assert.deepEqual(await chain.electable(SUBNET), ids);
+    });
+
+    it('activates the subnet for its owner', async () => {
+      await fails(chain.activateSubnet(coldkey, SUBNET), 'NotSubnetOwner');
+      await fails(chain.activateSubnet(owner, 99 as SubnetId), 'InvalidSubnetId');
+      await place.include(chain.activateSubnet(owner, SUBNET));
+      const { number } = await chain.head('best');
+      const found = await chain.subnet(SUBNET);
+      assert.equal(found?.state, 'Active');
+      assert.equal(found?.startEpoch, Math.floor(number / EPOCH_LENGTH) + 1);
+      await fails(chain.activateSubnet(owner, SUBNET), 'SubnetActivatedAlready');
+      const epoch = await epochNow();
+      await fails(chain.propose(hotkey(0), { subnet: SUBNET, epoch, ...proposal() }), 'NoElectedValidator');
+    });
+
+    function proposal() {
+      return { scores: ids.map((nodeId) => ({ nodeId, score: ONE / 4n })), args: ARGS, attestData: ROOT };
+    }
+
+    it('elects, takes the scores of the elected node alone, and pays when enough attest', async () => {
+      const live = await chain.subnet(SUBNET);
+      // The epoch after the first live one: that one is settled leniently.
+      const epoch = ((live?.startEpoch ?? 0) + 1) as Epoch;
+      await place.runTo(firstBlock(epoch));
+      const elected = await chain.electedValidator(SUBNET, epoch);
+      assert.ok(elected !== undefined && ids.includes(elected));
+      assert.equal(await chain.electedValidator(SUBNET, (epoch + 1) as Epoch), undefined);
+      const proposer = hotkey(ids.indexOf(elected));
+      const others = hotkeys.filter((key) => key !== proposer);
+      const [other] = others as [Signer];
+      const before = await chain.head('best');
+
+      await fails(chain.attest(other, SUBNET, epoch, ROOT), 'InvalidSubnetConsensusSubmission');
+      await fails(chain.propose(other, { subnet: SUBNET, epoch, ...proposal() }), 'InvalidValidator');
+      const overflow = { ...proposal(), scores: [{ nodeId: elected, score: 10n ** 24n + 1n }] };
+      await fails(chain.propose(proposer, { subnet: SUBNET, epoch, ...overflow }), 'ScoreOverflow');
+      const wrong = { subnet: SUBNET, epoch: (epoch + 1) as Epoch, ...proposal() };
+      await assert.rejects(chain.propose(proposer, wrong), (error) => errorCode(error) === 'WRONG_EPOCH');
+      await assert.rejects(
+        chain.attest(other, SUBNET, (epoch - 1) as Epoch, ROOT),
+        (error) => errorCode(error) === 'WRONG_EPOCH',
+      );
+
+      const proposed = await place.include(chain.propose(proposer, { subnet: SUBNET, epoch, ...proposal() }));
+      const again = await place.include(chain.propose(proposer, { subnet: SUBNET, epoch, ...proposal() }));
+      assert.deepEqual(again.block, proposed.block, 'ours is there already: done');
+      await fails(chain.propose(other, { subnet: SUBNET, epoch, ...proposal() }), 'InvalidValidator');
+      const attested = await place.include(Promise.all(others.map((key) => chain.attest(key, SUBNET, epoch, ROOT))));
+      const twice = await place.include(chain.attest(other, SUBNET, epoch, ROOT));
+      assert.deepEqual(twice.block, attested[0]?.block);
+
+      const submission = await chain.submission(SUBNET, epoch);
+      assert.ok(submission !== undefined);
+      assert.equal(submission.proposer, elected);
+      assert.equal(submission.block, proposed.block.number);
+      assert.deepEqual(submission.scores, proposal().scores);
+      assert.deepEqual(submission.args, ARGS);
+      assert.deepEqual(submission.validators, ids);
+      assert.deepEqual(
+        submission.nodes.map(({ id, nodeClass }) => [id, nodeClass]),
+        ids.map((id) => [id, 'Validator']),
+      );
+      assert.deepEqual(
+        submission.attests.map(({ nodeId, data }) => [nodeId, data]),
+        ids.map((id) => [id, ROOT]),
+      );
+      assert.equal(submission.attests.find(({ nodeId }) => nodeId === elected)?.rewardFactor, ONE);
+      assert.equal(await chain.submission(SUBNET, epoch, before.hash), undefined, 'at an older block');
+      assert.equal(await chain.result(SUBNET, epoch), undefined);
+
+      const stake = (await chain.node(SUBNET, elected))?.stake ?? 0n;
+      await place.runTo(firstBlock(epoch + 1));
+      const result = await chain.result(SUBNET, epoch);
+      assert.equal(result?.outcome, 'Accepted');
+      assert.equal(result.attestationRatio, ONE);
+      assert.ok(result.minted > 0n);
+      assert.equal(result.slashed, 0n);
+      assert.ok(((await chain.node(SUBNET, elected))?.stake ?? 0n) > stake);
+      const { hash } = await chain.head('best');
+      const settled = await chain.events(hash);
+      const reward = settled.find(({ name: event }) => event === 'RewardResult');
+      assert.deepEqual(reward, {
+        pallet: 'Network',
+        name: 'RewardResult',
+        data: { subnetId: SUBNET, epoch, attestationPercentage: ONE },
+      });
+    });
+
+    it('calls an epoch without proposal absent, and one without votes rejected', async () => {
+      const epoch = await epochNow();
+      await place.runTo(firstBlock(epoch + 1));
+      assert.equal((await chain.result(SUBNET, epoch))?.outcome, 'Absent');
+      const elected = await chain.electedValidator(SUBNET, (epoch + 1) as Epoch);
+      const proposer = hotkey(ids.indexOf(elected as NodeId));
+      await place.include(chain.propose(proposer, { subnet: SUBNET, epoch: (epoch + 1) as Epoch, ...proposal() }));
+      await place.runTo(firstBlock(epoch + 2));
+      const result = await chain.result(SUBNET, (epoch + 1) as Epoch);
+      assert.equal(result?.outcome, 'Rejected');
+      assert.equal(result.attestationRatio, 333_333_333_333_333_333n);
+      assert.equal(result.minted, 0n);
+      assert.ok(result.slashed > 0n);
+    });
+
+    it('lets who comes later wait for the start epoch', async () => {
+      const registeredIn = await epochNow();
+      const { node } = await place.include(chain.registerNode(coldkey, nodeRequest(late, 3)));
+      const startEpoch = (await chain.node(SUBNET, node))?.startEpoch ?? 0;
+      assert.equal(startEpoch, registeredIn + 1);
+      await fails(chain.activateNode(late, SUBNET, node), 'NotStartEpoch');
+      await place.runTo(firstBlock(startEpoch) - 1);
+      await place.runTo(firstBlock(startEpoch));
+      await place.include(chain.activateNode(late, SUBNET, node));
+      const active = await chain.node(SUBNET, node);
+      assert.equal(active?.nodeClass, 'Idle');
+      assert.equal(active?.startEpoch, startEpoch + 1);
+      await fails(chain.attest(late, SUBNET, await epochNow(), ROOT), 'InvalidSubnetNodeClassification');
+      await fails(chain.attest(owner, SUBNET, await epochNow(), ROOT), 'InvalidHotkeySubnetNodeId');
+      assert.deepEqual(await chain.electable(SUBNET), ids);
+    });
+
+    it('refuses activation when the grace has passed', async () => {
+      const forgetful = await openSigner('//dev:10');
+      const { node } = await place.include(chain.registerNode(coldkey, nodeRequest(forgetful, 4)));
+      const startEpoch = (await chain.node(SUBNET, node))?.startEpoch ?? 0;
+      await place.runTo(firstBlock(startEpoch + GRACE_EPOCHS + 1));
+      await fails(chain.activateNode(forgetful, SUBNET, node), 'ActivationGracePassed');
+    });
+
+    it('proves stake by peer id, class and start', async () => {
+      const { number } = await chain.head('best');
+      await place.runTo(number + 3);
+      const proves = (index: number, minClass: number) => chain.provesStake(SUBNET, peer(index), minClass);
+      assert.equal(await proves(0, 3), true);
+      assert.equal(await proves(3, 1), true, 'Idle');
+      assert.equal(await proves(3, 3), false, 'not a validator yet');
+      assert.equal(await proves(4, 0), true, 'registered only');
+      assert.equal(await proves(4, 1), false);
+      assert.equal(await proves(5, 0), true, 'a boot node of the subnet');
+      assert.equal(await proves(5, 1), false);
+      assert.equal(await chain.provesStake(99 as SubnetId, peer(0), 0), false);
+      const genesis = (await chain.info()).genesis;
+      assert.equal(await chain.provesStake(SUBNET, peer(0), 0, genesis), false, 'at genesis');
+    });
+
+    it('waits for finality when asked', async () => {
+      const { number: start } = await chain.head('best');
+      let final = false;
+      const work = chain.transfer(owner, coldkey.address, 1n, { until: 'finalized' }).then((receipt) => {
+        final = true;
+        return receipt;
+      });
+      await place.runTo(start + 1);
+      assert.equal(final, false);
+      for (let block = start + 2; !final && block < start + 20; block++) await place.runTo(block);
+      const receipt = await work;
+      assert.ok((await chain.head('finalized')).number >= receipt.block.number);
+    });
+
+    it('tells heads: the current one, then newer ones, until the signal', async () => {
+      for (const kind of ['best', 'finalized'] as const) {
+        const stop = new AbortController();
+        const start = await chain.head(kind);
+        const seen: number[] = [];
+        for await (const head of chain.heads(kind, stop.signal)) {
+          assert.equal(await chain.blockHash(head.number), head.hash);
+          seen.push(head.number);
+          if (seen.length === 1) await place.runTo((await chain.head('best')).number + 1);
+          else stop.abort();
+        }
+        assert.deepEqual(seen, [start.number, start.number + 1], kind);
+      }
+      const [best, finalized] = [await chain.head('best'), await chain.head('finalized')];
+      assert.equal(best.number - finalized.number, 2);
+    });
+
+    it('refuses states that are not there, and ends with the signal', async () => {
+      const nowhere = `0x${'ee'.repeat(32)}` as Hash;
+      const isDiscarded = (error: unknown) => errorCode(error) === 'CHAIN_STATE_DISCARDED';
+      await assert.rejects(chain.nodes(SUBNET, nowhere), isDiscarded);
+      await assert.rejects(chain.subnet(SUBNET, nowhere), isDiscarded);
+      await assert.rejects(chain.events(nowhere), isDiscarded);
+      const why = new Error('no longer wanted');
+      await assert.rejects(chain.nodes(SUBNET, undefined, AbortSignal.abort(why)), why);
+      await assert.rejects(chain.transfer(owner, coldkey.address, 1n, { signal: AbortSignal.abort(why) }), why);
+    });
+
+    it('ends its streams and refuses when it is closed', async () => {
+      const heads = chain.heads('best', new AbortController().signal)[Symbol.asyncIterator]();
+      await heads.next();
+      const next = heads.next();
+      await chain.close();
+      assert.equal((await next).done, true);
+      await assert.rejects(chain.nodes(SUBNET), (error) => errorCode(error) === 'CHAIN_UNREACHABLE');
+    });
+  });
+}
