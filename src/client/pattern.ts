@@ -2,7 +2,7 @@
 // session repeats it exactly: prompt in chunks, then each known token alone (protocol.md 12).
 
 /** Rows of one prefill step: large enough that a chunk hides the hops' latency, small enough that an abort is felt (engine.md 3.4). */
-export const PREFILL_ROWS = 64;
+const PREFILL_ROWS = 64;
 
 export interface Call {
   /** Position of the first row. */

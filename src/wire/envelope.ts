@@ -15,7 +15,7 @@ export const REQUEST_WINDOW_BLOCKS = 20;
 /** Nonces kept within the window (protocol.md 14), about 100 bytes each. */
 export const MAX_NONCES = 65_536;
 /** Nonces of one peer within the window: one peer cannot fill the cache; 50 requests per block are no honest client. */
-export const MAX_NONCES_PER_PEER = 1_024;
+const MAX_NONCES_PER_PEER = 1_024;
 /** An OPEN over 64 hops is below 4 KB; everything else that is signed so far is smaller. */
 const MAX_REQUEST_BYTES = 32 * 1024;
 const MAX_NAME_CHARS = 64;

@@ -1,0 +1,40 @@
+import assert from 'node:assert/strict';
+import { createMarks } from '../../../src/client/marks.ts';
+import type { BlockNumber, NodeId, PeerId } from '../../../src/types/ids.ts';
+
+const A = 'a' as PeerId;
+
+function isOut(marks: ReturnType<typeof createMarks>, block: number, peer = A): boolean {
+  return marks.excluded([{ node: 1 as NodeId, peer, shards: [], load: 0, block: block as BlockNumber }]).has(peer);
+}
+
+describe('client: marks of failed peers', () => {
+  it('the first failure lasts until the next announce', () => {
+    const marks = createMarks();
+    assert.equal(isOut(marks, 100), false);
+    marks.fail(A, 100);
+    assert.equal(isOut(marks, 100), true);
+    assert.equal(isOut(marks, 101), false);
+  });
+
+  it('each further failure lasts longer, up to a limit; a served generation clears it', () => {
+    const marks = createMarks();
+    const lasts = Array.from({ length: 10 }, () => {
+      marks.fail(A, 0);
+      let block = 0;
+      while (isOut(marks, block)) block += 1;
+      return block - 1;
+    });
+    assert.deepEqual(lasts, [0, 5, 15, 35, 75, 155, 315, 635, 635, 635]);
+    marks.clear(A);
+    assert.equal(isOut(marks, 0), false);
+  });
+
+  it('remembers a bounded number of peers, the latest', () => {
+    const marks = createMarks();
+    marks.fail(A, 5);
+    for (let i = 0; i < 512; i += 1) marks.fail(`p${i}` as PeerId, 5);
+    assert.equal(isOut(marks, 5), false);
+    assert.equal(isOut(marks, 5, 'p0' as PeerId), true);
+  });
+});
