@@ -107,12 +107,41 @@ describe('overlay: libp2p among strangers', () => {
     );
     const stranger = await createStranger();
     const stream = await stranger.dialProtocol(multiaddr(addressOf(server)), '/test/slow/1');
-    const closed = once(stream, 'close');
+    // Well before the question is given up, which ends the stream too.
+    const closed = once(stream, 'close', { signal: AbortSignal.timeout(5000) });
     stream.send(new Uint8Array(100_000));
     await closed;
     asked.resolve(true);
     await stranger.stop();
     await stillServes();
+  });
+
+  it('ends its side only when the opener is through with negotiating, for that reads ahead', async () => {
+    const handled = Promise.withResolvers<void>();
+    await server.handleStream(
+      '/test/push/1',
+      { maxFrameBytes: 100, admit: () => true, maxStreamsPerPeer: 4 },
+      async (frames) => {
+        await frames.send([Uint8Array.of(7)]);
+        handled.resolve();
+      },
+    );
+    const stranger = await createStranger();
+    const stream = await stranger.dialProtocol(multiaddr(addressOf(server)), '/test/push/1');
+    let ended = false;
+    stream.addEventListener('remoteCloseWrite', () => {
+      ended = true;
+    });
+    const received: number[] = [];
+    stream.addEventListener('message', ({ data }) => received.push(...data.subarray()));
+    await handled.promise;
+    await until(() => received.length === 6);
+    assert.deepEqual(received, [1, 1, 0, 0, 0, 7]);
+    await stillServes();
+    assert.equal(ended, false);
+    stream.send(Uint8Array.of(1));
+    await until(() => ended);
+    await stranger.stop();
   });
 
   it('says LISTEN_FAILED when the port is taken', async () => {
