@@ -6,8 +6,10 @@
 mod api;
 mod clock;
 mod consensus;
+mod delegation;
 mod election;
 pub mod fixed;
+mod keys;
 pub mod multiaddr;
 mod nodes;
 mod rewards;
@@ -548,6 +550,46 @@ pub mod pallet {
             subnet_node_id: NodeId,
             peer_info: PeerInfo,
         },
+        SubnetNodeUpdateBootnodePeerInfo {
+            subnet_id: SubnetId,
+            subnet_node_id: NodeId,
+            peer_info: Option<PeerInfo>,
+        },
+        SubnetNodeUpdateClientPeerInfo {
+            subnet_id: SubnetId,
+            subnet_node_id: NodeId,
+            peer_info: Option<PeerInfo>,
+        },
+        SubnetNodeUpdateDelegateAccount {
+            subnet_id: SubnetId,
+            subnet_node_id: NodeId,
+            delegate_account: Option<DelegateAccount<T::AccountId>>,
+        },
+        SubnetNodeUpdateDelegateRewardRate {
+            subnet_id: SubnetId,
+            subnet_node_id: NodeId,
+            delegate_reward_rate: u128,
+        },
+        SubnetNodeUpdateUnique {
+            subnet_id: SubnetId,
+            subnet_node_id: NodeId,
+            unique: Option<Param>,
+        },
+        SubnetNodeUpdateNonUnique {
+            subnet_id: SubnetId,
+            subnet_node_id: NodeId,
+            non_unique: Option<Param>,
+        },
+        ColdkeyUpdated {
+            hotkey: T::AccountId,
+            coldkey: T::AccountId,
+            new_coldkey: T::AccountId,
+        },
+        HotkeyUpdated {
+            coldkey: T::AccountId,
+            hotkey: T::AccountId,
+            new_hotkey: T::AccountId,
+        },
         StakeAdded {
             subnet_id: SubnetId,
             subnet_node_id: NodeId,
@@ -562,6 +604,30 @@ pub mod pallet {
         },
         UnbondingClaimed {
             account: T::AccountId,
+            amount: u128,
+        },
+        DelegateStakeAdded {
+            subnet_id: SubnetId,
+            account_id: T::AccountId,
+            amount: u128,
+            shares: u128,
+        },
+        DelegateStakeRemoved {
+            subnet_id: SubnetId,
+            account_id: T::AccountId,
+            amount: u128,
+            shares: u128,
+            claim_block: u32,
+        },
+        DelegateStakeTransferred {
+            subnet_id: SubnetId,
+            from: T::AccountId,
+            to: T::AccountId,
+            shares: u128,
+        },
+        DelegateStakeDonated {
+            subnet_id: SubnetId,
+            account_id: T::AccountId,
             amount: u128,
         },
         ValidatorElected {
@@ -613,6 +679,8 @@ pub mod pallet {
             treasury: u128,
             subnets: u128,
         },
+        TxPaused,
+        TxUnpaused,
     }
 
     #[pallet::error]
@@ -680,6 +748,9 @@ pub mod pallet {
         ElectedValidatorCannotUnstake,
         MaxUnlockingsReached,
         NoStakeUnbondingsOrCooldownNotMet,
+        MinDelegateStakeDepositNotReached,
+        CouldNotConvertToShares,
+        NoDelegateShares,
         // consensus
         NoElectedValidator,
         InvalidValidator,
@@ -790,6 +861,84 @@ pub mod pallet {
             Self::do_update_peer_info(key, subnet_id, subnet_node_id, new_peer_info)
         }
 
+        /// Coldkey: who gets a fixed part of the node's pay.
+        #[pallet::call_index(41)]
+        #[pallet::weight(weights::update_node::<T>())]
+        pub fn update_delegate_account(
+            origin: OriginFor<T>,
+            subnet_id: SubnetId,
+            subnet_node_id: NodeId,
+            new_delegate_account: Option<DelegateAccount<T::AccountId>>,
+        ) -> DispatchResult {
+            let coldkey = Self::signer(origin)?;
+            Self::do_update_delegate_account(coldkey, subnet_id, subnet_node_id, new_delegate_account)
+        }
+
+        /// Hotkey or coldkey: the node's bootnode.
+        #[pallet::call_index(42)]
+        #[pallet::weight(weights::update_node::<T>())]
+        pub fn update_bootnode_peer_info(
+            origin: OriginFor<T>,
+            subnet_id: SubnetId,
+            subnet_node_id: NodeId,
+            new_bootnode_peer_info: Option<PeerInfo>,
+        ) -> DispatchResult {
+            let key = Self::signer(origin)?;
+            Self::do_update_bootnode_peer_info(key, subnet_id, subnet_node_id, new_bootnode_peer_info)
+        }
+
+        /// Hotkey or coldkey: the node's gateway.
+        #[pallet::call_index(43)]
+        #[pallet::weight(weights::update_node::<T>())]
+        pub fn update_client_peer_info(
+            origin: OriginFor<T>,
+            subnet_id: SubnetId,
+            subnet_node_id: NodeId,
+            new_client_peer_info: Option<PeerInfo>,
+        ) -> DispatchResult {
+            let key = Self::signer(origin)?;
+            Self::do_update_client_peer_info(key, subnet_id, subnet_node_id, new_client_peer_info)
+        }
+
+        /// Coldkey: the part of the node's pay that goes to the subnet's delegates.
+        #[pallet::call_index(44)]
+        #[pallet::weight(weights::update_node::<T>())]
+        pub fn update_node_delegate_reward_rate(
+            origin: OriginFor<T>,
+            subnet_id: SubnetId,
+            subnet_node_id: NodeId,
+            new_delegate_reward_rate: u128,
+        ) -> DispatchResult {
+            let coldkey = Self::signer(origin)?;
+            Self::do_update_delegate_reward_rate(coldkey, subnet_id, subnet_node_id, new_delegate_reward_rate)
+        }
+
+        /// Coldkey: a text that no other node of the subnet has.
+        #[pallet::call_index(45)]
+        #[pallet::weight(weights::update_node::<T>())]
+        pub fn update_unique(
+            origin: OriginFor<T>,
+            subnet_id: SubnetId,
+            subnet_node_id: NodeId,
+            unique: Option<Param>,
+        ) -> DispatchResult {
+            let coldkey = Self::signer(origin)?;
+            Self::do_update_unique(coldkey, subnet_id, subnet_node_id, unique)
+        }
+
+        /// Coldkey: a text.
+        #[pallet::call_index(46)]
+        #[pallet::weight(weights::update_node::<T>())]
+        pub fn update_non_unique(
+            origin: OriginFor<T>,
+            subnet_id: SubnetId,
+            subnet_node_id: NodeId,
+            non_unique: Option<Param>,
+        ) -> DispatchResult {
+            let coldkey = Self::signer(origin)?;
+            Self::do_update_non_unique(coldkey, subnet_id, subnet_node_id, non_unique)
+        }
+
         /// Coldkey: more stake for a node.
         #[pallet::call_index(47)]
         #[pallet::weight(weights::stake::<T>())]
@@ -825,6 +974,43 @@ pub mod pallet {
             Self::do_claim_unbondings(account)
         }
 
+        /// Delegate stake to a subnet; its pool pays out in shares.
+        #[pallet::call_index(50)]
+        #[pallet::weight(weights::stake::<T>())]
+        pub fn add_to_delegate_stake(origin: OriginFor<T>, subnet_id: SubnetId, amount: u128) -> DispatchResult {
+            let account = Self::signer(origin)?;
+            Self::do_add_delegate_stake(account, subnet_id, amount)
+        }
+
+        /// Give delegate shares to another account.
+        #[pallet::call_index(52)]
+        #[pallet::weight(weights::stake::<T>())]
+        pub fn transfer_delegate_stake(
+            origin: OriginFor<T>,
+            subnet_id: SubnetId,
+            to: T::AccountId,
+            shares: u128,
+        ) -> DispatchResult {
+            let from = Self::signer(origin)?;
+            Self::do_transfer_delegate_stake(from, subnet_id, to, shares)
+        }
+
+        /// Sell delegate shares; the sum can be claimed after the cooldown.
+        #[pallet::call_index(53)]
+        #[pallet::weight(weights::stake::<T>())]
+        pub fn remove_delegate_stake(origin: OriginFor<T>, subnet_id: SubnetId, shares: u128) -> DispatchResult {
+            let account = Self::signer(origin)?;
+            Self::do_remove_delegate_stake(account, subnet_id, shares)
+        }
+
+        /// A gift to all delegates of a subnet.
+        #[pallet::call_index(54)]
+        #[pallet::weight(weights::stake::<T>())]
+        pub fn donate_delegate_stake(origin: OriginFor<T>, subnet_id: SubnetId, amount: u128) -> DispatchResult {
+            let account = Self::signer(origin)?;
+            Self::do_donate_delegate_stake(account, subnet_id, amount)
+        }
+
         /// Elected hotkey: the scores of this subnet epoch. Free if it succeeds.
         #[pallet::call_index(65)]
         #[pallet::weight(weights::propose_attestation::<T>(args))]
@@ -854,6 +1040,47 @@ pub mod pallet {
             let hotkey = Self::signer(origin)?;
             Self::do_attest(hotkey, subnet_id, attest_data)?;
             Ok(Pays::No.into())
+        }
+
+        /// Coldkey: hand a hotkey with its node and stake to another coldkey.
+        #[pallet::call_index(67)]
+        #[pallet::weight(weights::update_keys::<T>())]
+        pub fn update_coldkey(origin: OriginFor<T>, hotkey: T::AccountId, new_coldkey: T::AccountId) -> DispatchResult {
+            let coldkey = Self::signer(origin)?;
+            Self::do_update_coldkey(coldkey, hotkey, new_coldkey)
+        }
+
+        /// Coldkey: give a node another hotkey.
+        #[pallet::call_index(68)]
+        #[pallet::weight(weights::update_keys::<T>())]
+        pub fn update_hotkey(
+            origin: OriginFor<T>,
+            old_hotkey: T::AccountId,
+            new_hotkey: T::AccountId,
+        ) -> DispatchResult {
+            let coldkey = Self::signer(origin)?;
+            Self::do_update_hotkey(coldkey, old_hotkey, new_hotkey)
+        }
+
+        /// Root: refuse every call of this pallet; blocks and settlements go on.
+        #[pallet::call_index(77)]
+        #[pallet::weight(weights::pause::<T>())]
+        pub fn pause(origin: OriginFor<T>) -> DispatchResult {
+            ensure!(!TxPause::<T>::exists(), Error::<T>::Paused);
+            ensure_root(origin)?;
+            TxPause::<T>::put(());
+            Self::deposit_event(Event::TxPaused);
+            Ok(())
+        }
+
+        /// Root: accept calls again.
+        #[pallet::call_index(78)]
+        #[pallet::weight(weights::pause::<T>())]
+        pub fn unpause(origin: OriginFor<T>) -> DispatchResult {
+            ensure_root(origin)?;
+            TxPause::<T>::kill();
+            Self::deposit_event(Event::TxUnpaused);
+            Ok(())
         }
 
         /// Hotkey: report ready from the node's start epoch on. Free if it succeeds.

@@ -139,13 +139,13 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    fn check_rates(rate: u128, account: Option<&DelegateAccount<T::AccountId>>) -> DispatchResult {
+    pub(crate) fn check_rates(rate: u128, account: Option<&DelegateAccount<T::AccountId>>) -> DispatchResult {
         let sum = rate.checked_add(account.map_or(0, |a| a.rate));
         ensure!(sum.is_some_and(|sum| sum <= ONE), Error::<T>::InvalidDelegateRewardRate);
         Ok(())
     }
 
-    fn check_unique(subnet_id: SubnetId, unique: Option<&Param>) -> DispatchResult {
+    pub(crate) fn check_unique(subnet_id: SubnetId, unique: Option<&Param>) -> DispatchResult {
         let taken = unique.is_some_and(|u| UniqueParamSubnetNodeId::<T>::get(subnet_id, u) != 0);
         ensure!(!taken, Error::<T>::SubnetNodeUniqueParamTaken);
         Ok(())
@@ -181,12 +181,8 @@ impl<T: Config> Pallet<T> {
 
     fn enter_node(subnet_id: SubnetId, coldkey: &T::AccountId, node: &SubnetNode<T::AccountId>) -> DispatchResult {
         Self::put_node(subnet_id, node);
-        HotkeySubnetNodeId::<T>::insert(subnet_id, &node.hotkey, node.id);
-        SubnetNodeIdHotkey::<T>::insert(subnet_id, node.id, &node.hotkey);
-        HotkeyOwner::<T>::insert(&node.hotkey, coldkey);
-        HotkeySubnetId::<T>::insert(&node.hotkey, subnet_id);
-        ColdkeyHotkeys::<T>::try_mutate(coldkey, |keys| keys.try_insert(node.hotkey.clone()))
-            .map_err(|_| Error::<T>::TooManyHotkeys)?;
+        Self::own_hotkey(coldkey, &node.hotkey)?;
+        Self::link_hotkey(subnet_id, node);
         Self::link_coldkey(subnet_id, node.id, coldkey)?;
         Self::link_peers(subnet_id, node);
         if let Some(unique) = &node.unique {
@@ -196,29 +192,6 @@ impl<T: Config> Pallet<T> {
         TotalSubnetNodes::<T>::mutate(subnet_id, |n| *n = n.saturating_add(1));
         TotalRegisteredSubnetNodes::<T>::mutate(subnet_id, |n| *n = n.saturating_add(1));
         Ok(())
-    }
-
-    fn link_coldkey(subnet_id: SubnetId, node_id: NodeId, coldkey: &T::AccountId) -> DispatchResult {
-        ColdkeySubnetNodes::<T>::try_mutate(coldkey, |subnets| {
-            let mut ids = subnets.get(&subnet_id).cloned().unwrap_or_default();
-            ids.try_insert(node_id).map_err(|_| Error::<T>::TooManyHotkeys)?;
-            subnets.try_insert(subnet_id, ids).map_err(|_| Error::<T>::TooManyHotkeys)?;
-            Ok(())
-        })
-    }
-
-    fn unlink_coldkey(subnet_id: SubnetId, node_id: NodeId, coldkey: &T::AccountId) {
-        ColdkeySubnetNodes::<T>::mutate_exists(coldkey, |entry| {
-            let mut subnets = entry.take().unwrap_or_default();
-            let left = subnets.get_mut(&subnet_id).map_or(0, |ids| {
-                ids.remove(&node_id);
-                ids.len()
-            });
-            if left == 0 {
-                subnets.remove(&subnet_id);
-            }
-            *entry = (!subnets.is_empty()).then_some(subnets);
-        });
     }
 
     // ---- peers ----
@@ -295,6 +268,32 @@ impl<T: Config> Pallet<T> {
         let after = SubnetNode { peer_info: peer_info.clone(), ..before.clone() };
         Self::replace_peers(subnet_id, &before, &after)?;
         Self::deposit_event(Event::SubnetNodeUpdatePeerInfo { subnet_id, subnet_node_id, peer_info });
+        Ok(())
+    }
+
+    pub(crate) fn do_update_bootnode_peer_info(
+        key: T::AccountId,
+        subnet_id: SubnetId,
+        subnet_node_id: NodeId,
+        peer_info: Option<PeerInfo>,
+    ) -> DispatchResult {
+        let before = Self::node_for_key(subnet_id, subnet_node_id, &key)?;
+        let after = SubnetNode { bootnode_peer_info: peer_info.clone(), ..before.clone() };
+        Self::replace_peers(subnet_id, &before, &after)?;
+        Self::deposit_event(Event::SubnetNodeUpdateBootnodePeerInfo { subnet_id, subnet_node_id, peer_info });
+        Ok(())
+    }
+
+    pub(crate) fn do_update_client_peer_info(
+        key: T::AccountId,
+        subnet_id: SubnetId,
+        subnet_node_id: NodeId,
+        peer_info: Option<PeerInfo>,
+    ) -> DispatchResult {
+        let before = Self::node_for_key(subnet_id, subnet_node_id, &key)?;
+        let after = SubnetNode { client_peer_info: peer_info.clone(), ..before.clone() };
+        Self::replace_peers(subnet_id, &before, &after)?;
+        Self::deposit_event(Event::SubnetNodeUpdateClientPeerInfo { subnet_id, subnet_node_id, peer_info });
         Ok(())
     }
 
@@ -428,9 +427,7 @@ impl<T: Config> Pallet<T> {
         let Some(node) = SubnetNodesData::<T>::take(subnet_id, node_id) else { return };
         let coldkey = HotkeyOwner::<T>::get(&node.hotkey);
         RegisteredSubnetNodesData::<T>::remove(subnet_id, node_id);
-        HotkeySubnetNodeId::<T>::remove(subnet_id, &node.hotkey);
-        SubnetNodeIdHotkey::<T>::remove(subnet_id, node_id);
-        HotkeySubnetId::<T>::remove(&node.hotkey);
+        Self::unlink_hotkey(subnet_id, &node);
         Self::unlink_coldkey(subnet_id, node_id, &coldkey);
         Self::unlink_peers(subnet_id, &node);
         if let Some(unique) = &node.unique {
@@ -451,14 +448,8 @@ impl<T: Config> Pallet<T> {
     /// A hotkey without node and stake belongs to nobody again.
     pub(crate) fn free_unused_hotkey(subnet_id: SubnetId, hotkey: &T::AccountId) {
         let unused = !HotkeySubnetId::<T>::contains_key(hotkey) && AccountSubnetStake::<T>::get(hotkey, subnet_id) == 0;
-        if !unused {
-            return;
+        if unused {
+            Self::disown_hotkey(hotkey);
         }
-        let coldkey = HotkeyOwner::<T>::take(hotkey);
-        ColdkeyHotkeys::<T>::mutate_exists(coldkey, |entry| {
-            let mut keys = entry.take().unwrap_or_default();
-            keys.remove(hotkey);
-            *entry = (!keys.is_empty()).then_some(keys);
-        });
     }
 }

@@ -1,7 +1,7 @@
 //! Money: every planck that is staked, delegated or cooling down sits in the pot account; the totals here and the pot's
 //! balance always agree (chain.md 3.4, 6 invariants 1-3).
 
-use crate::{fixed::mul_div, pallet::*, types::*};
+use crate::{pallet::*, types::*};
 use frame_support::{
     pallet_prelude::*,
     traits::{
@@ -11,19 +11,10 @@ use frame_support::{
 };
 use sp_runtime::traits::AccountIdConversion;
 
-/// Virtual shares that every pool begins with: they make the first depositor's price fixed, so that a donation cannot
-/// take the next one's money (5.5).
-const VIRTUAL_SHARES: u128 = 1000;
-
-/// The account of a pallet id is 12 bytes; the rest of an account id is zeros.
-fn pot_account<T: Config>() -> T::AccountId {
-    T::PalletId::get().into_account_truncating()
-}
-
 impl<T: Config> Pallet<T> {
-    /// The account that holds staked, delegated and unbonding planck.
+    /// The account that holds staked, delegated and unbonding planck: 12 bytes of the pallet's name, then zeros.
     pub fn pot() -> T::AccountId {
-        pot_account::<T>()
+        T::PalletId::get().into_account_truncating()
     }
 
     /// Pot and treasury live from the start, so that no small payment to them can fail.
@@ -45,7 +36,7 @@ impl<T: Config> Pallet<T> {
         T::Currency::reducible_balance(who, Preservation::Preserve, Fortitude::Polite)
     }
 
-    fn pay(from: &T::AccountId, to: &T::AccountId, amount: u128, error: Error<T>) -> DispatchResult {
+    pub(crate) fn pay(from: &T::AccountId, to: &T::AccountId, amount: u128, error: Error<T>) -> DispatchResult {
         ensure!(Self::spendable(from) >= amount, error);
         T::Currency::transfer(from, to, amount, Preservation::Preserve)?;
         Ok(())
@@ -173,7 +164,7 @@ impl<T: Config> Pallet<T> {
     // ---- unbonding ----
 
     /// Enters `amount` into the ledger; returns the first block that pays it.
-    fn unbond(account: &T::AccountId, amount: u128, cooldown_epochs: u32) -> Result<u32, Error<T>> {
+    pub(crate) fn unbond(account: &T::AccountId, amount: u128, cooldown_epochs: u32) -> Result<u32, Error<T>> {
         let claim_block = Self::block().saturating_add(cooldown_epochs.saturating_mul(Self::epoch_length()));
         StakeUnbondingLedger::<T>::try_mutate(account, |ledger| {
             let sum = ledger.get(&claim_block).copied().unwrap_or_default().saturating_add(amount);
@@ -199,29 +190,5 @@ impl<T: Config> Pallet<T> {
         TotalUnbondingBalance::<T>::mutate(|total| *total = total.saturating_sub(ripe));
         Self::deposit_event(Event::UnbondingClaimed { account, amount: ripe });
         Ok(())
-    }
-
-    // ---- delegate pools ----
-
-    /// New planck for a subnet's delegates. Returns what was minted: nothing where there is no delegate.
-    pub(crate) fn mint_to_pool(subnet_id: SubnetId, amount: u128) -> Result<u128, DispatchError> {
-        if TotalSubnetDelegateStakeShares::<T>::get(subnet_id) == 0 {
-            return Ok(0);
-        }
-        T::Currency::mint_into(&Self::pot(), amount)?;
-        Self::grow_pool(subnet_id, amount);
-        Ok(amount)
-    }
-
-    fn grow_pool(subnet_id: SubnetId, amount: u128) {
-        TotalSubnetDelegateStakeBalance::<T>::mutate(subnet_id, |balance| *balance = balance.saturating_add(amount));
-        TotalDelegateStake::<T>::mutate(|total| *total = total.saturating_add(amount));
-    }
-
-    /// What `shares` of a pool are worth, rounded down.
-    pub fn shares_to_balance(subnet_id: SubnetId, shares: u128) -> u128 {
-        let balance = TotalSubnetDelegateStakeBalance::<T>::get(subnet_id);
-        let all = TotalSubnetDelegateStakeShares::<T>::get(subnet_id).saturating_add(VIRTUAL_SHARES);
-        mul_div(shares, balance.saturating_add(1), all).min(balance)
     }
 }

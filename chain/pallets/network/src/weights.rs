@@ -62,6 +62,15 @@ pub fn stake<T: Config>() -> Weight {
     counted::<T>(12, 8, 0)
 }
 
+/// A node under other keys: every map that finds it changes.
+pub fn update_keys<T: Config>() -> Weight {
+    counted::<T>(NODE_ITEMS, NODE_ITEMS, 0)
+}
+
+pub fn pause<T: Config>() -> Weight {
+    counted::<T>(1, 1, 0)
+}
+
 pub fn propose_attestation<T: Config>(args: &Option<ProposalArgs>) -> Weight {
     // reads every node of the subnet
     counted::<T>(u64::from(MAX_NODES) + 10, 2, args.as_ref().map_or(0, |a| a.len()).saturating_add(8192))

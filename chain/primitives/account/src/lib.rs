@@ -123,3 +123,36 @@ impl IdentifyAccount for EthereumSigner {
         self.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sp_core::Pair;
+
+    /// The first account of the public development mnemonic.
+    const KEY: &str = "0x5fb92d6e98884f76de468fa3f6278f8807c48bebc13595d45af5bdc4da702133";
+    const ADDRESS: &str = "0xf24FF3a9CF04c71Dbc94D0b566f7A27B94566cac";
+
+    #[test]
+    fn a_signature_names_its_account_and_no_other() {
+        let pair = ecdsa::Pair::from_string(KEY, None).unwrap();
+        let account: AccountId20 = ADDRESS.parse().unwrap();
+        let signature = EthereumSignature::from(pair.sign_prehashed(&keccak_256(b"hello")));
+        assert!(signature.verify(&b"hello"[..], &account));
+        assert!(!signature.verify(&b"hellO"[..], &account));
+        assert!(!signature.verify(&b"hello"[..], &AccountId20::default()));
+        assert!(!EthereumSignature([0xff; 65]).verify(&b"hello"[..], &account));
+        assert_eq!(EthereumSigner(account).into_account(), account);
+    }
+
+    #[test]
+    fn accounts_are_read_and_written_as_hex() {
+        let account: AccountId20 = ADDRESS.parse().unwrap();
+        assert_eq!(format!("{account}"), ADDRESS.to_lowercase());
+        assert_eq!(ADDRESS.strip_prefix("0x").unwrap().parse(), Ok(account));
+        assert_eq!(account.encode(), account.as_ref());
+        for bad in ["", "0x", "0x12", &ADDRESS[..41], &format!("{ADDRESS}0"), &ADDRESS.replace('f', "g")] {
+            assert!(bad.parse::<AccountId20>().is_err(), "{bad}");
+        }
+    }
+}
