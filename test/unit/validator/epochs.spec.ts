@@ -2,9 +2,13 @@
 
 import assert from 'node:assert/strict';
 import type { Epoch } from '../../../src/types/ids.ts';
-import { toHex } from '../../../src/util/bytes.ts';
+import type { Roster } from '../../../src/types/subnet.ts';
+import { fromHex, toHex } from '../../../src/util/bytes.ts';
+import { decodeRequest, type EvidenceRequest } from '../../../src/validator/evidence-protocol.ts';
 import type { ValidatorDeps, ValidatorEvent } from '../../../src/validator/validator.ts';
+import { encodeArgs, evidenceRoot, NO_IDS } from '../../../src/wire/evidence.ts';
 import { decodeRecord, signRecord } from '../../../src/wire/record.ts';
+import { keyOfBody } from '../../../src/wire/record-key.ts';
 import { createSwarm, int8Engine, noiseEngine, otherMachineEngine, type Swarm, type SwarmNode } from './swarm.ts';
 
 describe('epochs of a subnet', () => {
@@ -124,7 +128,7 @@ describe('epochs of a subnet', () => {
     await runTo(firstEpoch + 1, 19);
     assert.equal((await submission(firstEpoch + 1))?.attests.length, 1);
     const codes = nodes.flatMap(({ events }) => events.flatMap((e) => (e.type === 'abstained' ? [e.code] : [])));
-    assert.deepEqual([...new Set(codes)], ['PROPOSAL_ROOT_MISMATCH']);
+    assert.deepEqual([...new Set(codes)], ['PROPOSAL_OMITS']);
   });
 
   it('goes on without a hoster that was killed, and takes it back with its journal; nothing is signed twice', async () => {
@@ -209,10 +213,76 @@ describe('epochs of a subnet', () => {
   });
 
   it('needs no gossip: pulls make the lists whole before they close', async () => {
-    const { firstEpoch, runTo, submission, scores } = await start({ hosters: 4, attestors: 1, gossipLoss: 1 });
+    const { firstEpoch, runTo, submission, scores } = await start({
+      hosters: 4,
+      attestors: 1,
+      gossipLoss: 1,
+      wrap: NO_ARCHIVE,
+    });
     await runTo(firstEpoch + 2, 19);
     assert.deepEqual([...(await scores(firstEpoch + 2)).keys()], [1, 2, 3, 4, 5]);
     assert.equal((await submission(firstEpoch + 2))?.attests.length, 5);
+  });
+
+  it('fetches by id what it lacks of a proposal, from the proposer', async () => {
+    const asked = new Set<string>();
+    const wrap = {
+      ...NO_ARCHIVE,
+      4: (deps: ValidatorDeps) => withRequests(deps, (ask) => asked.add(ask) && ask !== 'lack'),
+    };
+    const { firstEpoch, runTo, submission, nodes } = await start({ hosters: 4, attestors: 1, gossipLoss: 1, wrap });
+    await runTo(firstEpoch + 2, 19);
+    const epoch = [firstEpoch + 1, firstEpoch + 2].find(
+      (one) => !outcomes(nodes[4] as SwarmNode, one).includes('proposed'),
+    );
+    assert.ok(epoch !== undefined);
+    assert.ok(asked.has('named') && asked.has('ids'), [...asked].join());
+    assert.deepEqual(
+      (await submission(epoch))?.attests.map(({ nodeId }) => nodeId),
+      [1, 2, 3, 4, 5],
+    );
+  });
+
+  it('abstains when nobody hands over what is named', async () => {
+    const wrap = { ...NO_ARCHIVE, 4: (deps: ValidatorDeps) => withRequests(deps, () => false) };
+    const { firstEpoch, runTo, nodes } = await start({ hosters: 4, attestors: 1, gossipLoss: 1, wrap });
+    await runTo(firstEpoch + 2, 19);
+    const codes = (nodes[4] as SwarmNode).events.flatMap((e) => (e.type === 'abstained' ? [e.code] : []));
+    assert.deepEqual([...new Set(codes)], ['PROPOSAL_MISSING_RECORD']);
+  });
+
+  it('judges by the record that is named, not by the one it saw first of a node with two faces', async () => {
+    const { firstEpoch, runTo, submission, nodes, ...rest } = await start({
+      hosters: 4,
+      attestors: 1,
+      wrap: { 4: (deps) => ({ ...deps, overlay: { ...deps.overlay, handleRequest: async () => undefined } }) },
+    });
+    const [liar, witness] = [nodes[3] as SwarmNode, nodes[4] as SwarmNode];
+    const head = { genesis: fromHex(rest.genesis), subnet: rest.subnet, node: liar.id };
+    for (const epoch of [firstEpoch + 1, firstEpoch + 2] as Epoch[]) {
+      await runTo(epoch, 2);
+      const other = {
+        kind: 'hc',
+        ...head,
+        epoch,
+        commitment: new Uint8Array(32),
+        manifest: new Uint8Array(32),
+      } as const;
+      const shown = signRecord({ ...other, audits: false }, liar.identity);
+      assert.equal(witness.validator.judge(keyOfBody(shown.body), shown.bytes), 'accept');
+    }
+    await runTo(firstEpoch + 3, 19);
+    const epoch = [firstEpoch + 2, firstEpoch + 3].find((one) => !outcomes(witness, one).includes('proposed'));
+    assert.ok(epoch !== undefined);
+    const submitted = await submission(epoch);
+    assert.equal(
+      submitted?.scores.some(({ nodeId }) => nodeId === liar.id),
+      true,
+    );
+    assert.equal(
+      submitted?.attests.some(({ nodeId }) => nodeId === witness.id),
+      true,
+    );
   });
 
   it('leaves a node out that signed two commitments', async () => {
@@ -288,6 +358,24 @@ function withPublish(deps: ValidatorDeps, seen: (message: Uint8Array) => void): 
   return { ...deps, overlay: { ...deps.overlay, publish } };
 }
 
+/** Hosters that put nothing into the DHT: it would bring records to everybody. */
+const NO_ARCHIVE = Object.fromEntries([0, 1, 2, 3].map((i) => [i, withoutArchive]));
+
+function withoutArchive(deps: ValidatorDeps): ValidatorDeps {
+  return { ...deps, overlay: { ...deps.overlay, putRecord: async () => 0 } };
+}
+
+/** Lets only some questions of the evidence protocol out. */
+function withRequests(deps: ValidatorDeps, mayAsk: (ask: EvidenceRequest['ask']) => boolean): ValidatorDeps {
+  const { overlay } = deps;
+  const request: typeof overlay.request = async (peer, protocol, body, options) => {
+    const asked = decodeRequest(body);
+    if (asked === undefined || !mayAsk(asked.ask)) throw new Error('not sent');
+    return overlay.request(peer, protocol, body, options);
+  };
+  return { ...deps, overlay: { ...overlay, request } };
+}
+
 /** Sends what a hoster commits and reveals as its own, under its own key. */
 function copier(deps: ValidatorDeps, victim: number): ValidatorDeps {
   const { overlay, identity } = deps;
@@ -338,11 +426,12 @@ function greedy(deps: ValidatorDeps): ValidatorDeps {
 /** A proposer that names nothing. */
 function lazy(deps: ValidatorDeps): ValidatorDeps {
   const { chain } = deps;
+  const none: Roster = { epoch: 0 as Epoch, nodes: [], validators: [], live: false };
+  const root = evidenceRoot(none, NO_IDS);
   const propose: typeof chain.propose = (hotkey, proposal, options) => {
-    const [head, tail] = [proposal.args.slice(0), proposal.args];
-    // The four bitmaps of five seats are one byte each: 0x41 and the bits.
-    for (let i = 0; i + 1 < tail.length; i++) if (head[i] === 0x41) head[i + 1] = 0;
-    return chain.propose(hotkey, { ...proposal, scores: [], args: head }, options);
+    const named = { hc: [], hr: [], sc: [], sr: [] };
+    const args = encodeArgs({ epoch: (proposal.epoch - 1) as Epoch, named, root }, 5);
+    return chain.propose(hotkey, { ...proposal, scores: [], args, attestData: root }, options);
   };
   return { ...deps, chain: { ...chain, propose } };
 }
