@@ -62,8 +62,8 @@ const DEFAULT_BLOCK_MS = 1000;
 const DEFAULT_FINALITY_LAG = 2;
 
 /**
- * Resolves when the port is open; block 1 exists then. Throws SpecError, RuntimeError, StoreError (`CHAIN_DB_FOREIGN`, `CHAIN_DB_LOCKED`,
- * `CHAIN_DB_DAMAGED`) or ServerError (`CHAIN_PORT_BUSY`).
+ * Resolves when the port is open; block 1 exists then. Throws SpecError, RuntimeError, StoreError (`DEVCHAIN_FOREIGN_GENESIS`, `DEVCHAIN_DB_LOCKED`,
+ * `DEVCHAIN_DB_DAMAGED`) or ServerError (`DEVCHAIN_PORT_BUSY`).
  */
 export async function createDevChain(options: DevChainOptions, deps: { readonly log: Log }): Promise<DevChain> {
   await hashingReady();

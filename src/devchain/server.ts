@@ -9,7 +9,7 @@ import type { Log } from '../util/log.ts';
 import { RPC } from './rpc/errors.ts';
 import { createSession, type Rpc } from './rpc/session.ts';
 
-class ServerError extends CodedError<{ code: 'CHAIN_PORT_BUSY'; host: string; port: number }> {}
+class ServerError extends CodedError<{ code: 'DEVCHAIN_PORT_BUSY'; host: string; port: number }> {}
 
 export interface RpcServer {
   readonly port: number;
@@ -69,7 +69,7 @@ function listen(server: Server, { host, port }: ServerOptions): Promise<number> 
   return new Promise((resolve, reject) => {
     server.once('error', (error) => {
       const busy = errorCode(error) === 'EADDRINUSE';
-      const facts = { code: 'CHAIN_PORT_BUSY', host, port } as const;
+      const facts = { code: 'DEVCHAIN_PORT_BUSY', host, port } as const;
       reject(
         busy
           ? new ServerError(facts, `port ${port} of ${host} is taken; stop what uses it or choose another port`, {

@@ -16,7 +16,7 @@ export interface RawSpec {
   readonly genesis: { readonly raw: { readonly top: Readonly<Record<Hex, Hex>> } };
 }
 
-class SpecError extends CodedError<{ code: 'CHAIN_SPEC_INVALID'; file: string }> {}
+class SpecError extends CodedError<{ code: 'DEVCHAIN_SPEC_INVALID'; file: string }> {}
 
 /** Reads a raw spec from a file; throws SpecError when it is none. */
 export function readSpec(file: string): RawSpec {
@@ -24,7 +24,7 @@ export function readSpec(file: string): RawSpec {
     return checkSpec(JSON.parse(readFileSync(file, 'utf8')));
   } catch (error) {
     throw new SpecError(
-      { code: 'CHAIN_SPEC_INVALID', file },
+      { code: 'DEVCHAIN_SPEC_INVALID', file },
       `${file} is not a raw chain spec: ${errorMessage(error)}`,
       { cause: error },
     );
@@ -48,7 +48,7 @@ export function genesisState(spec: RawSpec): Trie {
       trie = trieSet(trie, hexToKey(key), fromHex(value));
     } catch (error) {
       throw new SpecError(
-        { code: 'CHAIN_SPEC_INVALID', file: spec.id },
+        { code: 'DEVCHAIN_SPEC_INVALID', file: spec.id },
         `the spec ${spec.id} has a bad genesis entry ${key}`,
         { cause: error },
       );

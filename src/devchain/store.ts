@@ -19,16 +19,16 @@ export type StoreRecord =
   | { readonly r: number };
 
 export class StoreError extends CodedError<
-  | { code: 'CHAIN_DB_LOCKED'; file: string; pid: number }
-  | { code: 'CHAIN_DB_FOREIGN'; file: string; expected: Hex; found: Hex }
-  | { code: 'CHAIN_DB_DAMAGED'; file: string; line: number }
-  | { code: 'CHAIN_DB_UNWRITABLE'; file: string }
+  | { code: 'DEVCHAIN_DB_LOCKED'; file: string; pid: number }
+  | { code: 'DEVCHAIN_FOREIGN_GENESIS'; file: string; expected: Hex; found: Hex }
+  | { code: 'DEVCHAIN_DB_DAMAGED'; file: string; line: number }
+  | { code: 'DEVCHAIN_DB_UNWRITABLE'; file: string }
 > {}
 
 export interface Store {
   /** Everything recorded before, oldest first, without the genesis line. To be read to its end before the first append. */
   records(): Generator<StoreRecord>;
-  /** Throws StoreError `CHAIN_DB_UNWRITABLE` and leaves no half line. */
+  /** Throws StoreError `DEVCHAIN_DB_UNWRITABLE` and leaves no half line. */
   append(record: StoreRecord): void;
   /** What is wrong with the record read last. */
   damaged(why: string): StoreError;
@@ -60,7 +60,7 @@ function createStore(options: { file: string; genesis: Hex; fsync: boolean }, fd
   let line = 0;
   const damaged = (why: string) =>
     new StoreError(
-      { code: 'CHAIN_DB_DAMAGED', file, line },
+      { code: 'DEVCHAIN_DB_DAMAGED', file, line },
       `${file} is damaged in line ${line}: ${why}; move it away to start anew`,
     );
 
@@ -87,7 +87,7 @@ function createStore(options: { file: string; genesis: Hex; fsync: boolean }, fd
       if (options.fsync) fsyncSync(fd);
     } catch (error) {
       ftruncateSync(fd, size);
-      throw new StoreError({ code: 'CHAIN_DB_UNWRITABLE', file }, `cannot write ${file}: ${errorMessage(error)}`, {
+      throw new StoreError({ code: 'DEVCHAIN_DB_UNWRITABLE', file }, `cannot write ${file}: ${errorMessage(error)}`, {
         cause: error,
       });
     }
@@ -149,7 +149,7 @@ function isChanges(value: unknown): value is StoredChanges {
 }
 
 function foreign(file: string, expected: Hex, found: Hex): StoreError {
-  const facts = { code: 'CHAIN_DB_FOREIGN', file, expected, found } as const;
+  const facts = { code: 'DEVCHAIN_FOREIGN_GENESIS', file, expected, found } as const;
   return new StoreError(
     facts,
     `${file} belongs to the chain with genesis ${found}, not to ${expected}; use another file or spec`,
@@ -170,14 +170,14 @@ function lock(file: string): () => void {
   } catch (error) {
     if (!(error instanceof LockedError)) throw unwritable(file, error);
     const { path, pid } = error.facts;
-    const facts = { code: 'CHAIN_DB_LOCKED', file, pid } as const;
+    const facts = { code: 'DEVCHAIN_DB_LOCKED', file, pid } as const;
     throw new StoreError(facts, `${file} is in use by process ${pid}; if that is not a dev chain, delete ${path}`);
   }
 }
 
 function unwritable(file: string, cause: unknown): StoreError {
   return new StoreError(
-    { code: 'CHAIN_DB_UNWRITABLE', file },
+    { code: 'DEVCHAIN_DB_UNWRITABLE', file },
     `cannot write ${file} or its lock: ${errorMessage(cause)}`,
     {
       cause,

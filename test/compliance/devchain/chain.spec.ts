@@ -134,10 +134,10 @@ describe('devchain: blocks', () => {
   });
 
   it('need a spec that is one', () => {
-    assert.throws(() => readSpec('/no/such/file'), { code: 'CHAIN_SPEC_INVALID' });
-    assert.throws(() => readSpec(fileURLToPath(import.meta.url)), { code: 'CHAIN_SPEC_INVALID' });
+    assert.throws(() => readSpec('/no/such/file'), { code: 'DEVCHAIN_SPEC_INVALID' });
+    assert.throws(() => readSpec(fileURLToPath(import.meta.url)), { code: 'DEVCHAIN_SPEC_INVALID' });
     assert.throws(() => genesisState(withRawValues(spec, { '0x01': 'zz' as `0x${string}` })), {
-      code: 'CHAIN_SPEC_INVALID',
+      code: 'DEVCHAIN_SPEC_INVALID',
     });
     assert.throws(() => create(withRawValues(spec, { '0x3a636f6465': '0x00' })), { code: 'RUNTIME_UNUSABLE' });
   });
@@ -189,15 +189,15 @@ describe('devchain: persistence', () => {
   it('refuses the file of another chain, a second process, and damage', async () => {
     const chain = await startChain({ dbFile });
     await chain.newBlock(2);
-    await assert.rejects(startChain({ dbFile }), { code: 'CHAIN_DB_LOCKED' });
+    await assert.rejects(startChain({ dbFile }), { code: 'DEVCHAIN_DB_LOCKED' });
     await chain.close();
-    await assert.rejects(startChain({ dbFile, genesisTime: 6000 }), { code: 'CHAIN_DB_FOREIGN' });
+    await assert.rejects(startChain({ dbFile, genesisTime: 6000 }), { code: 'DEVCHAIN_FOREIGN_GENESIS' });
     const lines = readFileSync(dbFile, 'utf8').split('\n');
     const forged = JSON.parse(lines[3] ?? '') as { s: [string, string | null][] };
     writeFileSync(dbFile, [...lines.slice(0, 3), JSON.stringify({ ...forged, s: forged.s.slice(1) }), ''].join('\n'));
-    await assert.rejects(startChain({ dbFile }), { code: 'CHAIN_DB_DAMAGED' });
+    await assert.rejects(startChain({ dbFile }), { code: 'DEVCHAIN_DB_DAMAGED' });
     writeFileSync(dbFile, [lines[0], lines[2], lines[3], ''].join('\n'));
-    await assert.rejects(startChain({ dbFile }), { code: 'CHAIN_DB_DAMAGED' });
+    await assert.rejects(startChain({ dbFile }), { code: 'DEVCHAIN_DB_DAMAGED' });
     writeFileSync(dbFile, lines.join('\n'));
     const whole = await startChain({ dbFile });
     assert.equal(whole.head().number, 3);

@@ -396,6 +396,6 @@ describe('devchain: HTTP', () => {
 
   it('names the port that is taken', async () => {
     const port = Number(new URL(chain.endpoint).port);
-    await assert.rejects(startChain({ port }), { code: 'CHAIN_PORT_BUSY' });
+    await assert.rejects(startChain({ port }), { code: 'DEVCHAIN_PORT_BUSY' });
   });
 });

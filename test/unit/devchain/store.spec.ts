@@ -70,7 +70,7 @@ describe('devchain/store', () => {
     writeFileSync(file, [...lines.slice(0, 2), '{"o":[[17]]}', ''].join('\n'));
     assert.deepEqual(recorded(), [patch('01')]);
     writeFileSync(file, [lines[0], '\0\0\0', lines[2], ''].join('\n'));
-    assert.throws(recorded, { facts: { code: 'CHAIN_DB_DAMAGED', file, line: 2 } });
+    assert.throws(recorded, { facts: { code: 'DEVCHAIN_DB_DAMAGED', file, line: 2 } });
   });
 
   it('reads lines longer than one chunk', () => {
@@ -85,7 +85,7 @@ describe('devchain/store', () => {
     const other: Hex = `0x${'bb'.repeat(32)}`;
     const store = open(other);
     assert.throws(() => [...store.records()], {
-      facts: { code: 'CHAIN_DB_FOREIGN', file, expected: other, found: GENESIS },
+      facts: { code: 'DEVCHAIN_FOREIGN_GENESIS', file, expected: other, found: GENESIS },
     });
     store.close();
     assert.deepEqual(readFileSync(file), before);
@@ -93,7 +93,7 @@ describe('devchain/store', () => {
 
   it('belongs to one process at a time; the lock of a dead one does not count', () => {
     const store = open();
-    assert.throws(open, { facts: { code: 'CHAIN_DB_LOCKED', file, pid: process.pid } });
+    assert.throws(open, { facts: { code: 'DEVCHAIN_DB_LOCKED', file, pid: process.pid } });
     store.close();
     for (const left of ['999999999 1', '', 'nonsense', `${process.pid} 1`]) {
       writeFileSync(`${file}.lock`, left);
@@ -103,9 +103,11 @@ describe('devchain/store', () => {
 
   it('says so when the file cannot be written', () => {
     assert.throws(() => openStore({ file: join(folder, 'no', 'such'), genesis: GENESIS, fsync: false }), {
-      code: 'CHAIN_DB_UNWRITABLE',
+      code: 'DEVCHAIN_DB_UNWRITABLE',
     });
-    assert.throws(() => openStore({ file: folder, genesis: GENESIS, fsync: false }), { code: 'CHAIN_DB_UNWRITABLE' });
+    assert.throws(() => openStore({ file: folder, genesis: GENESIS, fsync: false }), {
+      code: 'DEVCHAIN_DB_UNWRITABLE',
+    });
   });
 
   it('does not trust what was there before it was read', () => {
