@@ -138,8 +138,12 @@ export function createMemoryChain(options: MemoryChainOptions): MemoryChain {
   const { finalityLag = 2, keptStates = 4096, afterBlock = nextTurn } = options;
   const best = createHeadFeed();
   const finalized = createHeadFeed();
-  const blocks: Block[] = [createGenesis(options)];
-  const numbers = new Map<Hash, number>([[blockAt(0).head.hash, 0]]);
+  const first = createGenesis(options);
+  const genesis = first.head.hash;
+  const blocks: Block[] = [first];
+  /** Of every block, also of those whose state is forgotten. */
+  const hashes: Hash[] = [genesis];
+  const numbers = new Map<Hash, number>([[genesis, 0]]);
   let pool: readonly Transaction[] = [];
   let outage = false;
   let sent = 0;
@@ -185,6 +189,7 @@ export function createMemoryChain(options: MemoryChainOptions): MemoryChain {
       }
     }
     blocks.push({ head, state, events, transactions });
+    hashes[head.number] = head.hash;
     numbers.set(head.hash, head.number);
     delete blocks[head.number - keptStates];
   }
@@ -260,7 +265,6 @@ export function createMemoryChain(options: MemoryChainOptions): MemoryChain {
       async info(signal) {
         ready(signal);
         const { epochLength } = options;
-        const genesis = blockAt(0).head.hash;
         return {
           genesis,
           specName: 'tessera-memory',
@@ -278,7 +282,7 @@ export function createMemoryChain(options: MemoryChainOptions): MemoryChain {
       heads: (kind, signal) => (kind === 'best' ? best : finalized).stream(AbortSignal.any([signal, closing.signal])),
       async blockHash(block, signal) {
         ready(signal);
-        return blocks[block]?.head.hash;
+        return block < blocks.length ? hashes[block] : undefined;
       },
       subnet: async (id, at, signal) => optional(subnetAt(id, at, signal), publicSubnet),
       async subnetByName(name, signal) {

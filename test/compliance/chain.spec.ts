@@ -130,6 +130,44 @@ describe('chain: polkadot.js, endpoints', function () {
     );
   });
 
+  it('finds a transaction again that a reorganization moved to another block', async () => {
+    const [owner, other] = [await openSigner('//dev:0'), await openSigner('//dev:1')];
+    const before = await chain.account(other.address);
+    const sent = chain.transfer(owner, other.address, 1n, { until: 'finalized' });
+    await poolHas(devChain, 1);
+    const { hash } = await devChain.newBlock();
+    await knows(chain, devChain);
+    await call(devChain, 'dev_reorg', [{ depth: 1, blocks: 2 }]);
+    await devChain.newBlock(3);
+    const receipt = await sent;
+    assert.notEqual(receipt.block.hash, hash);
+    assert.equal(await chain.blockHash(receipt.block.number), receipt.block.hash);
+    assert.equal((await chain.account(other.address)).free, before.free + 1n);
+  });
+
+  it('goes to the next endpoint when the first is gone, and refuses to change the chain', async () => {
+    const patch = '{"network":{"activationGraceEpochs":9}}';
+    const stranger = await createDevChain(
+      { spec: withGenesis(spec, { preset: 'devnet', patch }, deps), mode: 'manual' },
+      deps,
+    );
+    const [first, second] = [
+      await createDevChain({ spec, mode: 'manual' }, deps),
+      await createDevChain({ spec, mode: 'manual' }, deps),
+    ];
+    const client = await connectChain({ endpoints: [first.endpoint, stranger.endpoint, second.endpoint] }, deps);
+    try {
+      await second.newBlock(7);
+      await first.close();
+      await knows(client, second);
+      assert.equal((await client.head('best')).hash, second.head().hash);
+      assert.equal((await client.info()).genesis, second.genesisHash);
+    } finally {
+      await client.close();
+      await Promise.all([first, second, stranger].map((each) => each.close()));
+    }
+  });
+
   it('says so when no endpoint answers, or another chain does', async () => {
     await assert.rejects(connectChain({ endpoints: ['ws://127.0.0.1:1', 'no address'] }, deps), (error) => {
       return errorCode(error) === 'CHAIN_UNREACHABLE' && /127\.0\.0\.1:1, no address/.test(String(error));
@@ -143,15 +181,20 @@ describe('chain: polkadot.js, endpoints', function () {
 
 async function poolHas(devChain: DevChain, count: number): Promise<void> {
   for (;;) {
-    const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'author_pendingExtrinsics', params: [] });
-    const answer = await fetch(devChain.httpEndpoint, {
-      method: 'POST',
-      body,
-      headers: { 'content-type': 'application/json' },
-    });
-    const { result } = (await answer.json()) as { result: readonly string[] };
-    if (result.length >= count) return;
+    const waiting = (await call(devChain, 'author_pendingExtrinsics', [])) as readonly string[];
+    if (waiting.length >= count) return;
   }
+}
+
+async function call(devChain: DevChain, method: string, params: readonly unknown[]): Promise<unknown> {
+  const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method, params });
+  const headers = { 'content-type': 'application/json' };
+  const answer = (await (await fetch(devChain.httpEndpoint, { method: 'POST', body, headers })).json()) as {
+    readonly result: unknown;
+    readonly error?: unknown;
+  };
+  assert.equal(answer.error, undefined);
+  return answer.result;
 }
 
 describe('chain: words for errors', () => {

@@ -1,7 +1,7 @@
 // One connection to one endpoint: the socket, and the runtime that its metadata describes. Lives until the socket is lost.
 
 import type { Hash } from '../../types/ids.ts';
-import { raceSignal } from '../../util/async.ts';
+import { raceSignal, withDeadline } from '../../util/async.ts';
 import type { Log } from '../../util/log.ts';
 import { createTesseraDialect, type Dialect } from '../dialects/tessera.ts';
 import { ChainError } from '../types.ts';
@@ -16,6 +16,10 @@ export interface Connection {
   readonly dialect: Dialect;
 }
 
+const OPEN_MS = 5_000;
+/** Metadata is some 100 KB, and takes 0.2 s of computing where nothing else runs. */
+const METADATA_MS = 15_000;
+
 /**
  * Errors: CHAIN_UNREACHABLE, CHAIN_WRONG_GENESIS when another chain than `genesis` answers, CHAIN_UNSUPPORTED, the signal's reason.
  */
@@ -25,10 +29,10 @@ export async function openConnection(
   deps: { readonly log: Log },
   signal: AbortSignal,
 ): Promise<Connection> {
-  const socket = await openSocket(endpoint, signal);
+  const socket = await openSocket(endpoint, withDeadline(signal, OPEN_MS));
   try {
-    if (genesis !== undefined) await checkGenesis(socket, genesis, signal);
-    const runtime = await loadRuntime(socket, deps, AbortSignal.any([signal, socket.lost]));
+    if (genesis !== undefined) await checkGenesis(socket, genesis, withDeadline(signal, OPEN_MS));
+    const runtime = await loadRuntime(socket, deps, signal);
     return { socket, runtime, dialect: createTesseraDialect(runtime) };
   } catch (error) {
     socket.close();
@@ -47,9 +51,9 @@ async function checkGenesis(socket: RpcSocket, expected: Hash, signal: AbortSign
 
 async function loadRuntime(socket: RpcSocket, { log }: { readonly log: Log }, signal: AbortSignal): Promise<Runtime> {
   divertPolkadotLines(log);
-  // Loaded here and not above: it takes over a second, which commands without a chain need not wait for.
+  // Loaded here and not above: it takes over a second (many on a busy machine, so no deadline), which only who has a chain should wait for.
   const { ApiPromise } = await import('@polkadot/api/promise');
   const api = new ApiPromise({ provider: createProvider(socket), noInitWarn: true, initWasm: false });
-  await raceSignal(api.isReadyOrError, signal);
+  await raceSignal(api.isReadyOrError, AbortSignal.any([withDeadline(signal, METADATA_MS), socket.lost]));
   return createRuntime(api);
 }

@@ -34,8 +34,6 @@ export interface Link {
 
 /** Deadlines of chain.md 10.2. */
 const READ_MS = 5_000;
-/** Loading polkadot.js and the metadata takes 1.5 s on a slow machine, far more on a busy one. */
-const CONNECT_MS = 20_000;
 
 /** Between two rounds over all endpoints. */
 const RETRY_MS = { first: 500, most: 30_000 } as const;
@@ -212,7 +210,7 @@ async function connectAny(
   const failures: unknown[] = [];
   for (const endpoint of endpoints) {
     try {
-      return await openConnection(endpoint, genesis, deps, withDeadline(signal, CONNECT_MS));
+      return await openConnection(endpoint, genesis, deps, signal);
     } catch (error) {
       signal.throwIfAborted();
       failures.push(error);
