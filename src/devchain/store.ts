@@ -57,6 +57,7 @@ export function openStore(options: { readonly file: string; readonly genesis: He
 function createStore(options: { file: string; genesis: Hex; fsync: boolean }, fd: number, unlock: () => void): Store {
   const { file, genesis } = options;
   let size = 0;
+  let closed = false;
   let line = 0;
   const damaged = (why: string) =>
     new StoreError(
@@ -81,6 +82,8 @@ function createStore(options: { file: string; genesis: Hex; fsync: boolean }, fd
   }
 
   function append(record: StoreRecord): void {
+    // The descriptor's number may already be another file's.
+    if (closed) throw unwritable(file, new Error('it is closed'));
     const bytes = Buffer.from(`${JSON.stringify(record)}\n`);
     try {
       writeAll(fd, bytes);
@@ -95,6 +98,8 @@ function createStore(options: { file: string; genesis: Hex; fsync: boolean }, fd
   }
 
   function close(): void {
+    if (closed) return;
+    closed = true;
     fsyncSync(fd);
     closeSync(fd);
     unlock();

@@ -101,6 +101,7 @@ export function createSession(
   function subscribe(subscription: Subscription, params: readonly unknown[], starts: (() => void)[]): string {
     if (notify === undefined)
       throw new RpcError(RPC.methodNotFound, 'Method not found', 'subscriptions need a WebSocket');
+    if (closed) throw new RpcError(RPC.internal, 'Connection closed');
     if (open.size >= MAX_SUBSCRIPTIONS) {
       throw new RpcError(
         RPC.tooManySubscriptions,

@@ -115,6 +115,25 @@ describe('devchain: JSON-RPC', () => {
     assert.deepEqual(notices(client, id), ['future', 'ready', { inBlock: block }, { finalized: block }]);
   });
 
+  it('lets go of a transaction whose era has passed', async () => {
+    const call = api.tx.balances?.transferKeepAlive;
+    assert.ok(call);
+    const era = api.createType('ExtrinsicEra', { current: 1, period: 4 });
+    const mortal = await call(devAccount(9).address, 1n).signAsync(alith, {
+      nonce: 5,
+      era,
+      blockHash: chain.head().hash,
+    });
+    const id = await client.call('author_submitAndWatchExtrinsic', mortal.toHex());
+    await chain.newBlock(2);
+    assert.equal(await pending(), 1);
+    await chain.newBlock(2);
+    await untilNotice(client, id, (status) => status === 'invalid');
+    assert.deepEqual(notices(client, id), ['future', 'invalid']);
+    assert.equal(await pending(), 0);
+    assert.equal((await client.refusal('author_submitExtrinsic', mortal.toHex())).code, 1010);
+  });
+
   it('answers 1013 to the same transaction and 1014 to one with no higher priority; a tip usurps', async () => {
     const id = await client.call('author_submitAndWatchExtrinsic', await signed(api, alith, { nonce: 0 }));
     assert.equal((await client.refusal('author_submitExtrinsic', await signed(api, alith, { nonce: 0 }))).code, 1013);

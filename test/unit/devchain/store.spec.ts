@@ -101,6 +101,15 @@ describe('devchain/store', () => {
     }
   });
 
+  it('writes nothing after it was closed', () => {
+    const store = open();
+    assert.deepEqual([...store.records()], []);
+    store.close();
+    store.close();
+    assert.throws(() => store.append(patch('01')), { code: 'DEVCHAIN_DB_UNWRITABLE' });
+    assert.deepEqual(recorded(), []);
+  });
+
   it('says so when the file cannot be written', () => {
     assert.throws(() => openStore({ file: join(folder, 'no', 'such'), genesis: GENESIS, fsync: false }), {
       code: 'DEVCHAIN_DB_UNWRITABLE',
