@@ -3,7 +3,15 @@
 
 import assert from 'node:assert/strict';
 import { openSigner } from '../../src/chain/accounts.ts';
-import { type Chain, ChainError, type RegisterNode, type RegisterSubnet, type Signer } from '../../src/chain/types.ts';
+import { payNodes, subnetsEmission } from '../../src/chain/twin/settle.ts';
+import {
+  type Chain,
+  ChainError,
+  type RegisterNode,
+  type RegisterSubnet,
+  type Signer,
+  type Submission,
+} from '../../src/chain/types.ts';
 import type { Address, BlockNumber, Epoch, Hash, NodeId, PeerId, SubnetId } from '../../src/types/ids.ts';
 import { errorCode } from '../../src/util/errors.ts';
 
@@ -67,6 +75,15 @@ function nodeRequest(hotkey: Signer, index: number, changes: Partial<RegisterNod
     maxBurn: TENSOR,
     ...changes,
   };
+}
+
+/** chain.md 5.3 for one subnet without delegators. */
+function expectedPay(submission: Submission, first: number) {
+  const earned = subnetsEmission(submission.validators.length, EPOCH_LENGTH);
+  const owner = (earned * 23n) / 100n;
+  const x = (BigInt(submission.block - first) * ONE) / BigInt(EPOCH_LENGTH);
+  const proposerFactor = x <= ONE / 4n ? ONE : ((ONE * 3n) / 4n - x) * 2n;
+  return { owner, nodes: payNodes(earned - owner, { ...submission, proposerFactor }) };
 }
 
 export function testChain(name: string, create: () => Promise<ChainPlace>): void {
@@ -328,14 +345,18 @@ export function testChain(name: string, create: () => Promise<ChainPlace>): void
       assert.equal(await chain.submission(SUBNET, epoch, before.hash), undefined, 'at an older block');
       assert.equal(await chain.result(SUBNET, epoch), undefined);
 
-      const stake = (await chain.node(SUBNET, elected))?.stake ?? 0n;
+      const stakes = async () => new Map((await chain.nodes(SUBNET)).map(({ id, stake }) => [id, stake]));
+      const unpaid = await stakes();
       await place.runTo(firstBlock(epoch + 1));
       const result = await chain.result(SUBNET, epoch);
       assert.equal(result?.outcome, 'Accepted');
       assert.equal(result.attestationRatio, ONE);
-      assert.ok(result.minted > 0n);
       assert.equal(result.slashed, 0n);
-      assert.ok(((await chain.node(SUBNET, elected))?.stake ?? 0n) > stake);
+      const expected = expectedPay(submission, firstBlock(epoch));
+      assert.equal(result.minted, expected.owner + [...expected.nodes.values()].reduce((sum, pay) => sum + pay, 0n));
+      const paid = [...(await stakes())].map(([id, after]) => [id, after - (unpaid.get(id) ?? 0n)] as const);
+      assert.deepEqual(new Map(paid), expected.nodes, 'to the planck');
+      assert.ok((expected.nodes.get(elected) ?? 0n) > ONE / 100n);
       const { hash } = await chain.head('best');
       const settled = await chain.events(hash);
       const reward = settled.find(({ name: event }) => event === 'RewardResult');

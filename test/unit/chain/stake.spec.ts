@@ -1,0 +1,61 @@
+import assert from 'node:assert/strict';
+import { chainTimeout, stateDiscarded, unreachable } from '../../../src/chain/errors.ts';
+import { rememberStake } from '../../../src/chain/substrate/stake.ts';
+import type { Hash, PeerId, SubnetId } from '../../../src/types/ids.ts';
+import { errorCode } from '../../../src/util/errors.ts';
+
+const SUBNET = 1 as SubnetId;
+const PEER = 'a' as PeerId;
+const first = '0x01' as Hash;
+const second = '0x02' as Hash;
+const third = '0x03' as Hash;
+
+describe('proof of stake, remembered', () => {
+  let asked: number;
+  let now: number;
+  let reply: () => Promise<boolean>;
+  let ask: ReturnType<typeof rememberStake>;
+
+  beforeEach(() => {
+    asked = 0;
+    now = 0;
+    reply = async () => true;
+    ask = rememberStake(
+      () => {
+        asked += 1;
+        return reply();
+      },
+      () => now,
+    );
+  });
+
+  it('asks once per question and block', async () => {
+    const answers = await Promise.all([ask(SUBNET, PEER, 1, first), ask(SUBNET, PEER, 1, first)]);
+    assert.deepEqual([answers, asked], [[true, true], 1]);
+    await ask(SUBNET, PEER, 2, first);
+    await ask(SUBNET, 'b' as PeerId, 1, first);
+    assert.equal(asked, 3);
+    await ask(SUBNET, PEER, 1, second);
+    assert.equal(asked, 4);
+  });
+
+  it('answers from memory for a minute of outage, then fails', async () => {
+    await ask(SUBNET, PEER, 1, first);
+    reply = () => Promise.reject(unreachable(['x']));
+    now = 60_000;
+    assert.equal(await ask(SUBNET, PEER, 1, second), true);
+    reply = () => Promise.reject(chainTimeout('x', 1));
+    assert.equal(await ask(SUBNET, PEER, 1, second), true);
+    now = 60_001;
+    await assert.rejects(ask(SUBNET, PEER, 1, third), (error) => errorCode(error) === 'CHAIN_TIMEOUT');
+    await assert.rejects(ask(SUBNET, 'b' as PeerId, 1, third), (error) => errorCode(error) === 'CHAIN_TIMEOUT');
+  });
+
+  it('does not hide other failures, nor remember them', async () => {
+    await ask(SUBNET, PEER, 1, first);
+    reply = () => Promise.reject(stateDiscarded(second));
+    await assert.rejects(ask(SUBNET, PEER, 1, second), (error) => errorCode(error) === 'CHAIN_STATE_DISCARDED');
+    reply = async () => false;
+    assert.equal(await ask(SUBNET, PEER, 1, second), false);
+  });
+});
