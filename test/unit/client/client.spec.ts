@@ -1,8 +1,24 @@
 import assert from 'node:assert/strict';
+import { createClient } from '../../../src/client/client.ts';
+import { createDirectory } from '../../../src/client/directory.ts';
 import { ClientError } from '../../../src/client/generation.ts';
 import { generateLocal } from '../../../src/client/local.ts';
 import { EngineError } from '../../../src/engine/types.ts';
-import { collect, createFakeEngine, GREEDY, MODEL, type Net, promptOf, SAMPLED, startNet } from './net.ts';
+import { verifySignature } from '../../../src/p2p/identity.ts';
+import { silentLog } from '../../../src/util/log.ts';
+import {
+  collect,
+  createFakeEngine,
+  GENESIS,
+  GREEDY,
+  identityOf,
+  MODEL,
+  type Net,
+  promptOf,
+  SAMPLED,
+  SUBNET,
+  startNet,
+} from './net.ts';
 
 const never = new AbortController().signal;
 
@@ -59,6 +75,33 @@ describe('client: tokens from the network', () => {
     const prompts = [3, 70, 130].map(promptOf);
     const all = await Promise.all(prompts.map((prompt) => collect(net.client.generate(prompt, SAMPLED, never))));
     assert.deepEqual(all, await Promise.all(prompts.map((prompt) => local(prompt, SAMPLED))));
+  });
+
+  it('leaves no stream behind: more generations in a row than streams are allowed', async () => {
+    const narrow = await startNet({ limits: { streamsPerPeer: 2 } });
+    for (let i = 0; i < 6; i += 1) {
+      const generation = narrow.client.generate(promptOf(3), { ...GREEDY, maxTokens: 2 }, never);
+      await collect(generation);
+      assert.equal(generation.failovers, 0);
+      assert.equal(generation.route[0]?.node, 2, 'nobody is refused');
+      await narrow.settle();
+    }
+    await narrow.close();
+  });
+
+  it('a client that comes between two announces asks for them', async () => {
+    const identity = identityOf(201);
+    const overlay = net.network.join(identity);
+    const chain = { heads: net.heads, nodes: net.nodes };
+    const options = { subnet: SUBNET, genesis: GENESIS };
+    const directory = createDirectory(options, { overlay, chain, verify: verifySignature, log: silentLog });
+    const controller = new AbortController();
+    const running = directory.run(controller.signal);
+    assert.deepEqual(directory.offers(), []);
+    const client = createClient({ model: MODEL }, { overlay, chain, directory, identity, log: silentLog });
+    assert.deepEqual(await collect(client.generate(promptOf(5), GREEDY, never)), await local(promptOf(5)));
+    controller.abort();
+    await running;
   });
 
   it('cuts the answer to the context and refuses a prompt beyond it', async () => {
@@ -173,8 +216,6 @@ describe('client: hops that fail', () => {
     const victim = net.hosters.find(({ peer }) => peer === route[1]?.peer);
     assert.ok(victim);
     victim.engine.beforeStep = (position) => (position === 70 ? new Promise(() => undefined) : undefined);
-    const { createClient } = await import('../../../src/client/client.ts');
-    const { silentLog } = await import('../../../src/util/log.ts');
     const deadlines = { openMs: 1_000, stepMs: 50, callMs: 0 };
     const chain = { heads: net.heads };
     const client = createClient({ model: MODEL, deadlines }, { ...net, chain, log: silentLog });

@@ -116,6 +116,11 @@ describe('client: directory', () => {
   it('keeps the newest of a node', async () => {
     assert.equal(await directory.admit(announce(0, { block: 100 as BlockNumber })), 'accept');
     assert.equal(await directory.admit(announce(0, { block: 99 as BlockNumber })), 'ignore');
+    assert.equal(
+      await directory.admit(announce(0, { block: 100 as BlockNumber, load: 7 })),
+      'ignore',
+      'the first of a block',
+    );
     assert.equal(await directory.admit(announce(0, { block: 101 as BlockNumber, load: 500 })), 'accept');
     assert.equal(directory.offers()[0]?.load, 500);
   });

@@ -160,6 +160,7 @@ export interface Net {
   readonly directory: Directory;
   readonly clock: { ms: number };
   readonly heads: Chain['heads'];
+  readonly nodes: Chain['nodes'];
   /** Pushes heads up to this block and lets everything settle. */
   runTo(block: number): Promise<void>;
   settle(): Promise<void>;
@@ -218,6 +219,7 @@ export async function startNet(options: NetOptions = {}): Promise<Net> {
     directory,
     clock,
     heads: chain.heads,
+    nodes: chain.nodes,
     settle,
     async runTo(target) {
       while (block < target) {

@@ -328,6 +328,24 @@ describe('hoster: steps', () => {
       }));
   }
 
+  it('tells the client when the next hop does not know the session', () =>
+    within({}, async (net) => {
+      const first = await talk(net, 1);
+      await first.say(openOf(net, bodyOf(net, 0)));
+      assert.equal(typeOf(await first.hear()), 'ACCEPT');
+      await first.say(stepOf());
+      assert.deepEqual(await first.hear(), { type: 'ERROR', code: 'EXPIRED', hop: 1 });
+      assert.equal(await first.hear(), 'end');
+    }));
+
+  it('tells the client when the next hop cannot be reached', () =>
+    within({}, async (net) => {
+      const { first } = await openBoth(net);
+      net.network.kill(net.hosters[0]?.peer as PeerId);
+      await first.say(stepOf());
+      assert.deepEqual(await first.hear(), { type: 'ERROR', code: 'INTERNAL', hop: 1 });
+    }));
+
   it('reads only a few steps ahead of a slow engine', () =>
     within({ limits: { queuedSteps: 2 } }, async (net) => {
       const { first, last } = await openBoth(net);

@@ -35,6 +35,9 @@ describe('wire: frames', () => {
   it('refuses a frame beyond the limit and a header that is not canonical', () => {
     const large = decodeFrame(new Uint8Array(MAX_FRAME_BYTES + 1));
     assert.ok(!large.ok && large.why.includes('frame of'));
+    // Longer than the frame, though what is there would do.
+    assert.ok(!decodeFrame(Uint8Array.of(8, 9, 0, 0xa1, 0x61, 0x6e, 0x01)).ok);
+    assert.ok(decodeFrame(Uint8Array.of(8, 4, 0, 0xa1, 0x61, 0x6e, 0x01)).ok);
     // {n: 1} with the 1 in two bytes.
     const loose = decodeFrame(Uint8Array.of(8, 5, 0, 0xa1, 0x61, 0x6e, 0x18, 0x01));
     assert.ok(!loose.ok);
