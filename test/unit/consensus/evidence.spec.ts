@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { keptByChain, scoresAgree } from '../../../src/consensus/attest.ts';
 import { commitmentOf, encodeHosterPayload, encodeScorePayload } from '../../../src/consensus/commitment.ts';
 import { type NamedRecords, readEvidence } from '../../../src/consensus/evidence.ts';
-import { sketchOf } from '../../../src/consensus/sketch.ts';
+import { sketchEntries, sketchOf } from '../../../src/consensus/sketch.ts';
 import { identityFromSeed } from '../../../src/p2p/identity.ts';
 import type { Address, Epoch, NodeId, ShardIndex, SubnetId } from '../../../src/types/ids.ts';
 import type { HosterCommit, Reveal, ScoreCommit, SignedRecord } from '../../../src/types/record.ts';
@@ -110,6 +110,18 @@ describe('sketch', () => {
     assert.equal(sketchOf(seed, 0 as ShardIndex, Float32Array.of(1, Number.NaN), 0x3f800000), undefined);
     assert.equal(sketchOf(seed, 0 as ShardIndex, Float32Array.of(Number.POSITIVE_INFINITY), 0x3f800000), undefined);
     assert.equal(sketchOf(seed, 0 as ShardIndex, new Float32Array(), 0x3f800000), undefined);
+  });
+
+  it('rounds ties to even', () => {
+    // Two values and 128 entries: the divisor is sqrt(256) = 16, so a first value of x / 2^20 gives x.
+    const magnitudes = (x: number) => {
+      const sketch = sketchOf(new Uint8Array(32), 0 as ShardIndex, Float32Array.of(x / 2 ** 20, 0), 0x3f800000);
+      return new Set(sketchEntries(sketch ?? new Uint8Array()).map((entry) => (entry < 0n ? -entry : entry)));
+    };
+    assert.deepEqual(
+      [0.5, 1.5, 2.5, 3.5, 2.25].map((x) => [...magnitudes(x)]),
+      [[0n], [2n], [2n], [4n], [2n]],
+    );
   });
 
   it('saturates at int32 instead of wrapping', () => {

@@ -285,21 +285,23 @@ describe('epochs of a subnet', () => {
     );
   });
 
-  it('leaves a node out that signed two commitments', async () => {
-    const { firstEpoch, runTo, scores, submission } = await start({
-      hosters: 4,
-      attestors: 1,
-      wrap: { 3: (deps) => twoFaced(deps) },
+  for (const kind of ['hc', 'sc'] as const) {
+    it(`leaves a node out that signed two records: ${kind}`, async () => {
+      const { firstEpoch, runTo, scores, submission } = await start({
+        hosters: 4,
+        attestors: 1,
+        wrap: { 3: (deps) => twoFaced(deps, kind) },
+      });
+      await runTo(firstEpoch + 4, 19);
+      // In the first scored epoch newcomers count as present; from then on two faces cost everything.
+      for (const epoch of [firstEpoch + 2, firstEpoch + 3, firstEpoch + 4]) {
+        const submitted = await submission(epoch);
+        if (submitted?.proposer === 4) continue;
+        assert.equal((await scores(epoch)).has(4), false, `epoch ${epoch}`);
+        assert.ok((submitted?.attests.length ?? 0) >= 4);
+      }
     });
-    await runTo(firstEpoch + 4, 19);
-    // In the first scored epoch newcomers count as present; from then on two faces cost everything.
-    for (const epoch of [firstEpoch + 2, firstEpoch + 3, firstEpoch + 4]) {
-      const submitted = await submission(epoch);
-      if (submitted?.proposer === 4) continue;
-      assert.equal((await scores(epoch)).has(4), false, `epoch ${epoch}`);
-      assert.ok((submitted?.attests.length ?? 0) >= 4);
-    }
-  });
+  }
 
   it('attests again when a reorganization took the vote away', async () => {
     const { firstEpoch, runTo, submission, chain } = await start({ hosters: 4, attestors: 1 });
@@ -436,14 +438,15 @@ function lazy(deps: ValidatorDeps): ValidatorDeps {
   return { ...deps, chain: { ...chain, propose } };
 }
 
-/** Signs a second commitment and shows it to everybody. */
-function twoFaced(deps: ValidatorDeps): ValidatorDeps {
+/** Signs a second record of a kind and shows it to everybody. */
+function twoFaced(deps: ValidatorDeps, kind: 'hc' | 'sc'): ValidatorDeps {
   const { overlay, identity } = deps;
   const publish: typeof overlay.publish = async (topic, message) => {
     const decoded = decodeRecord(message);
-    if (decoded.ok && decoded.record.body.kind === 'hc') {
+    const body = decoded.ok ? decoded.record.body : undefined;
+    if (body !== undefined && 'commitment' in body && body.kind === kind) {
       const commitment = new Uint8Array(32).fill(7);
-      await overlay.publish(topic, signRecord({ ...decoded.record.body, commitment }, identity).bytes);
+      await overlay.publish(topic, signRecord({ ...body, commitment }, identity).bytes);
     }
     return overlay.publish(topic, message);
   };
