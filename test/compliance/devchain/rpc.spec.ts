@@ -115,6 +115,22 @@ describe('devchain: JSON-RPC', () => {
     assert.deepEqual(notices(client, id), ['future', 'ready', { inBlock: block }, { finalized: block }]);
   });
 
+  it('leaves out a transaction that an earlier one of the block made unpayable, and its state', async () => {
+    const poor = devAccount(11);
+    const [all, next] = [
+      await signed(api, poor, { nonce: 0, planck: 1000n * ONE_TENSOR - 10n ** 12n }),
+      await signed(api, poor, { nonce: 1, tip: ONE_TENSOR, planck: 1n }),
+    ];
+    await client.call('author_submitExtrinsic', all);
+    const id = await client.call('author_submitAndWatchExtrinsic', next);
+    await chain.newBlock();
+    await untilNotice(client, id, (status) => status === 'invalid');
+    const { block } = (await client.call('chain_getBlock')) as { block: { extrinsics: string[] } };
+    assert.deepEqual(block.extrinsics.slice(1), [all]);
+    assert.equal(await client.call('system_accountNextIndex', poor.address), 1);
+    assert.equal(await pending(), 0);
+  });
+
   it('lets go of a transaction whose era has passed', async () => {
     const call = api.tx.balances?.transferKeepAlive;
     assert.ok(call);
