@@ -60,6 +60,7 @@ function startLane(port: NonNullable<typeof parentPort>, data: LaneData, binding
   const drain = async (): Promise<void> => {
     let afterDecode = false;
     while (queue.length > 0) {
+      await new Promise((resolve) => setImmediate(resolve)); // lets the port deliver all that has come: it may share a batch
       const chosen = take(
         chooseJobs(
           queue.map((request) => waiting(work, request)),
@@ -69,7 +70,6 @@ function startLane(port: NonNullable<typeof parentPort>, data: LaneData, binding
       afterDecode = chosen.some(isDecode);
       await runSteps(chosen.filter((request) => request.op === 'run'));
       for (const request of chosen) if (request.op !== 'run') await runOther(request);
-      await new Promise((resolve) => setImmediate(resolve)); // lets the port deliver what came during the run
     }
     busy = false;
   };
