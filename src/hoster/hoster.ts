@@ -75,6 +75,8 @@ export interface Hoster {
 
 /** A dead next hop is known by then; the client's own deadline for a step is longer. */
 const OPEN_NEXT_MS = 5_000;
+/** A client that does not read is not told why its session ended. */
+const GOODBYE_MS = 1_000;
 
 export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
   const limits = options.limits ?? HOSTER_LIMITS;
@@ -159,8 +161,9 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
 
   function startSession(stream: FrameStream, open: OpenBody, kv: KvSession): HostedSession {
     const reply = async (message: InferMessage): Promise<void> => {
-      if (message.type === 'ERROR') count(message.code, { peer: stream.peer, session: open.session });
-      await stream.send(encodeMessage(message));
+      if (message.type !== 'ERROR') return stream.send(encodeMessage(message));
+      count(message.code, { peer: stream.peer, session: open.session });
+      await stream.send(encodeMessage(message), AbortSignal.timeout(GOODBYE_MS));
     };
     const openNext = (peer: PeerId, signal: AbortSignal): Promise<FrameStream> =>
       deps.overlay.openStream(peer, INFER_PROTOCOL, {

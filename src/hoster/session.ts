@@ -6,8 +6,8 @@ import type { KvSession, Rows, StepResult } from '../engine/types.ts';
 import { sampleToken } from '../model/sample.ts';
 import type { FrameStream } from '../p2p/types.ts';
 import type { PeerId } from '../types/ids.ts';
-import { createSerial } from '../util/async.ts';
-import { errorMessage } from '../util/errors.ts';
+import { createSerial, raceSignal } from '../util/async.ts';
+import { CodedError, errorMessage } from '../util/errors.ts';
 import type { Log } from '../util/log.ts';
 import {
   decodeMessage,
@@ -64,39 +64,34 @@ export interface HostedSession {
   end(): Promise<void>;
 }
 
-/** Internal: carries a fault out of a step. */
-class StepFault extends Error {
-  readonly fault: Fault;
-  constructor(fault: Fault) {
-    super(fault.why);
-    this.fault = fault;
-  }
-}
+/** Carries a fault out of a step; never leaves this file. */
+class StepFault extends CodedError<Fault> {}
 
 export function createHostedSession(facts: SessionFacts, deps: SessionDeps): HostedSession {
   const { open, kv } = facts;
   const controller = new AbortController();
   const { signal } = controller;
   const inTurn = createSerial();
+  /** Whom to blame for rows that do not fit: the hop before; hop 0 has only the client before it. */
+  const sender = Math.max(0, open.hop - 1);
   let next: Promise<FrameStream> | undefined;
   let touched = deps.now();
   let queued = 0;
   let ended: Promise<void> = Promise.resolve();
 
   function fault(code: InferCode, why: string, hop = open.hop): StepFault {
-    return new StepFault({ code, hop, why });
+    return new StepFault({ code, hop, why }, why);
   }
 
   function rowsOf(step: Step): Rows {
     const first = open.hop === 0;
-    const ahead = Math.max(0, open.hop - 1);
-    if (step.codec !== (first ? 'ids' : open.codec)) throw fault('BAD_FRAME', `rows as ${step.codec}`, ahead);
+    if (step.codec !== (first ? 'ids' : open.codec)) throw fault('BAD_FRAME', `rows as ${step.codec}`, sender);
     const { width, vocab } = facts.model;
     const parsed =
       step.codec === 'ids'
         ? bytesToIds(step.tensor, step.count, vocab)
         : bytesToRows(step.codec, step.tensor, step.count, width);
-    if (!parsed.ok) throw fault('BAD_FRAME', parsed.why, ahead);
+    if (!parsed.ok) throw fault('BAD_FRAME', parsed.why, sender);
     const { value } = parsed;
     return value instanceof Int32Array
       ? { kind: 'tokens', ids: value }
@@ -110,7 +105,8 @@ export function createHostedSession(facts: SessionFacts, deps: SessionDeps): Hos
     try {
       return await kv.step(step.position, rows, signal);
     } catch (error) {
-      throw fault(codeOfEngineError(error), errorMessage(error));
+      const code = codeOfEngineError(error);
+      throw fault(code, errorMessage(error), code === 'BAD_FRAME' || code === 'TOO_LONG' ? sender : open.hop);
     }
   }
 
@@ -118,7 +114,7 @@ export function createHostedSession(facts: SessionFacts, deps: SessionDeps): Hos
     if (!step.draw || open.sampling === undefined) return;
     const position = step.position + step.count;
     const token = sampleToken(result.top, open.sampling, position);
-    await deps.reply({ type: 'TOKENS', session: open.session, position, tokens: [token] });
+    await raceSignal(deps.reply({ type: 'TOKENS', session: open.session, position, tokens: [token] }), signal);
   }
 
   async function forward(step: Step, result: StepResult & { kind: 'hidden' }): Promise<void> {
@@ -168,7 +164,7 @@ export function createHostedSession(facts: SessionFacts, deps: SessionDeps): Hos
       else await forward(step, result);
     } catch (error) {
       await fail(
-        error instanceof StepFault ? error.fault : { code: 'INTERNAL', hop: open.hop, why: errorMessage(error) },
+        error instanceof StepFault ? error.facts : { code: 'INTERNAL', hop: open.hop, why: errorMessage(error) },
       );
     }
   }

@@ -216,7 +216,7 @@ describe('client: hops that fail', () => {
     const victim = net.hosters.find(({ peer }) => peer === route[1]?.peer);
     assert.ok(victim);
     victim.engine.beforeStep = (position) => (position === 70 ? new Promise(() => undefined) : undefined);
-    const deadlines = { openMs: 1_000, stepMs: 50, callMs: 0 };
+    const deadlines = { openMs: 1_000, stepMs: 300, callMs: 0 };
     const chain = { heads: net.heads };
     const client = createClient({ model: MODEL, deadlines }, { ...net, chain, log: silentLog });
     const generation = client.generate(prompt, SAMPLED, never);

@@ -311,6 +311,7 @@ describe('hoster: steps', () => {
   }
 
   const badRows: Record<string, Partial<Step>> = {
+    'a position ahead': { position: 1 },
     'another codec': { codec: 'f32', tensor: rowsToBytes('f32', new Float32Array(3 * MODEL.width)) },
     'too many bytes': { tensor: concatBytes(rows, rows) },
     'a value that is not finite': { tensor: rowsToBytes('f16', new Float32Array(3 * MODEL.width).fill(Number.NaN)) },
