@@ -14,7 +14,8 @@ export interface KeeperDeps {
   /** What to stay connected to: peer ids, or multiaddrs that end in one. */
   readonly wanted: () => readonly string[];
   readonly isConnected: (target: string) => boolean;
-  readonly dial: (target: string) => Promise<unknown>;
+  /** False when there is no address to dial yet, which is no failure; rejects when the peer does not answer. */
+  readonly dial: (target: string) => Promise<boolean>;
   readonly log: Log;
 }
 
@@ -35,12 +36,11 @@ export function createKeeper(deps: KeeperDeps): Keeper {
   async function tryOnce(target: string, nowMs: number): Promise<void> {
     dialing.add(target);
     const failures = attempts.get(target)?.failures ?? 0;
-    const pauseMs = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** failures);
-    attempts.set(target, { failures: failures + 1, dueMs: nowMs + pauseMs });
     try {
-      await deps.dial(target);
-      attempts.delete(target);
+      if (await deps.dial(target)) attempts.delete(target);
     } catch (error) {
+      const pauseMs = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** failures);
+      attempts.set(target, { failures: failures + 1, dueMs: nowMs + pauseMs });
       deps.log.debug('peer not reached', { target, failures: failures + 1, code: errorCode(error) });
     } finally {
       dialing.delete(target);

@@ -12,7 +12,6 @@ import { errorCode, errorMessage } from '../util/errors.ts';
 import type { Log } from '../util/log.ts';
 import { frameTooLarge, overlayClosed, recordRefused, refused, streamReset, unreachable } from './errors.ts';
 import { createKeeper } from './keeper.ts';
-import { createLatecomers } from './latecomers.ts';
 import { createNode, type NodeOptions, type OverlayNode } from './libp2p-node.ts';
 import {
   createFrameStream,
@@ -23,6 +22,7 @@ import {
   sayRefused,
 } from './libp2p-stream.ts';
 import { peerFromAddress } from './peer-id.ts';
+import { keepIdentified } from './reidentify.ts';
 import { requestOver, serveRequest } from './request.ts';
 import { bestRecord, createShelf, refusal, type Shelf } from './shelf.ts';
 import {
@@ -51,6 +51,7 @@ const SWEEP_MS = 1000;
 const ADMISSION_MS = 10_000;
 /** An address that does not answer at all. */
 const DIAL_MS = 10_000;
+const LOOKUP_PAUSE_MS = 5000;
 /** Addresses kept of one peer: announcements name at most some. */
 const MAX_LEARNED_ADDRESSES = 16;
 /** Streams this side may have open to one peer by one protocol; how many are admitted is the other side's decision. */
@@ -154,18 +155,39 @@ function keepConnected(node: OverlayNode, options: OverlayOptions, log: Log): ()
   const keeper = createKeeper({
     wanted: () => [...options.bootstrap, ...(options.wanted?.() ?? [])],
     isConnected: (target) => connected(peerFromAddress(target)),
-    dial: (target) => dial(node, target, AbortSignal.timeout(DIAL_MS)),
+    dial: dialWanted(node),
     log,
   });
-  const latecomers = createLatecomers(node, options.isDhtServer ?? (() => true), log);
+  const identified = keepIdentified(node, options.isDhtServer ?? (() => true), log);
   const sweep = () => {
     void keeper.sweep(performance.now());
-    latecomers.sweep();
+    identified.sweep();
   };
   sweep();
   const timer = setInterval(sweep, SWEEP_MS);
   timer.unref();
   return () => clearInterval(timer);
+}
+
+/**
+ * Dials a wanted peer by what is known of it. A peer without addresses is looked up on the DHT, one at a time and now and then: a lookup costs
+ * as much as some hundred requests (network.md 2), and announcements mostly come first.
+ */
+function dialWanted(node: OverlayNode): (target: string) => Promise<boolean> {
+  let nextLookupMs = performance.now() + LOOKUP_PAUSE_MS;
+  return async (target) => {
+    if (!target.startsWith('/') && !(await hasAddress(node, target))) {
+      if (performance.now() < nextLookupMs) return false;
+      nextLookupMs = performance.now() + LOOKUP_PAUSE_MS;
+    }
+    await dial(node, target, AbortSignal.timeout(DIAL_MS));
+    return true;
+  };
+}
+
+async function hasAddress(node: OverlayNode, target: string): Promise<boolean> {
+  const peer = peerIdFromString(target);
+  return (await node.peerStore.has(peer)) && (await node.peerStore.get(peer)).addresses.length > 0;
 }
 
 function parseMultiaddr(text: string): Multiaddr[] {

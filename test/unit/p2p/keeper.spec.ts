@@ -12,7 +12,9 @@ function story(wanted: string[]) {
     dial: async (target) => {
       dialled.push(target);
       if (!answers) throw new Error('no answer');
+      if (target === 'no address') return false;
       connected.add(target);
+      return true;
     },
     log: silentLog,
   });
@@ -51,6 +53,12 @@ describe('keeper', () => {
     assert.deepEqual(await at(1000), []);
     connected.clear();
     assert.deepEqual(await at(2000), ['a']);
+  });
+
+  it('asks again soon when there is no address yet', async () => {
+    const { at, answer } = story(['no address']);
+    answer(true);
+    for (const ms of [0, 1000, 2000]) assert.deepEqual(await at(ms), ['no address']);
   });
 
   it('forgets the failures of a peer that is wanted no more', async () => {
