@@ -373,7 +373,9 @@ describe('devchain: reorganisations', () => {
     assert.equal(await client.call('system_accountNextIndex', alith.address), 0);
     await client.call('dev_setFinalityLag', 0);
     assert.equal((await client.refusal('dev_reorg', { depth: 1 })).code, -32602);
-    await client.call('dev_reorg', { depth: 1, blocks: 1, force: true });
+    await client.call('dev_reorg', { depth: 1, blocks: 0, force: true });
+    assert.equal(await client.call('chain_getFinalizedHead'), await client.call('chain_getBlockHash', 1));
+    await chain.newBlock();
     assert.equal((await client.refusal('dev_reorg', { depth: 50, force: true })).code, -32602);
     assert.equal(chain.head().number, 2);
   });
