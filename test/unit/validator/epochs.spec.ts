@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import type { Epoch } from '../../../src/types/ids.ts';
+import type { RecordBody } from '../../../src/types/record.ts';
 import type { Roster } from '../../../src/types/subnet.ts';
 import { fromHex, toHex } from '../../../src/util/bytes.ts';
 import { decodeRequest, type EvidenceRequest } from '../../../src/validator/evidence-protocol.ts';
@@ -168,7 +169,7 @@ describe('epochs of a subnet', () => {
   });
 
   it('says why a node missed an epoch that it came too late for', async () => {
-    const { firstEpoch, runTo, nodes, submission } = await start({ hosters: 4, attestors: 1 });
+    const { firstEpoch, runTo, nodes, submission, scores } = await start({ hosters: 4, attestors: 1 });
     const node = nodes[1] as SwarmNode;
     await node.kill();
     await runTo(firstEpoch + 1, 12);
@@ -183,6 +184,10 @@ describe('epochs of a subnet', () => {
       ['scored'],
     );
     assert.equal(done.length, 2, 'it voted or proposed all the same');
+    assert.ok(done.includes('proposed'), 'in this seed it is elected: what it proposes is what its peers hold');
+    assert.equal((await submission(epoch))?.attests.length, 5);
+    const paid = await scores(epoch);
+    assert.ok((paid.get(1) ?? 0n) > 0n && (paid.get(2) ?? 0n) < (paid.get(1) ?? 0n));
     assert.equal((await submission(firstEpoch + 2))?.attests.length, 5);
   });
 
@@ -286,18 +291,28 @@ describe('epochs of a subnet', () => {
   });
 
   for (const kind of ['hc', 'sc'] as const) {
-    it(`leaves a node out that signed two records: ${kind}`, async () => {
-      const { firstEpoch, runTo, scores, submission } = await start({
+    it(`leaves a node out, in that epoch and the next, that signed two records: ${kind}`, async () => {
+      let guilty = -1;
+      const { firstEpoch, runTo, submission } = await start({
         hosters: 4,
         attestors: 1,
-        wrap: { 3: (deps) => twoFaced(deps, kind) },
+        wrap: { 3: (deps) => twoFaced(deps, (body) => body.kind === kind && body.epoch === guilty) },
       });
-      await runTo(firstEpoch + 4, 19);
-      // In the first scored epoch newcomers count as present; from then on two faces cost everything.
-      for (const epoch of [firstEpoch + 2, firstEpoch + 3, firstEpoch + 4]) {
+      guilty = firstEpoch + 1;
+      await runTo(firstEpoch + 5, 19);
+      // Scored in the epoch after. As its own proposer it may still think well of itself.
+      for (const [epoch, isPaid] of [
+        [guilty + 1, false],
+        [guilty + 2, false],
+        [guilty + 4, true],
+      ] as const) {
         const submitted = await submission(epoch);
         if (submitted?.proposer === 4) continue;
-        assert.equal((await scores(epoch)).has(4), false, `epoch ${epoch}`);
+        assert.equal(
+          submitted?.scores.some(({ nodeId }) => nodeId === 4),
+          isPaid,
+          `epoch ${epoch}`,
+        );
         assert.ok((submitted?.attests.length ?? 0) >= 4);
       }
     });
@@ -438,13 +453,13 @@ function lazy(deps: ValidatorDeps): ValidatorDeps {
   return { ...deps, chain: { ...chain, propose } };
 }
 
-/** Signs a second record of a kind and shows it to everybody. */
-function twoFaced(deps: ValidatorDeps, kind: 'hc' | 'sc'): ValidatorDeps {
+/** Signs a second commitment where it may, and shows it to everybody. */
+function twoFaced(deps: ValidatorDeps, mayLie: (body: RecordBody) => boolean): ValidatorDeps {
   const { overlay, identity } = deps;
   const publish: typeof overlay.publish = async (topic, message) => {
     const decoded = decodeRecord(message);
     const body = decoded.ok ? decoded.record.body : undefined;
-    if (body !== undefined && 'commitment' in body && body.kind === kind) {
+    if (body !== undefined && 'commitment' in body && mayLie(body)) {
       const commitment = new Uint8Array(32).fill(7);
       await overlay.publish(topic, signRecord({ ...body, commitment }, identity).bytes);
     }
