@@ -5,12 +5,13 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join, relative, sep } from 'node:path';
 import { createExecutor, decompressCode } from '../../src/devchain/executor.ts';
 import { headerHash, ZERO_HASH } from '../../src/devchain/header.ts';
-import { hex, hexToKey } from '../../src/devchain/hex.ts';
+import { hex } from '../../src/devchain/hex.ts';
 import { CODE_KEY } from '../../src/devchain/runtime.ts';
+import { genesisState, type RawSpec } from '../../src/devchain/spec.ts';
 import { createState } from '../../src/devchain/state.ts';
-import { type Trie, trieGet, trieSet } from '../../src/devchain/trie.ts';
+import { type Trie, trieGet } from '../../src/devchain/trie.ts';
 import { orderedRoot, trieRoot } from '../../src/devchain/trie-root.ts';
-import { fromHex, toHex, utf8 } from '../../src/util/bytes.ts';
+import { toHex, utf8 } from '../../src/util/bytes.ts';
 import { sha256 } from '../../src/util/hash.ts';
 import { silentLog } from '../../src/util/log.ts';
 
@@ -20,14 +21,10 @@ export const SUMS = join(ROOT, 'chain', 'spec', 'SHA256SUMS');
 /** Not sources: the spec is made from them, and cargo may have built in place. */
 const NOT_SOURCES = ['spec', 'target'];
 
-export interface Spec {
-  readonly genesis: { readonly raw: { readonly top: Readonly<Record<string, string>> } };
-}
-
 /** One line per thing, as sha256sum prints it; the genesis hash is the chain's own hash and not a SHA-256. */
 export function sumsOf(specText: string): string {
-  const spec: Spec = JSON.parse(specText);
-  const trie = genesisTrie(spec);
+  const spec: RawSpec = JSON.parse(specText);
+  const trie = genesisState(spec);
   const wasm = wasmOf(trie);
   const metadata = createExecutor(wasm, { log: silentLog }).call(createState(trie), 'Metadata_metadata');
   const lines: [string, string][] = [
@@ -40,14 +37,6 @@ export function sumsOf(specText: string): string {
   return lines.map(([sum, name]) => `${sum}  ${name}\n`).join('');
 }
 
-/** The state that a spec describes. */
-export function genesisTrie(spec: Spec): Trie {
-  let trie: Trie;
-  for (const [key, value] of Object.entries(spec.genesis.raw.top))
-    trie = trieSet(trie, hexToKey(key), fromHex(value.slice(2)));
-  return trie;
-}
-
 export function wasmOf(trie: Trie): Uint8Array {
   const code = trieGet(trie, CODE_KEY);
   if (code === undefined) throw new Error('the spec has no runtime code');
@@ -55,12 +44,11 @@ export function wasmOf(trie: Trie): Uint8Array {
 }
 
 function genesisHash(trie: Trie): string {
-  const root = (bytes: Uint8Array) => hex(bytes);
   return headerHash({
     parentHash: ZERO_HASH,
     number: 0,
-    stateRoot: root(trieRoot(trie, 1)),
-    extrinsicsRoot: root(orderedRoot([], 1)),
+    stateRoot: hex(trieRoot(trie, 1)),
+    extrinsicsRoot: hex(orderedRoot([], 1)),
     logs: [],
   });
 }
