@@ -60,7 +60,7 @@ export function createAccountFile(file: string): Address {
 }
 
 /** Signs with a 32-byte private key. */
-export function createSigner(privateKey: Uint8Array): Signer {
+function createSigner(privateKey: Uint8Array): Signer {
   const address = addressOf(secp256k1.getPublicKey(privateKey, false));
   return {
     address,

@@ -16,7 +16,7 @@ import { raceSignal } from '../util/async.ts';
 import { concatBytes, fromHex, toHex, u32le, utf8 } from '../util/bytes.ts';
 import { sha256, tag } from '../util/hash.ts';
 
-import { epochAt, lastBlockOf } from './clock.ts';
+import { dutyPeriod, ERA_BLOCKS, epochAt } from './clock.ts';
 import { orDoneAlready } from './duties.ts';
 import {
   extrinsicExpired,
@@ -25,7 +25,6 @@ import {
   POOL_PAYMENT,
   stateDiscarded,
   unreachable,
-  wrongEpoch,
 } from './errors.ts';
 import { createHeadFeed } from './heads.ts';
 import {
@@ -125,9 +124,6 @@ interface Block {
   readonly transactions: readonly Transaction[];
 }
 
-/** Blocks that an ordinary transaction stays valid (chain.md 10.2). */
-const ERA_BLOCKS = 64;
-
 /** Fee of a call that pays one, planck. */
 const FEE = 100_000_000n;
 
@@ -208,7 +204,7 @@ export function createMemoryChain(options: MemoryChainOptions): MemoryChain {
       origin: signer.address,
       run,
       hash: hash0x(sha256(tag('twin/extrinsic'), u32le(sent))),
-      lastBlock: limits.lastBlock ?? state.block + ERA_BLOCKS,
+      lastBlock: limits.lastBlock ?? state.block + ERA_BLOCKS - 1,
       isFree: limits.isFree ?? false,
       included: Promise.withResolvers(),
     };
@@ -252,13 +248,12 @@ export function createMemoryChain(options: MemoryChainOptions): MemoryChain {
       return receipt;
     }
 
-    /** Last block of the epoch that a duty is for; refused when the best head is in another one. */
+    /** The last block in which a duty may be; refused when the best head is in another epoch or this one is about to end. */
     function dutyLimit(call: string, id: SubnetId, epoch: Epoch): { lastBlock: number; isFree: boolean } {
       const { state } = tip();
       const slot = state.subnets.get(id)?.slot ?? options.slot ?? 3;
-      const now = epochAt(state.block, slot, options.epochLength);
-      if (now !== epoch) throw wrongEpoch(call, epoch, now);
-      return { lastBlock: lastBlockOf(epoch, slot, options.epochLength), isFree: true };
+      const period = dutyPeriod(call, epoch, state.block, slot, options.epochLength);
+      return { lastBlock: state.block + period - 1, isFree: true };
     }
 
     const chain: Chain = {

@@ -3,15 +3,15 @@
 
 import type { Address, BlockNumber, Epoch, Hash, NodeId, SubnetId } from '../types/ids.ts';
 import type { Log } from '../util/log.ts';
-import { epochAt, lastBlockOf } from './clock.ts';
+import { dutyPeriod, ERA_BLOCKS } from './clock.ts';
 import type { Dialect, Read } from './dialects/tessera.ts';
 import { orDoneAlready } from './duties.ts';
-import { epochEnding, stateDiscarded, wrongEpoch } from './errors.ts';
+import { stateDiscarded } from './errors.ts';
 import type { Connection } from './substrate/connection.ts';
 import { createLink, type Link } from './substrate/link.ts';
 import { RpcFault } from './substrate/rpc-socket.ts';
 import { rememberStake } from './substrate/stake.ts';
-import { createSubmitter, EVENTS_KEY, largestPeriod } from './substrate/submit.ts';
+import { createSubmitter, EVENTS_KEY } from './substrate/submit.ts';
 import type { Chain, Head, Receipt, Signer, SubmitOptions } from './types.ts';
 
 export interface ChainOptions {
@@ -20,9 +20,6 @@ export interface ChainOptions {
   /** Only this chain will do; default whatever answers first, and then that one for ever. */
   readonly genesis?: Hash;
 }
-
-/** Blocks that an ordinary transaction lives. */
-const ERA_BLOCKS = 64;
 
 type Make = (dialect: Dialect) => ReturnType<Dialect['activateSubnet']>;
 
@@ -68,7 +65,7 @@ export async function connectChain(
     const { call, signer, subnet, epoch } = duty;
     const slot = await slotOf(subnet, options.signal);
     const { dialect } = await link.connection(options.signal);
-    const period = (head: Head) => dutyPeriod(call, epoch, head, slot, dialect.epochLength);
+    const period = (head: Head) => dutyPeriod(call, epoch, head.number, slot, dialect.epochLength);
     return submitter.submit({ call, signer, make: (connection) => make(connection.dialect), period }, options);
   }
 
@@ -168,16 +165,6 @@ interface DutyCall {
   readonly signer: Signer;
   readonly subnet: SubnetId;
   readonly epoch: Epoch;
-}
-
-/** The longest era that ends with the epoch (chain.md 10.2); a transaction born at block b may be in b + 1 to b + period - 1. */
-function dutyPeriod(call: string, epoch: Epoch, { number }: Head, slot: number, epochLength: number): number {
-  const now = epochAt(number, slot, epochLength);
-  if (now !== epoch) throw wrongEpoch(call, epoch, now);
-  const last = lastBlockOf(epoch, slot, epochLength);
-  const period = largestPeriod(Math.min(ERA_BLOCKS, last - number + 1));
-  if (period === 0) throw epochEnding(call, epoch, last);
-  return period;
 }
 
 async function currentHead(link: Link, kind: 'best' | 'finalized', signal?: AbortSignal): Promise<Head> {

@@ -278,6 +278,9 @@ export function testChain(name: string, create: () => Promise<ChainPlace>): void
     });
 
     it('activates the subnet for its owner', async () => {
+      const epoch = ((await epochNow()) + 1) as Epoch;
+      await place.runTo(firstBlock(epoch));
+      await fails(chain.propose(hotkey(0), { subnet: SUBNET, epoch, ...proposal() }), 'NoElectedValidator');
       await fails(chain.activateSubnet(coldkey, SUBNET), 'NotSubnetOwner');
       await fails(chain.activateSubnet(owner, 99 as SubnetId), 'InvalidSubnetId');
       await place.include(chain.activateSubnet(owner, SUBNET));
@@ -286,8 +289,6 @@ export function testChain(name: string, create: () => Promise<ChainPlace>): void
       assert.equal(found?.state, 'Active');
       assert.equal(found?.startEpoch, Math.floor(number / EPOCH_LENGTH) + 1);
       await fails(chain.activateSubnet(owner, SUBNET), 'SubnetActivatedAlready');
-      const epoch = await epochNow();
-      await fails(chain.propose(hotkey(0), { subnet: SUBNET, epoch, ...proposal() }), 'NoElectedValidator');
     });
 
     function proposal() {
@@ -369,6 +370,9 @@ export function testChain(name: string, create: () => Promise<ChainPlace>): void
 
     it('calls an epoch without proposal absent, and one without votes rejected', async () => {
       const epoch = await epochNow();
+      await place.runTo(firstBlock(epoch + 1) - 3);
+      const tooLate = chain.attest(hotkey(0), SUBNET, epoch, ROOT);
+      await assert.rejects(tooLate, (error) => errorCode(error) === 'WRONG_EPOCH', 'too few blocks left');
       await place.runTo(firstBlock(epoch + 1));
       assert.equal((await chain.result(SUBNET, epoch))?.outcome, 'Absent');
       const elected = await chain.electedValidator(SUBNET, (epoch + 1) as Epoch);

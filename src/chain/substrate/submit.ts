@@ -235,11 +235,3 @@ const LASTING: readonly string[] = ['Payment', 'Call'];
 
 /** twox128("System") ++ twox128("Events"), the same in every Substrate chain. */
 export const EVENTS_KEY = '0x26aa394eea5630e07c48ae0c9558cef780d41e5e16056765bc8461851072c9d7';
-
-/** The largest power of two that fits; 0 below the least period of an era. */
-export function largestPeriod(blocks: number): number {
-  return blocks < MIN_PERIOD ? 0 : 2 ** Math.floor(Math.log2(blocks));
-}
-
-/** A mortal era has at least 4 blocks (Substrate). */
-const MIN_PERIOD = 4;

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { epochAt, lastBlockOf } from '../../../src/chain/clock.ts';
-import { largestPeriod } from '../../../src/chain/substrate/submit.ts';
+import { dutyPeriod, epochAt, lastBlockOf } from '../../../src/chain/clock.ts';
+import type { BlockNumber, Epoch } from '../../../src/types/ids.ts';
+import { errorCode } from '../../../src/util/errors.ts';
 
 describe('clock', () => {
   it('counts subnet epochs from the slot', () => {
@@ -30,15 +31,32 @@ describe('clock', () => {
     );
   });
 
-  it('gives a transaction the longest era that fits, none below 4 blocks', () => {
+  it('gives a duty the longest era that ends with its epoch, none when too few blocks are left', () => {
     const cases = [
-      [3, 0],
-      [4, 4],
-      [7, 4],
+      [3, 16],
+      [7, 16],
       [8, 8],
-      [63, 32],
-      [64, 64],
+      [15, 8],
+      [16, 4],
+      [19, 4],
     ] as const;
-    for (const [blocks, period] of cases) assert.equal(largestPeriod(blocks), period);
+    const period = (epoch: number, head: number) => dutyPeriod('attest', epoch as Epoch, head as BlockNumber, 3, 20);
+    for (const [head, blocks] of cases) assert.equal(period(0, head), blocks, `block ${head}`);
+    const isWrong = (error: unknown) => errorCode(error) === 'WRONG_EPOCH';
+    for (const head of [20, 21, 22]) assert.throws(() => period(0, head), isWrong);
+    for (const epoch of [0, 2]) assert.throws(() => period(epoch, 30), isWrong);
+  });
+
+  it('never lets a duty live into the next epoch', () => {
+    fc.assert(
+      fc.property(fc.nat(100_000), fc.integer({ min: 10, max: 300 }), (head, length) => {
+        const epoch = epochAt(head, 3, length);
+        const left = lastBlockOf(epoch, 3, length) - head;
+        if (left < 3) return;
+        const period = dutyPeriod('attest', epoch, head as BlockNumber, 3, length);
+        assert.ok(period - 1 <= left && period <= 64 && period >= 4);
+      }),
+      { seed: 5 },
+    );
   });
 });

@@ -63,15 +63,6 @@ describe('memory chain', () => {
     }
   });
 
-  it('lets a duty die with its epoch', async () => {
-    const { memory, subnet, hotkeys } = await found(2);
-    await memory.runTo(memory.best.number + 20);
-    const epoch = Math.floor((memory.best.number - 3) / 20) as Epoch;
-    assert.equal((memory.best.number - 3) % 20, 19);
-    const late = memory.chain.attest(hotkeys[0] as Signer, subnet, epoch, new Uint8Array(32));
-    await assert.rejects(memory.include(late), (error) => errorCode(error) === 'EXTRINSIC_EXPIRED');
-  });
-
   it('plays an outage: nothing answers, no head is told, and then all is as if nothing had been', async () => {
     const { memory } = await found(1);
     const { chain } = memory;
