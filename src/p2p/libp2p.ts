@@ -159,12 +159,16 @@ function keepConnected(node: OverlayNode, options: OverlayOptions, log: Log): ()
     log,
   });
   const identified = keepIdentified(node, options.isDhtServer ?? (() => true), log);
-  const sweep = () => {
-    void keeper.sweep(performance.now());
-    identified.sweep();
+  const sweep = async () => {
+    try {
+      identified.sweep();
+      await keeper.sweep(performance.now());
+    } catch (error) {
+      log.warn('peers not looked after', { error: errorMessage(error) });
+    }
   };
-  sweep();
-  const timer = setInterval(sweep, SWEEP_MS);
+  void sweep();
+  const timer = setInterval(() => void sweep(), SWEEP_MS);
   timer.unref();
   return () => clearInterval(timer);
 }
@@ -288,8 +292,8 @@ async function serveStreams(
     (stream, connection) => {
       serveOne(stream, connection).catch((error) => stream.abort(error));
     },
-    // Streams to be refused must get as far as our answer.
-    { maxInboundStreams: 2 * options.maxStreamsPerPeer, maxOutboundStreams: MAX_OUTBOUND_STREAMS },
+    // Streams to be refused must get as far as our answer. A later handler takes the place of an earlier one.
+    { maxInboundStreams: 2 * options.maxStreamsPerPeer, maxOutboundStreams: MAX_OUTBOUND_STREAMS, force: true },
   );
 }
 

@@ -34,7 +34,8 @@ export const MAX_GOSSIP_BYTES = 24 << 10;
 /** A stream of whole frames in both directions over one kept connection. The length prefix is the overlay's own. */
 export interface FrameStream {
   readonly peer: PeerId;
-  /** Resolves when the transport has room again (backpressure); rejects when the stream is gone. The parts are sent as one frame. */
+  /** Resolves when the transport has room again (backpressure); rejects when the stream is gone. The parts are sent as one frame and
+   *  belong to the overlay from then on. When the signal aborts the wait, the frame may still arrive. */
   send(parts: readonly Uint8Array[], signal?: AbortSignal): Promise<void>;
   /** Frames in order; ends when the other side closed, throws STREAM_RESET when it broke off. One consumer. */
   frames(): AsyncIterable<Uint8Array>;
@@ -75,7 +76,8 @@ export interface Overlay {
   /** Closes all connections to a peer. */
   disconnect(peer: PeerId): Promise<void>;
 
-  /** Serves request/response: one frame in, one frame out, on a fresh stream. A handler that throws resets the stream. */
+  /** Serves request/response: one frame in, one frame out, on a fresh stream. A handler that throws resets the stream; a later handler of
+   *  the same protocol takes its place. */
   handleRequest(
     protocol: string,
     options: ProtocolOptions,
@@ -102,12 +104,15 @@ export interface Overlay {
 
   /** Joins a gossip topic; `judge` runs on every message of others before it is passed on. Own messages are not delivered back. */
   subscribe(topic: string, judge: (message: Uint8Array, from: PeerId) => Promise<Verdict>): void;
-  /** Sends to the topic; answers to how many peers it went first. */
+  /** Sends to the topic; answers to how many peers it went first. The same bytes are one message for some minutes: sent again they reach
+   *  nobody, unless it was nobody before. */
   publish(topic: string, message: Uint8Array): Promise<number>;
 
-  /** Puts a record under `/tsr/...` into the DHT (and the own store). RECORD_REFUSED when the own rules refuse it. Resolves with the number of peers that stored it. */
+  /** Puts a record under `/tsr/...` into the DHT (and the own store). RECORD_REFUSED when the own rules refuse it. Resolves with the number of peers
+   *  that stored it by the time all have answered or the signal aborts. */
   putRecord(key: string, value: Uint8Array, signal: AbortSignal): Promise<number>;
-  /** The record for a key from anybody, or undefined. Never to be waited for by a duty (network.md). */
+  /** The record for a key from anybody, or undefined. Throws the signal's reason when it aborts before one is
+   *  found. Never to be waited for by a duty (network.md). */
   getRecord(key: string, signal: AbortSignal): Promise<Uint8Array | undefined>;
 
   close(): Promise<void>;

@@ -149,6 +149,13 @@ export function testOverlay(name: string, createNetwork: () => Promise<TestNetwo
         assert.deepEqual(await a.request(b.self, ECHO, bytes(1), asking()), bytes(1));
       });
 
+      it('serves a protocol by its last handler', async () => {
+        const [a, b] = await pair();
+        await b.handleRequest(ECHO, { ...anyone, admit: () => false }, echo);
+        await b.handleRequest(ECHO, anyone, async () => bytes(2));
+        assert.deepEqual(await a.request(b.self, ECHO, bytes(1), asking()), bytes(2));
+      });
+
       it('holds both sides to their own limit of a frame', async () => {
         const [a, b] = await pair();
         let served = 0;
