@@ -17,20 +17,19 @@ export type MissedReason =
   | 'no-proposal'
   | 'unfinished';
 
-/** hc and hr of this epoch. */
+/** hc and hr of this epoch. `tried`: the offset at which it could not be done, -1 at first; tried again at a later head. */
 export type Work =
   | { readonly at: 'none' }
-  | { readonly at: 'waiting' }
+  | { readonly at: 'waiting'; readonly tried: number }
   | { readonly at: 'inferring' }
   | { readonly at: 'answered' }
   | { readonly at: 'committed' }
   | { readonly at: 'revealed' }
   | { readonly at: 'missed'; readonly why: MissedReason };
 
-/** sc of this epoch. */
+/** sc of this epoch; `tried` as above. */
 export type Scoring =
   | { readonly at: 'none' }
-  /** `tried`: the offset at which it could not be done, -1 at first; tried again at a later head. */
   | { readonly at: 'waiting'; readonly tried: number }
   | { readonly at: 'scoring' }
   | { readonly at: 'scored' }
@@ -181,7 +180,7 @@ function enterWork({ signed, offset }: Head, windows: Windows, hosts: boolean): 
   if (!hosts) return { at: 'none' };
   if (signed.hr) return { at: 'revealed' };
   if (signed.hc) return { at: 'committed' };
-  return offset >= windows.reveal ? { at: 'missed', why: 'late-start' } : { at: 'waiting' };
+  return offset >= windows.reveal ? { at: 'missed', why: 'late-start' } : { at: 'waiting', tried: -1 };
 }
 
 /** In these states there is nothing to look for on chain; also what is done is looked at again, because a reorg may have undone it. */
@@ -211,7 +210,7 @@ function onNews(duty: Current, event: News): CurrentStep {
     case 'answered':
       return quiet(duty.work.at === 'inferring' ? { ...duty, work: { at: 'answered' } } : duty);
     case 'unanswered':
-      return duty.work.at === 'inferring' ? missWork(duty, 'no-answer') : quiet(duty);
+      return quiet(duty.work.at === 'inferring' ? { ...duty, work: { at: 'waiting', tried: duty.offset } } : duty);
     case 'scored':
       return report({ ...duty, scoring: { at: 'scored' } }, { type: 'scored', epoch: duty.epoch });
     case 'unscored':
@@ -274,10 +273,9 @@ function settleWork(duty: Current, { commit, reveal, score }: Windows): CurrentS
   const { epoch, offset, work } = duty;
   switch (work.at) {
     case 'waiting':
-      if (offset >= reveal) return missWork(duty, 'no-seed');
-      return duty.ready
-        ? { duty: { ...duty, work: { at: 'inferring' } }, effects: [{ do: 'infer', epoch }] }
-        : quiet(duty);
+      if (offset >= reveal) return missWork(duty, work.tried < 0 ? 'no-seed' : 'no-answer');
+      if (!duty.ready || offset <= work.tried) return quiet(duty);
+      return { duty: { ...duty, work: { at: 'inferring' } }, effects: [{ do: 'infer', epoch }] };
     case 'inferring':
       return offset >= reveal ? missWork(duty, 'no-answer') : quiet(duty);
     case 'answered':
@@ -314,7 +312,7 @@ function leave(duty: Current): readonly Effect[] {
     outcome: { type: 'missed', epoch, duty: which, why },
   });
   const effects: Effect[] = [];
-  if (work.at === 'waiting') effects.push(missed('work', 'no-seed'));
+  if (work.at === 'waiting') effects.push(missed('work', work.tried < 0 ? 'no-seed' : 'no-answer'));
   if (work.at === 'inferring') effects.push(missed('work', 'no-answer'));
   if (work.at === 'answered' || work.at === 'committed') effects.push(missed('work', 'window-skipped'));
   if (scoring.at === 'waiting') effects.push(missed('scores', duty.ready ? 'window-skipped' : 'no-roster'));

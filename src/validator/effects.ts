@@ -6,6 +6,8 @@ import type { Overlay } from '../p2p/types.ts';
 import type { BlockNumber, Epoch, NodeId, PeerId, SubnetId } from '../types/ids.ts';
 import type { SignedRecord } from '../types/record.ts';
 import { withDeadline } from '../util/async.ts';
+import { errorCode } from '../util/errors.ts';
+import type { Log } from '../util/log.ts';
 import { keyOfBody } from '../wire/record-key.ts';
 import type { Gather } from './gather.ts';
 import type { Pen } from './pen.ts';
@@ -32,6 +34,7 @@ export interface EffectsDeps {
   readonly fail: (what: string, error: unknown) => void;
   /** The last best head. */
   readonly now: () => BlockNumber | undefined;
+  readonly log: Log;
 }
 
 export interface Effects {
@@ -49,8 +52,8 @@ export function createEffects(
   deps: EffectsDeps,
 ): Effects {
   const { overlay, rosters, records, work, scoring, submission, gather, tasks, dispatch, fail } = deps;
-  /** Sending is nobody's to wait for. */
-  const sending = createTasks(fail);
+  /** Sending is nobody's to wait for, and no failure of a duty: what did not spread is pulled. */
+  const sending = createTasks((what, error) => deps.log.debug('not sent', { what, code: errorCode(error) }));
   const topic = recordTopic(options.subnet);
 
   function send(record: SignedRecord, signal: AbortSignal): void {

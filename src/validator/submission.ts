@@ -38,8 +38,8 @@ export interface Submission {
   look(epoch: Epoch, signal: AbortSignal): Promise<Standing>;
   /** Submits the scores of `epoch` - 1; throws what the chain or the journal says. False when they cannot be made yet. */
   propose(epoch: Epoch, signal: AbortSignal): Promise<boolean>;
-  /** Recomputes the proposal of `epoch` and attests to it, or says why not. */
-  check(epoch: Epoch, signal: AbortSignal): Promise<Check>;
+  /** Recomputes the proposal of `epoch` and attests to it, or says why not; undefined when it is gone from the chain. */
+  check(epoch: Epoch, signal: AbortSignal): Promise<Check | undefined>;
   /** The ids behind the evidence that this node proposed or attested, for peers that lack them. */
   named(scored: Epoch): EvidenceIds | undefined;
 }
@@ -108,11 +108,12 @@ export function createSubmission(options: SubmissionOptions, deps: SubmissionDep
     return build(scored, facts);
   }
 
-  async function check(epoch: Epoch, signal: AbortSignal): Promise<Check> {
+  async function check(epoch: Epoch, signal: AbortSignal): Promise<Check | undefined> {
     const scored = (epoch - 1) as Epoch;
     const submitted = await chain.submission(subnet, epoch, undefined, signal);
+    if (submitted === undefined) return undefined;
     const facts = await factsFor(scored, signal);
-    if (facts === undefined || submitted === undefined) return { ok: false, code: 'ROSTER_UNAVAILABLE' };
+    if (facts === undefined) return { ok: false, code: 'ROSTER_UNAVAILABLE' };
     const decoded = decodeArgs(submitted.args, facts.roster.nodes.length);
     if (!decoded.ok || decoded.args.epoch !== scored) return { ok: false, code: 'PROPOSAL_UNREADABLE' };
     const verdict = isEmpty(decoded.args)

@@ -2,7 +2,7 @@
 // an event with its reason; what goes wrong with peers, chain or engine is logged and counted, and nothing is thrown out of run().
 
 import type { Chain, Head, Signer } from '../chain/types.ts';
-import { type Duty, type DutyEvent, IDLE, type Outcome, step } from '../consensus/duty.ts';
+import { type Duty, type DutyEvent, IDLE, type Outcome, type Signed, step } from '../consensus/duty.ts';
 import { type ClockParams, phaseAt, windowsOf } from '../consensus/phase.ts';
 import type { Engine } from '../engine/types.ts';
 import type { Identity, Overlay, Verdict } from '../p2p/types.ts';
@@ -88,6 +88,7 @@ export function createValidator(options: ValidatorOptions, deps: ValidatorDeps):
   const params = { windows: windowsOf(clock.epochLength), hosts: shards.length > 0 };
   let duty: Duty = IDLE;
   let block: BlockNumber | undefined;
+  let ending: AbortSignal | undefined;
 
   const rosters = createRosters(options, { chain, journal, log });
   const factsOf = rosters.known;
@@ -120,6 +121,7 @@ export function createValidator(options: ValidatorOptions, deps: ValidatorDeps):
       report,
       fail,
       now: () => block,
+      log,
     },
   );
 
@@ -128,6 +130,7 @@ export function createValidator(options: ValidatorOptions, deps: ValidatorDeps):
   }
 
   function fail(what: string, error: unknown): void {
+    if (ending?.aborted) return;
     const facts = { what, code: errorCode(error), message: errorMessage(error) };
     log.warn('duty failed', facts);
     emit({ type: 'failed', ...facts });
@@ -150,14 +153,15 @@ export function createValidator(options: ValidatorOptions, deps: ValidatorDeps):
     return effects.perform(next.effects, signal);
   }
 
-  /** Other seats of the rosters around an epoch, connected ones first, starting behind this node so that questions spread. */
+  /** Other seats of the roster of an epoch that are connected (all others when none is), starting behind this node so that questions spread. */
   function peersOf(epoch: Epoch): readonly PeerId[] {
     const seats =
       (factsOf(epoch)?.roster ?? factsOf((epoch - 1) as Epoch)?.roster)?.nodes.map(({ peer }) => peer) ?? [];
     const at = seats.indexOf(identity.peer);
     const others = [...seats.slice(at + 1), ...seats.slice(0, Math.max(at, 0))];
     const connected = new Set(overlay.peers());
-    return [...others.filter((peer) => connected.has(peer)), ...others.filter((peer) => !connected.has(peer))];
+    const near = others.filter((peer) => connected.has(peer));
+    return near.length > 0 ? near : others;
   }
 
   /** Acts at once; the `head` event follows when what was read for it is known. The loop waits for nothing. */
@@ -173,7 +177,8 @@ export function createValidator(options: ValidatorOptions, deps: ValidatorDeps):
     }
     const { epoch, offset } = moment;
     if (first) effects.resend([epoch, (epoch - 1) as Epoch], pen, signal);
-    const acted = dispatch({ type: 'head', epoch, offset, signed: signedIn(epoch, pen) }, signal);
+    const signed = duty.at === 'epoch' && duty.epoch === epoch ? NOTHING_SIGNED : signedIn(epoch, pen);
+    const acted = dispatch({ type: 'head', epoch, offset, signed }, signal);
     void acted.then(() => emit(told));
   }
 
@@ -188,11 +193,12 @@ export function createValidator(options: ValidatorOptions, deps: ValidatorDeps):
 
   return {
     async run(signal) {
+      ending = signal;
       try {
         await serve();
         for await (const head of chain.heads('best', signal)) onHead(head, signal);
       } catch (error) {
-        if (!signal.aborted) fail('run', error);
+        fail('run', error);
       }
       await tasks.settled();
     },
@@ -217,8 +223,11 @@ export function createValidator(options: ValidatorOptions, deps: ValidatorDeps):
   };
 }
 
+/** Not looked at in the middle of an epoch. */
+const NOTHING_SIGNED: Signed = { hc: false, hr: false, sc: false, lastSc: false, sr: false };
+
 /** What the journal says at the first head of an epoch. */
-function signedIn(epoch: Epoch, pen: Pen) {
+function signedIn(epoch: Epoch, pen: Pen): Signed {
   const before = (epoch - 1) as Epoch;
   const has = (kind: 'hc' | 'hr' | 'sc' | 'sr', of: Epoch): boolean => pen.signed(kind, of) !== undefined;
   return {

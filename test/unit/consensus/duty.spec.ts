@@ -113,7 +113,16 @@ describe('duty of a hoster', () => {
       [head(0), ready, head(10), news('answered')],
       ['infer', 'missed work no-answer!'],
     ],
-    ['an engine that fails', [head(0), ready, news('unanswered'), head(5)], ['infer', 'missed work no-answer!']],
+    [
+      'an engine that fails at every head',
+      [head(4), ready, news('unanswered'), head(5), news('unanswered'), head(10)],
+      ['infer', 'infer', 'missed work no-answer!'],
+    ],
+    [
+      'an engine that was busy once',
+      [head(4), ready, news('unanswered'), head(5), news('answered')],
+      ['infer', 'infer', 'commit', 'committed!'],
+    ],
     [
       'a commit window that no head fell into',
       [head(0), ready, news('answered'), head(12)],
@@ -128,7 +137,7 @@ describe('duty of a hoster', () => {
     ['no seat', [head(1), { ...ready, member: false }, head(13)], ['missed work not-in-roster!']],
     ['an epoch without election', [head(1), { ...ready, live: false }, head(13)], []],
   ] as const) {
-    it(`says so: ${name}`, () => {
+    it(`does what it can and says what it cannot: ${name}`, () => {
       assert.deepEqual(without(play(events).all, 'look', 'read'), expected);
     });
   }

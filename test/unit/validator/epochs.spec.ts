@@ -340,6 +340,45 @@ describe('epochs of a subnet', () => {
     assert.ok((nodes[0]?.validator.status().refusals.RECORD_MALFORMED ?? 0) >= 2);
   });
 
+  it('takes from the DHT only what belongs under its key', async () => {
+    const { firstEpoch, runTo, nodes, ...rest } = await start({ hosters: 4, attestors: 1 });
+    await runTo(firstEpoch, 2);
+    const [hoster, attestor] = [nodes[0] as SwarmNode, nodes[4] as SwarmNode];
+    const head = { genesis: fromHex(rest.genesis), subnet: rest.subnet, node: hoster.id, epoch: firstEpoch };
+    const bytes = new Uint8Array(32);
+    const { bytes: value, body } = signRecord(
+      { kind: 'hc', ...head, commitment: bytes, manifest: bytes, audits: false },
+      hoster.identity,
+    );
+    const { judge } = attestor.validator;
+    assert.equal(judge('/tsr/hr/128001/1/1', value), 'reject');
+    assert.equal(judge(keyOfBody({ ...body, node: attestor.id }), value), 'reject');
+    assert.equal(judge(keyOfBody(body), bytes), 'reject');
+    assert.equal(judge('/tsr/an/128001/1/1', value), 'ignore');
+    assert.equal(judge('/other/key', value), 'ignore');
+    assert.equal(judge(keyOfBody(body), value), 'accept');
+  });
+
+  it('is silent and at rest after its end', async () => {
+    const { firstEpoch, runTo, nodes, stop } = await start({ hosters: 4, attestors: 1 });
+    await runTo(firstEpoch + 1, 12);
+    await stop();
+    const heard = nodes.map(({ events }) => events.length);
+    await runTo(firstEpoch + 2, 12);
+    assert.deepEqual(
+      nodes.map(({ events }) => events.length),
+      heard,
+    );
+    assert.deepEqual(
+      nodes.map(({ validator }) => validator.status().busy),
+      [0, 0, 0, 0, 0],
+    );
+    assert.deepEqual(
+      nodes.flatMap(({ events }) => events.filter(({ type }) => type === 'failed')),
+      [],
+    );
+  });
+
   it('works with epochs of ten blocks', async () => {
     const { firstEpoch, runTo, scores } = await start({ hosters: 4, attestors: 1, epochLength: 10 });
     await runTo(firstEpoch + 2, 9);
