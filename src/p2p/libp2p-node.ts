@@ -14,7 +14,7 @@ import { createLibp2p } from 'libp2p';
 import type { PeerId } from '../types/ids.ts';
 import type { OpenIdentity } from './identity.ts';
 import { OverlayDatastore, recordKeyText } from './libp2p-datastore.ts';
-import { MAX_WINDOW_BYTES } from './libp2p-stream.ts';
+import { MAX_WINDOW_BYTES } from './libp2p-frames.ts';
 import { bestRecord, RECORD_NAMESPACE, refusal, type Shelf } from './shelf.ts';
 import { MAX_GOSSIP_BYTES, type RecordRules } from './types.ts';
 
