@@ -16,6 +16,15 @@ pub fn check() {
     slots(&subnets);
 }
 
+/// 5: what a block minted by itself is at most what its epoch may give.
+pub fn check_minted(minted: u128) {
+    let epoch = FinalSubnetEmissionWeights::<Test>::get(Network::epoch());
+    let ceiling = epoch.map_or(0, |epoch| epoch.subnets_emissions);
+    // block 2 of an epoch mints the treasury's part, a fifth of the whole
+    let limit = if now() % EpochLength::get() == 2 { ceiling / 4 + 1 } else { ceiling };
+    assert!(minted <= limit, "{minted} minted in block {}", now());
+}
+
 /// 1, 2, 3, 4
 fn money() {
     let held = TotalStake::<Test>::get() + TotalDelegateStake::<Test>::get() + TotalUnbondingBalance::<Test>::get();
@@ -48,11 +57,23 @@ fn nodes(subnet: SubnetId) {
     assert_eq!(registered, all.iter().filter(waiting).map(|node| (node.id, node.clone())).collect());
     assert_eq!(TotalSubnetNodes::<Test>::get(subnet) as usize, all.len());
     assert_eq!(TotalRegisteredSubnetNodes::<Test>::get(subnet) as usize, registered.len());
+    check_churn(subnet, &registered);
     let ids: BTreeSet<NodeId> = all.iter().map(|node| node.id).collect();
     for (id, reputation) in SubnetNodeReputation::<Test>::iter_prefix(subnet) {
         assert!(ids.contains(&id) && reputation <= ONE);
     }
     assert!(SubnetReputation::<Test>::get(subnet) <= ONE);
+}
+
+/// 15: the cursor gives each start epoch to a few nodes only; those that were there at the activation share the first.
+fn check_churn(subnet: SubnetId, registered: &BTreeMap<NodeId, Node>) {
+    let Some(data) = SubnetsData::<Test>::get(subnet) else { return };
+    let mut sharing = BTreeMap::<u32, u32>::new();
+    for node in registered.values().filter(|node| node.classification.start_epoch > data.start_epoch) {
+        *sharing.entry(node.classification.start_epoch).or_default() += 1;
+    }
+    let limit = ChurnLimit::<Test>::get(subnet);
+    assert!(data.state != SubnetState::Active || sharing.values().all(|count| *count <= limit));
 }
 
 /// 7
