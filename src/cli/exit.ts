@@ -12,7 +12,8 @@ const EXIT_CODES: Readonly<Record<string, number>> = {
   NOT_ACTIVE: 4,
   SIGNED_ALREADY: 5,
   JOURNAL_LOCKED: 5,
-  MODEL_INTEGRITY: 6,
+  MODEL_HASH: 6,
+  MODEL_MANIFEST: 6,
   MANIFEST_MISMATCH: 6,
   E_HASH: 6,
   E_UNSAFE: 6,
@@ -23,7 +24,11 @@ const EXIT_CODES: Readonly<Record<string, number>> = {
   IDENTITY_INVALID: 78,
   IDENTITY_READABLE: 78,
   JOURNAL_FOREIGN: 78,
-  DEVCHAIN_FOREIGN_GENESIS: 78,
+  JOURNAL_UNUSABLE: 78,
+  IDENTITY_MISMATCH: 78,
+  POLICY_MALFORMED: 78,
+  MODEL_FILE: 78,
+  CHAIN_DB_FOREIGN: 78,
 };
 
 export class UsageError extends CodedError<{ code: 'USAGE' }> {

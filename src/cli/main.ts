@@ -74,7 +74,9 @@ function parse(
     .parserConfiguration({ 'camel-case-expansion': false, 'duplicate-arguments-array': false, 'greedy-arrays': true })
     .wrap(Math.min(120, process.stdout.columns || 120))
     .fail((message: string | null, error: Error | undefined) => {
-      throw error ?? new UsageError(`${message ?? 'wrong usage'} (see tessera --help)`);
+      // yargs throws its own errors for some kinds of wrong usage; everything else comes from a command.
+      if (error !== undefined && error.name !== 'YError') throw error;
+      throw new UsageError(`${message ?? error?.message ?? 'wrong usage'} (see tessera --help)`);
     });
   for (const command of COMMANDS) {
     const word = command.positional === undefined ? command.name : `${command.name} [${command.positional}..]`;

@@ -1,7 +1,7 @@
 // A whole network on one machine: the chain in this process, each node a process of its own, a client that asks the prompt. Everything
 // goes the way it goes on a real network; only the clock is ours, and it waits for slow nodes (ticker.ts).
 
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { connectChain } from '../chain/substrate.ts';
@@ -178,7 +178,8 @@ async function foundNetwork(
   const cut = Object.keys(model.manifest.cuts)[0] ?? '';
   const shardCount = cutShards(model.manifest, cut).length;
   const size = known ?? options;
-  const ports = known?.nodes.map(({ port }) => port) ?? (await findFreePorts(options.hosters + options.attestors));
+  const ports =
+    known?.nodes.map(({ port }) => port) ?? (await findFreePorts(options.hosters + options.attestors, Math.random));
   const plans = planNodes(
     { hosters: size.hosters, attestors: size.attestors, shardCount, dataDir: options.dataDir },
     ports,
@@ -258,7 +259,9 @@ async function startMember(
       ticker.report(id, 0);
       deps.tell({ event: 'node-stopped', id, code });
       ready.reject(
-        new Error(`node ${id} ended with exit code ${code} before it was ready; see ${join(plan.dataDir, 'node.log')}`),
+        new Error(
+          `node ${id} ended with exit code ${code} before it was ready; see ${join(plan.dataDir, 'node.log')}${lastWords(plan)}`,
+        ),
       );
     },
   });
@@ -273,6 +276,12 @@ async function startMember(
     command: commandLine,
   });
   return process;
+}
+
+/** The end of what a node said on stderr. */
+function lastWords({ dataDir }: NodePlan): string {
+  const lines = readFileSync(join(dataDir, 'node.log'), 'utf8').trimEnd().split('\n');
+  return `:\n${lines.slice(-3).join('\n')}`;
 }
 
 function describeNode(plan: NodePlan, identity: OpenIdentity, id: number): DevnetNode {

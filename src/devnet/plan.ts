@@ -69,19 +69,26 @@ export function shardsText(shards: readonly number[]): string {
   return runs.map(([from, to]) => (from === to ? `${from}` : `${from}-${to}`)).join(',');
 }
 
-/** TCP ports of loopback that were free a moment ago, all different. */
-export async function findFreePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer();
-      await new Promise<void>((resolve, reject) => {
-        server.once('error', reject);
-        server.listen(0, '127.0.0.1', resolve);
-      });
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
+/** Below the range from which systems take ports for outgoing connections: none of those can be in the way a second later. */
+const FIRST_PORT = 20_000;
+const LAST_PORT = 32_000;
+const MAX_PROBES = 1_000;
+
+/** TCP ports of loopback that are free now, all different; `random` answers numbers in [0, 1). */
+export async function findFreePorts(count: number, random: () => number): Promise<number[]> {
+  const found = new Set<number>();
+  for (let probes = 0; found.size < count && probes < MAX_PROBES; probes += 1) {
+    const port = FIRST_PORT + Math.floor(random() * (LAST_PORT - FIRST_PORT));
+    if (!found.has(port) && (await isFree(port))) found.add(port);
+  }
+  if (found.size < count) throw new RangeError(`no ${count} free ports between ${FIRST_PORT} and ${LAST_PORT}`);
+  return [...found];
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+  });
 }

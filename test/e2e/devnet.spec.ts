@@ -1,0 +1,189 @@
+// The main promise: one command, a whole network on real parts. Every process here is the one that a person starts.
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ApiPromise, WsProvider } from '@polkadot/api';
+import { type Running, runCli, startCli, stopCli } from '../support/cli.ts';
+
+interface Epoch {
+  readonly epoch: number;
+  readonly scored: number;
+  readonly outcome: string;
+  readonly proposer: number;
+  readonly attestations: number;
+  readonly validators: number;
+  readonly scores: readonly { readonly node: number; readonly score: string }[];
+}
+
+const PROMPT = 'Once upon a time';
+
+/** Minutes: a slow machine stretches the blocks, it does not fail. */
+const PATIENCE_MS = 8 * 60_000;
+
+describe('devnet', function () {
+  this.timeout(PATIENCE_MS);
+  let folder: string;
+  let net: Running | undefined;
+
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'tessera-e2e-'));
+  });
+
+  afterEach(async () => {
+    if (net !== undefined) await stopCli(net);
+    net = undefined;
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  it('answers a prompt over several hosters and settles epochs that anybody can read', async () => {
+    net = startCli([
+      'devnet',
+      '--epochs',
+      '3',
+      '--block-ms',
+      '300',
+      '--rpc-port',
+      '0',
+      '--prompt',
+      PROMPT,
+      '--json',
+      '--data-dir',
+      folder,
+    ]);
+    const ready = await net.waitFor((line) => line.event === 'chain-ready');
+    const generated = await net.waitFor((line) => line.event === 'generated');
+    const settled = (await net.waitFor((line) => line.event === 'epoch-settled')) as unknown as Epoch;
+    const seen = await readWithPolkadotOnly(String(ready.endpoint), settled.epoch);
+    assert.deepEqual(seen, settled.scores, 'plain @polkadot/api reads the scores that the summary tells');
+
+    const { code, lines, stderr } = await net.finished;
+    assert.equal(code, 0, stderr);
+    const summary = lines.find((line) => line.event === 'summary');
+    assertEpochs(summary?.epochs as Epoch[], summary);
+    const route = generated.route as { peer: string }[];
+    assert.ok(new Set(route.map((hop) => hop.peer)).size >= 2, 'at least two peers serve the prompt');
+
+    const local = await runCli(['generate', '--local', PROMPT, '--json', '--data-dir', folder]);
+    assert.deepEqual(generated.tokens, local.lines[0]?.tokens, 'the network and one process give the same tokens');
+    assert.match(String(generated.text), /[a-z]+ [a-z]+.*\.$/su, 'text that ends with a sentence');
+  });
+
+  it('goes on when a hoster is killed, and takes it back', async () => {
+    net = startCli(['devnet', '--block-ms', '300', '--rpc-port', '0', '--json', '--data-dir', folder]);
+    const { endpoint } = await net.waitFor((line) => line.event === 'chain-ready');
+    const victim = await net.waitFor((line) => line.event === 'node-active' && line.id === 2);
+    await net.waitFor((line) => line.event === 'epoch-settled');
+    process.kill(Number(victim.pid), 'SIGKILL');
+    await net.waitFor((line) => line.event === 'node-stopped' && line.id === 2);
+
+    const asked = await runCli([
+      'generate',
+      PROMPT,
+      '--json',
+      '--rpc',
+      String(endpoint),
+      '--data-dir',
+      join(folder, 'asker'),
+    ]);
+    assert.equal(asked.code, 0, asked.stderr);
+    const route = asked.lines[0]?.route as { node: number }[];
+    assert.ok(route.every((hop) => hop.node !== 2));
+    assert.deepEqual(asked.lines[0]?.tokens, (await net.waitFor((line) => line.event === 'generated')).tokens);
+
+    const without = await nextEpochs(net, 2);
+    for (const epoch of without)
+      assert.equal(epoch.outcome, epoch.proposer === 2 ? 'Absent' : 'Accepted', JSON.stringify(epoch));
+
+    // The very command that the devnet printed, with the same data directory.
+    const words = String(victim.command).replace('npm run node -- ', '').split(' ');
+    const again = startCli(words);
+    try {
+      await again.waitFor((line) => line.event === 'committed');
+      const back = await epochThat(net, (epoch) => epoch.outcome === 'Accepted' && scoreOf(epoch, 2) > 0n);
+      assert.ok(scoreOf(back, 2) > 0n);
+      assert.ok(!again.lines.some((line) => line.code === 'SIGNED_ALREADY'), 'signs nothing twice');
+      assert.ok(!net.lines.some((line) => line.code === 'RECORD_EQUIVOCATION'));
+    } finally {
+      await stopCli(again);
+    }
+  });
+
+  it('settles also beside two busy processes', async () => {
+    const busy = [0, 1].map(() => spawn(process.execPath, ['-e', 'for(;;);']));
+    try {
+      net = startCli([
+        'devnet',
+        '--epochs',
+        '1',
+        '--block-ms',
+        '300',
+        '--rpc-port',
+        '0',
+        '--json',
+        '--data-dir',
+        folder,
+      ]);
+      const { code, stderr, lines } = await net.finished;
+      assert.equal(code, 0, stderr);
+      assertEpochs(lines.find((line) => line.event === 'summary')?.epochs as Epoch[], 'beside busy processes', 1);
+    } finally {
+      for (const child of busy) child.kill('SIGKILL');
+    }
+  });
+});
+
+function assertEpochs(epochs: readonly Epoch[], context: unknown, least = 3): void {
+  assert.ok(epochs.length >= least, JSON.stringify(context));
+  for (const epoch of epochs) {
+    assert.ok(epoch.attestations / epoch.validators >= 0.66, JSON.stringify(epoch));
+    assert.deepEqual(
+      epoch.scores.filter(({ score }) => BigInt(score) > 0n).map(({ node }) => node),
+      [1, 2, 3, 4, 5],
+      'every honest node has a score',
+    );
+  }
+}
+
+async function readWithPolkadotOnly(endpoint: string, epoch: number): Promise<{ node: number; score: string }[]> {
+  const api = await connectPlainly(endpoint);
+  try {
+    const node = (await api.query.network?.subnetNodesData?.(128_001, 1))?.toJSON() as { id: number } | null;
+    assert.equal(node?.id, 1);
+    const submission = await api.query.network?.subnetConsensusSubmission?.(128_001, epoch);
+    const found = submission?.toJSON() as { data: { subnetNodeId: number; score: string | number }[] } | undefined;
+    return (found?.data ?? []).map(({ subnetNodeId, score }) => ({
+      node: subnetNodeId,
+      score: BigInt(score).toString(),
+    }));
+  } finally {
+    await api.disconnect();
+  }
+}
+
+/** As in the README; the cast is about polkadot.js's own types only. */
+function connectPlainly(endpoint: string): Promise<ApiPromise> {
+  return ApiPromise.create({ provider: new WsProvider(endpoint) as never, noInitWarn: true });
+}
+
+function scoreOf(epoch: Epoch, node: number): bigint {
+  return BigInt(epoch.scores.find((entry) => entry.node === node)?.score ?? 0);
+}
+
+/** The next settled epochs from now on. */
+async function nextEpochs(net: Running, count: number): Promise<Epoch[]> {
+  const known = net.lines.filter((line) => line.event === 'epoch-settled').length;
+  await net.waitFor(() => net.lines.filter((line) => line.event === 'epoch-settled').length >= known + count);
+  return net.lines.filter((line) => line.event === 'epoch-settled').slice(known, known + count) as unknown as Epoch[];
+}
+
+/** The first settled epoch from now on that fits, within ten. */
+async function epochThat(net: Running, fits: (epoch: Epoch) => boolean): Promise<Epoch> {
+  for (let tries = 0; tries < 10; tries += 1) {
+    const [epoch] = await nextEpochs(net, 1);
+    if (epoch !== undefined && fits(epoch)) return epoch;
+  }
+  throw new Error('no such epoch among ten');
+}
