@@ -145,6 +145,19 @@ describe('chain: polkadot.js, endpoints', function () {
     assert.equal((await chain.account(other.address)).free, before.free + 1n);
   });
 
+  it('tells apart what happened to two transactions of one block', async () => {
+    const [rich, poor] = [await openSigner('//dev:0'), await openSigner('//dev:6')];
+    const paid = chain.transfer(rich, poor.address, 1n);
+    const unpaid = chain.transfer(poor, rich.address, 5000n * 10n ** 18n);
+    const isFailed = (error: unknown) => errorCode(error) === 'EXTRINSIC_FAILED';
+    const refused = assert.rejects(unpaid, isFailed);
+    await poolHas(devChain, 2);
+    const { number } = await devChain.newBlock();
+    assert.equal((await paid).block.number, number);
+    assert.deepEqual((await paid).events.filter(({ name }) => name === 'Transfer').length, 1);
+    await refused;
+  });
+
   it('goes to the next endpoint when the first is gone, and refuses to change the chain', async () => {
     const patch = '{"network":{"activationGraceEpochs":9}}';
     const stranger = await createDevChain(
