@@ -3,7 +3,7 @@
 // chain. Every outcome is an effect of kind `report`; a missed window is a state with a reason (protocol.md 2, 6, 9).
 
 import type { Epoch } from '../types/ids.ts';
-import type { RecordKind } from '../types/record.ts';
+import type { EpochKind } from '../types/record.ts';
 import type { AbstainCode } from './attest.ts';
 import type { Windows } from './phase.ts';
 
@@ -115,7 +115,7 @@ export type Effect =
   | { readonly do: 'propose'; readonly epoch: Epoch }
   | { readonly do: 'check'; readonly epoch: Epoch }
   /** Ask peers for the records of a kind that are missing: its window closes soon. */
-  | { readonly do: 'gather'; readonly epoch: Epoch; readonly kind: RecordKind }
+  | { readonly do: 'gather'; readonly epoch: Epoch; readonly kind: EpochKind }
   | { readonly do: 'report'; readonly outcome: Outcome };
 
 export interface EpochParams {
@@ -190,7 +190,7 @@ const BUSY_OR_OUT: readonly Submission['at'][] = ['none', 'proposing', 'checking
 function headEffects({ epoch, offset, ready, submission }: Current, windows: Windows): readonly Effect[] {
   const before = (epoch - 1) as Epoch;
   const closing = (closes: number): boolean => offset >= closes - GATHER_BLOCKS && offset < closes;
-  const gather = (kind: RecordKind, of: Epoch, closes: number): Effect[] =>
+  const gather = (kind: EpochKind, of: Epoch, closes: number): Effect[] =>
     closing(closes) ? [{ do: 'gather', epoch: of, kind }] : [];
   const look = !BUSY_OR_OUT.includes(submission.at);
   return [

@@ -1,7 +1,7 @@
 // The clock of the protocol: block numbers only (protocol.md 2). Pure; everything that asks "is it time" asks here.
 
 import type { BlockNumber, Epoch } from '../types/ids.ts';
-import type { RecordKind } from '../types/record.ts';
+import type { EpochKind } from '../types/record.ts';
 
 /** Blocks before its window in which a record is kept already, for heads that are one apart (protocol.md 2). */
 export const EARLY_BLOCKS = 1;
@@ -49,7 +49,7 @@ export function firstBlock(epoch: Epoch, { slot, epochLength }: ClockParams): Bl
 
 /** The blocks in which a kind's records of an epoch count: [opens, closes). */
 export function windowOf(
-  kind: Exclude<RecordKind, 'an'>,
+  kind: EpochKind,
   epoch: Epoch,
   clock: ClockParams,
 ): { readonly opens: BlockNumber; readonly closes: BlockNumber } {

@@ -53,6 +53,8 @@ export interface Announce extends RecordHead {
 
 export type RecordBody = HosterCommit | Reveal | ScoreCommit | PromptRecord | Announce;
 export type RecordKind = RecordBody['kind'];
+/** Kinds of which a node signs one per epoch; announcements are renewed. */
+export type EpochKind = Exclude<RecordKind, 'an'>;
 
 /** A decoded record. Its signature has NOT been checked by the decoder: that needs the roster. */
 export interface SignedRecord<Body extends RecordBody = RecordBody> {

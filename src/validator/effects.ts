@@ -11,7 +11,7 @@ import type { Log } from '../util/log.ts';
 import { keyOfBody } from '../wire/record-key.ts';
 import type { Gather } from './gather.ts';
 import type { Pen } from './pen.ts';
-import { EPOCH_KINDS, type EpochKind, type Records } from './records.ts';
+import { EPOCH_KINDS, type Records } from './records.ts';
 import type { Rosters } from './roster.ts';
 import type { Scoring } from './scoring.ts';
 import type { Submission } from './submission.ts';
@@ -149,7 +149,7 @@ export function createEffects(
       case 'check':
         return void task(check);
       case 'gather': {
-        const kind = effect.kind as EpochKind;
+        const { kind } = effect;
         const job = () => gather.missing(kind, epoch, deps.peersOf(epoch), signal);
         return void tasks.start(`gather ${kind} ${epoch}`, job);
       }

@@ -4,12 +4,13 @@
 
 import type { ProtocolOptions } from '../p2p/types.ts';
 import type { Epoch, PeerId } from '../types/ids.ts';
+import type { EpochKind } from '../types/record.ts';
 import { toHex } from '../util/bytes.ts';
 import { type Cbor, CborError, decodeCbor, encodeCbor } from '../util/cbor.ts';
 import { EVIDENCE_KINDS, type EvidenceIds, type EvidenceKind } from '../wire/evidence.ts';
 import { bytes, exactly, type Field, list, readMap, ShapeError, U32, uint } from '../wire/fields.ts';
 import { MAX_RECORD_BYTES } from '../wire/record.ts';
-import type { EpochKind, Records } from './records.ts';
+import type { Records } from './records.ts';
 
 export const EVIDENCE_PROTOCOL = '/tessera/evidence/1';
 /** Records in one answer (protocol.md 14). */

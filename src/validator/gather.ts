@@ -3,6 +3,7 @@
 
 import type { Overlay } from '../p2p/types.ts';
 import type { Epoch, PeerId } from '../types/ids.ts';
+import type { EpochKind } from '../types/record.ts';
 import { withDeadline } from '../util/async.ts';
 import { errorCode } from '../util/errors.ts';
 import type { Log } from '../util/log.ts';
@@ -17,7 +18,7 @@ import {
   MAX_EVIDENCE_FRAME,
   type NamedIds,
 } from './evidence-protocol.ts';
-import type { EpochKind, Records } from './records.ts';
+import type { Records } from './records.ts';
 
 /** Peers asked at once: with 8 of 256 seats a record that most hold is found. */
 const MAX_PEERS = 8;

@@ -6,9 +6,8 @@ import { decodeOpening, encodeOpening, type Opening, SALT_BYTES } from '../conse
 import type { Identity } from '../p2p/types.ts';
 import type { Journal, Slot } from '../store/types.ts';
 import type { Epoch, NodeId, SubnetId } from '../types/ids.ts';
-import type { RecordBody, SignedRecord } from '../types/record.ts';
+import type { EpochKind, RecordBody, SignedRecord } from '../types/record.ts';
 import { decodeRecord, signRecord } from '../wire/record.ts';
-import type { EpochKind } from './records.ts';
 
 export interface Pen {
   /** The opening kept for a commitment, or a new one around `payload` with a fresh salt, kept before it is returned. */

@@ -5,13 +5,11 @@
 import { type ClockParams, EARLY_BLOCKS, phaseAt, windowOf } from '../consensus/phase.ts';
 import type { Verdict } from '../p2p/types.ts';
 import type { BlockNumber, Epoch, NodeId, PeerId, SubnetId } from '../types/ids.ts';
-import type { RecordKind, SignedRecord } from '../types/record.ts';
+import type { EpochKind, SignedRecord } from '../types/record.ts';
 import type { Roster } from '../types/subnet.ts';
 import { equalBytes, toHex } from '../util/bytes.ts';
 import { decodeRecord, type RecordFault, signedMessage } from '../wire/record.ts';
 
-/** Announcements have a topic and a book of their own. */
-export type EpochKind = Exclude<RecordKind, 'an'>;
 export const EPOCH_KINDS: readonly EpochKind[] = ['pr', 'hc', 'hr', 'sc', 'sr'];
 
 export type Via = 'gossip' | 'dht' | 'pull' | 'self';
@@ -136,6 +134,21 @@ export function createRecords(options: RecordsOptions, deps: RecordsDeps): Recor
     return { verdict: isNews ? 'accept' : 'ignore', record };
   }
 
+  function keep(book: Book, kind: EpochKind, record: SignedRecord, timely: boolean): boolean {
+    const entries = book.kinds[kind];
+    const entry = entries.get(record.body.node);
+    if (entry === undefined) {
+      entries.set(record.body.node, { first: record, timely });
+      book.ids.set(toHex(record.id), record);
+      return true;
+    }
+    if (equalBytes(entry.first.id, record.id) || entry.second !== undefined) return false;
+    entry.second = record;
+    book.ids.set(toHex(record.id), record);
+    book.equivocators.add(record.body.node);
+    return true;
+  }
+
   /** Its roster is not final here yet: kept aside with the block of its arrival, which decides whether it was in time. */
   function wait(bytes: Uint8Array, arrived: BlockNumber): Admission {
     if (waiting.length < MAX_WAITING && !waiting.some((one) => equalBytes(one.bytes, bytes))) {
@@ -200,21 +213,6 @@ export function createRecords(options: RecordsOptions, deps: RecordsDeps): Recor
     equivocators: (epoch) => books.get(epoch)?.equivocators ?? new Set(),
     refusals: () => ({ ...refused }),
   };
-
-  function keep(book: Book, kind: EpochKind, record: SignedRecord, timely: boolean): boolean {
-    const entries = book.kinds[kind];
-    const entry = entries.get(record.body.node);
-    if (entry === undefined) {
-      entries.set(record.body.node, { first: record, timely });
-      book.ids.set(toHex(record.id), record);
-      return true;
-    }
-    if (equalBytes(entry.first.id, record.id) || entry.second !== undefined) return false;
-    entry.second = record;
-    book.ids.set(toHex(record.id), record);
-    book.equivocators.add(record.body.node);
-    return true;
-  }
 }
 
 function createBook(): Book {

@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict';
 import { identityFromSeed, verifySignature } from '../../../src/p2p/identity.ts';
 import type { Address, BlockNumber, Epoch, NodeId, SubnetId } from '../../../src/types/ids.ts';
-import type { RecordBody } from '../../../src/types/record.ts';
+import type { EpochKind, RecordBody } from '../../../src/types/record.ts';
 import type { Roster } from '../../../src/types/subnet.ts';
-import { createRecords, type EpochKind, type Via } from '../../../src/validator/records.ts';
+import { createRecords, type Via } from '../../../src/validator/records.ts';
 import { signRecord } from '../../../src/wire/record.ts';
 
 const GENESIS = new Uint8Array(32).fill(1);
