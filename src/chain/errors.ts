@@ -249,3 +249,20 @@ export function chainTimeout(what: string, ms: number): ChainError {
     `the chain did not answer within ${ms} ms (${what}): the endpoint may be overloaded; try again or use another --rpc`,
   );
 }
+
+/** The endpoint answered a read with an error of its own. */
+export function chainFault(method: string, rpc: number, said: string): ChainError {
+  return new ChainError(
+    { code: 'CHAIN_FAULT', method, rpc },
+    `the chain endpoint refuses ${method} (${rpc}): ${said}; is it a node of this chain, and up to date?`,
+  );
+}
+
+/** An answer that does not have the form it should have. */
+export function answerUnreadable(method: string, cause: unknown): ChainError {
+  return new ChainError(
+    { code: 'CHAIN_UNSUPPORTED', missing: [method] },
+    `the chain answers ${method} in a form that this program does not know: is the program up to date?`,
+    { cause },
+  );
+}

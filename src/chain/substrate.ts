@@ -6,10 +6,9 @@ import type { Log } from '../util/log.ts';
 import { dutyPeriod, ERA_BLOCKS } from './clock.ts';
 import type { Dialect, Read } from './dialects/tessera.ts';
 import { orDoneAlready } from './duties.ts';
-import { stateDiscarded } from './errors.ts';
+import { answerUnreadable } from './errors.ts';
 import type { Connection } from './substrate/connection.ts';
 import { createLink, type Link } from './substrate/link.ts';
-import { RpcFault } from './substrate/rpc-socket.ts';
 import { rememberStake } from './substrate/stake.ts';
 import { createSubmitter, EVENTS_KEY } from './substrate/submit.ts';
 import type { Chain, Head, Receipt, Signer, SubmitOptions } from './types.ts';
@@ -42,17 +41,14 @@ export async function connectChain(
   );
 
   async function ask<T>(read: (dialect: Dialect) => Read<T>, at?: Hash, stop?: AbortSignal): Promise<T> {
-    let parse: Read<T>['parse'] | undefined;
-    const value = await link.query(
-      ({ dialect }: Connection) => {
-        const asked = read(dialect);
-        parse = asked.parse;
-        return asked.query();
-      },
-      at,
-      stop,
-    );
-    return parse === undefined ? (value as T) : parse(value);
+    const { query, parse } = read((await link.connection(stop)).dialect);
+    const { method, decode, params } = query();
+    const answer = await link.ask(method, params, at, stop);
+    try {
+      return parse(decode(answer));
+    } catch (error) {
+      throw answerUnreadable(method, error);
+    }
   }
 
   function send(signer: Signer, call: string, make: Make, options: SubmitOptions = {}): Promise<Receipt> {
@@ -100,7 +96,7 @@ export async function connectChain(
     head: (kind, stop) => currentHead(link, kind, stop),
     heads: (kind, stop) => link[kind].stream(stop),
     async blockHash(block, stop) {
-      const hash = await link.request('chain_getBlockHash', [block], stop);
+      const hash = await link.ask('chain_getBlockHash', [block], undefined, stop);
       return typeof hash === 'string' ? (hash as Hash) : undefined;
     },
 
@@ -120,7 +116,7 @@ export async function connectChain(
     },
     async events(at, stop) {
       const { runtime } = await link.connection(stop);
-      const records = await requestState(link, at, stop);
+      const records = await link.ask('state_getStorage', [EVENTS_KEY], at, stop);
       return runtime.events(records).map(({ pallet, name, data }) => ({ pallet, name, data }));
     },
 
@@ -171,14 +167,6 @@ async function currentHead(link: Link, kind: 'best' | 'finalized', signal?: Abor
   await link.connection(signal);
   const head = link[kind].last;
   return head ?? { number: 0 as BlockNumber, hash: link.genesis };
-}
-
-async function requestState(link: Link, at: Hash, signal?: AbortSignal): Promise<unknown> {
-  try {
-    return await link.request('state_getStorage', [EVENTS_KEY, at], signal);
-  } catch (error) {
-    throw error instanceof RpcFault ? stateDiscarded(at) : error;
-  }
 }
 
 function eventNumber({ events }: Receipt, name: string, field: string): number {

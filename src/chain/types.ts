@@ -166,6 +166,7 @@ export type ChainErrorFacts =
   | { readonly code: 'CHAIN_UNSUPPORTED'; readonly missing: readonly string[] }
   | { readonly code: 'CHAIN_WRONG_GENESIS'; readonly expected: Hash; readonly found: Hash }
   | { readonly code: 'CHAIN_STATE_DISCARDED'; readonly at: string }
+  | { readonly code: 'CHAIN_FAULT'; readonly method: string; readonly rpc: number }
   | { readonly code: 'EXTRINSIC_REJECTED'; readonly call: string; readonly reason: string; readonly retry: Retry }
   | {
       readonly code: 'EXTRINSIC_FAILED';

@@ -6,12 +6,11 @@ import type { Hash } from '../../types/ids.ts';
 import { withDeadline } from '../../util/async.ts';
 import { errorCode, errorMessage } from '../../util/errors.ts';
 import type { Log } from '../../util/log.ts';
-import { chainTimeout, stateDiscarded, unreachable } from '../errors.ts';
+import { chainFault, chainTimeout, stateDiscarded, unreachable } from '../errors.ts';
 import { createHeadFeed, type HeadFeed } from '../heads.ts';
 import { ChainError } from '../types.ts';
 import { type Connection, openConnection } from './connection.ts';
 import { RpcFault } from './rpc-socket.ts';
-import type { Query } from './runtime.ts';
 
 export interface Link {
   readonly best: HeadFeed;
@@ -27,8 +26,8 @@ export interface Link {
    * Errors: CHAIN_UNREACHABLE, CHAIN_TIMEOUT, CHAIN_STATE_DISCARDED, RpcFault, the signal's reason.
    */
   request(method: string, params: readonly unknown[], signal?: AbortSignal, ms?: number): Promise<unknown>;
-  /** Builds a query on the current runtime, asks it at a block (default the best one), decodes the answer. */
-  query(make: (connection: Connection) => Query, at?: Hash, signal?: AbortSignal): Promise<unknown>;
+  /** One read at a block (default the best one). Errors: as `request`, but CHAIN_FAULT for RpcFault. */
+  ask(method: string, params: readonly unknown[], at?: Hash, signal?: AbortSignal): Promise<unknown>;
   close(): void;
 }
 
@@ -173,13 +172,13 @@ export async function createLink(
     }
   }
 
-  async function query(make: (connection: Connection) => Query, at?: Hash, caller?: AbortSignal): Promise<unknown> {
-    const { method, params, decode } = make(await connection(caller));
+  async function ask(method: string, params: readonly unknown[], at?: Hash, caller?: AbortSignal): Promise<unknown> {
     try {
-      return decode(await request(method, at === undefined ? params : [...params, at], caller));
+      return await request(method, at === undefined ? params : [...params, at], caller);
     } catch (error) {
-      if (at !== undefined && error instanceof RpcFault && NO_STATE.includes(error.rpc)) throw stateDiscarded(at);
-      throw error;
+      if (!(error instanceof RpcFault)) throw error;
+      if (at !== undefined && NO_STATE.includes(error.rpc)) throw stateDiscarded(at);
+      throw chainFault(method, error.rpc, error.message);
     }
   }
 
@@ -190,7 +189,7 @@ export async function createLink(
     closed: closing.signal,
     connection,
     request,
-    query,
+    ask,
     close() {
       clearInterval(watch);
       closing.abort(unreachable(endpoints));
