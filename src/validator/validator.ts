@@ -125,8 +125,15 @@ export function createValidator(options: ValidatorOptions, deps: ValidatorDeps):
     },
   );
 
+  /** A listener that throws must not cost this node its duties. */
   function emit(event: ValidatorEvent): void {
-    for (const listener of listeners) listener(event);
+    for (const listener of listeners) {
+      try {
+        listener(event);
+      } catch (error) {
+        log.error('listener failed', { event: event.type, message: errorMessage(error) });
+      }
+    }
   }
 
   function fail(what: string, error: unknown): void {
@@ -164,6 +171,15 @@ export function createValidator(options: ValidatorOptions, deps: ValidatorDeps):
     return near.length > 0 ? near : others;
   }
 
+  /** What one head brought to fail (a full disk, say) is told, and the next head is acted on all the same. */
+  function tryHead(head: Head, signal: AbortSignal): void {
+    try {
+      onHead(head, signal);
+    } catch (error) {
+      fail('head', error);
+    }
+  }
+
   /** Acts at once; the `head` event follows when what was read for it is known. The loop waits for nothing. */
   function onHead(head: Head, signal: AbortSignal): void {
     const first = block === undefined;
@@ -196,7 +212,7 @@ export function createValidator(options: ValidatorOptions, deps: ValidatorDeps):
       ending = signal;
       try {
         await serve();
-        for await (const head of chain.heads('best', signal)) onHead(head, signal);
+        for await (const head of chain.heads('best', signal)) tryHead(head, signal);
       } catch (error) {
         fail('run', error);
       }

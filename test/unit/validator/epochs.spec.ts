@@ -359,6 +359,18 @@ describe('epochs of a subnet', () => {
     assert.equal(judge(keyOfBody(body), value), 'accept');
   });
 
+  it('does its duties beside a listener and a journal that fail now and then', async () => {
+    const broken = (deps: ValidatorDeps): ValidatorDeps => ({ ...deps, journal: failingOnce(deps.journal) });
+    const { firstEpoch, runTo, nodes, scores } = await start({ hosters: 4, attestors: 1, wrap: { 1: broken } });
+    const node = nodes[1] as SwarmNode;
+    node.validator.on(() => {
+      throw new Error('listener');
+    });
+    await runTo(firstEpoch + 3, 19);
+    assert.ok(node.events.some((event) => event.type === 'failed' && event.message === 'disk'));
+    assert.equal((await scores(firstEpoch + 3)).has(2), true);
+  });
+
   it('is silent and at rest after its end', async () => {
     const { firstEpoch, runTo, nodes, stop } = await start({ hosters: 4, attestors: 1 });
     await runTo(firstEpoch + 1, 12);
@@ -419,6 +431,17 @@ const NO_ARCHIVE = Object.fromEntries([0, 1, 2, 3].map((i) => [i, withoutArchive
 
 function withoutArchive(deps: ValidatorDeps): ValidatorDeps {
   return { ...deps, overlay: { ...deps.overlay, putRecord: async () => 0 } };
+}
+
+/** Every 7th answer of this journal is an error, in its first two epochs. */
+function failingOnce(journal: ValidatorDeps['journal']): ValidatorDeps['journal'] {
+  let calls = 0;
+  const claimed: typeof journal.claimed = (slot) => {
+    calls += 1;
+    if (slot.epoch <= 2 && calls % 7 === 0) throw new Error('disk');
+    return journal.claimed(slot);
+  };
+  return { ...journal, claimed };
 }
 
 /** Lets only some questions of the evidence protocol out. */
