@@ -18,6 +18,8 @@ export interface ChainOptions {
   readonly endpoints: readonly string[];
   /** Only this chain will do; default whatever answers first, and then that one for ever. */
   readonly genesis?: Hash;
+  /** An endpoint without a new head for this long is left for another one, if there is one; default 30 s. */
+  readonly silenceMs?: number;
 }
 
 type Make = (dialect: Dialect) => ReturnType<Dialect['activateSubnet']>;

@@ -181,6 +181,24 @@ describe('chain: polkadot.js, endpoints', function () {
     }
   });
 
+  it('leaves an endpoint that makes no progress', async () => {
+    const [stuck, alive] = [
+      await createDevChain({ spec, mode: 'manual' }, deps),
+      await createDevChain({ spec, mode: 'manual' }, deps),
+    ];
+    await alive.newBlock(9);
+    const endpoints = [stuck.endpoint, alive.endpoint];
+    const client = await connectChain({ endpoints, silenceMs: 30 }, deps);
+    try {
+      assert.equal((await client.head('best')).hash, stuck.head().hash);
+      await knows(client, alive);
+      assert.equal(stuck.head().number, 1);
+    } finally {
+      await client.close();
+      await Promise.all([stuck.close(), alive.close()]);
+    }
+  });
+
   it('says so when no endpoint answers, or another chain does', async () => {
     await assert.rejects(connectChain({ endpoints: ['ws://127.0.0.1:1', 'no address'] }, deps), (error) => {
       return errorCode(error) === 'CHAIN_UNREACHABLE' && /127\.0\.0\.1:1, no address/.test(String(error));

@@ -10,7 +10,7 @@ import { chainFault, chainTimeout, stateDiscarded, unreachable } from '../errors
 import { createHeadFeed, type HeadFeed } from '../heads.ts';
 import { ChainError } from '../types.ts';
 import { type Connection, openConnection } from './connection.ts';
-import { RpcFault } from './rpc-socket.ts';
+import { RpcFault, type RpcSocket } from './rpc-socket.ts';
 
 export interface Link {
   readonly best: HeadFeed;
@@ -37,9 +37,8 @@ const READ_MS = 5_000;
 /** Between two rounds over all endpoints. */
 const RETRY_MS = { first: 500, most: 30_000 } as const;
 
-/** Without a message for this long the endpoint is asked for a sign of life, and left if it has none. */
+/** Without a message for this long the endpoint is asked for a sign of life; without a new head it is left where there is another one. */
 const SILENCE_MS = 30_000;
-const WATCH_MS = 10_000;
 
 /** JSON-RPC codes of a state that is not there (any more): unknown block, state discarded (chain.md 9). */
 const NO_STATE: readonly number[] = [4001, 4003];
@@ -50,12 +49,12 @@ const NO_STATE: readonly number[] = [4001, 4003];
  * Errors when none does: CHAIN_WRONG_GENESIS or CHAIN_UNSUPPORTED if one of them answered so, else CHAIN_UNREACHABLE.
  */
 export async function createLink(
-  options: { readonly endpoints: readonly string[]; readonly genesis?: Hash },
+  options: { readonly endpoints: readonly string[]; readonly genesis?: Hash; readonly silenceMs?: number },
   deps: { readonly log: Log },
   signal?: AbortSignal,
 ): Promise<Link> {
   const { log } = deps;
-  const { endpoints } = options;
+  const { endpoints, silenceMs = SILENCE_MS } = options;
   const closing = new AbortController();
   const best = createHeadFeed();
   const finalized = createHeadFeed();
@@ -63,8 +62,10 @@ export async function createLink(
   const { genesis } = first.runtime;
   let current: Connection | undefined;
   let arrival = Promise.withResolvers<Connection>();
+  let progressed = performance.now();
+  let stalled: string | undefined;
   await follow(first);
-  const watch = setInterval(() => void checkLife(), WATCH_MS).unref();
+  const watch = setInterval(() => void checkLife(), silenceMs / 3).unref();
 
   async function follow(connection: Connection): Promise<void> {
     const { socket, runtime } = connection;
@@ -93,7 +94,9 @@ export async function createLink(
   }
 
   function publishBest(head: { number: number; hash: Hash } & Parameters<HeadFeed['publish']>[0]): void {
-    if (best.last?.hash !== head.hash) best.publish(head);
+    if (best.last?.hash === head.hash) return;
+    progressed = performance.now();
+    best.publish(head);
   }
 
   function publishFinalized(head: Parameters<HeadFeed['publish']>[0]): void {
@@ -108,7 +111,8 @@ export async function createLink(
     for (let round = 0; current === undefined && !closing.signal.aborted; round++) {
       if (round > 0) await pause(round);
       try {
-        await follow(await connectAny(endpoints, genesis, deps, closing.signal));
+        await follow(await connectAny(inOrder(), genesis, deps, closing.signal));
+        progressed = performance.now();
       } catch (error) {
         log.debug('chain not reachable', { code: errorCode(error), message: errorMessage(error) });
       }
@@ -123,9 +127,28 @@ export async function createLink(
     );
   }
 
+  /** The one that stalled is tried last. */
+  function inOrder(): readonly string[] {
+    return [
+      ...endpoints.filter((endpoint) => endpoint !== stalled),
+      ...endpoints.filter((endpoint) => endpoint === stalled),
+    ];
+  }
+
   async function checkLife(): Promise<void> {
     const socket = current?.socket;
-    if (socket === undefined || performance.now() - socket.lastHeard() < SILENCE_MS) return;
+    if (socket === undefined) return;
+    if (endpoints.length > 1 && performance.now() - progressed > silenceMs) leave(socket);
+    else if (performance.now() - socket.lastHeard() > silenceMs) await ping(socket);
+  }
+
+  function leave(socket: RpcSocket): void {
+    log.warn('chain endpoint stalled', { endpoint: socket.endpoint });
+    stalled = socket.endpoint;
+    socket.close();
+  }
+
+  async function ping(socket: RpcSocket): Promise<void> {
     try {
       await socket.send('system_health', [], AbortSignal.timeout(READ_MS));
     } catch (error) {
