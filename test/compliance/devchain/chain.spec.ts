@@ -18,7 +18,7 @@ import { genesisState, type RawSpec, readSpec, withRawValues } from '../../../sr
 import { createState } from '../../../src/devchain/state.ts';
 import { concatBytes, fromHex } from '../../../src/util/bytes.ts';
 import { silentLog } from '../../../src/util/log.ts';
-import { connectHttp, connectRaw, devAccount, SPEC, startChain } from './support.ts';
+import { closeStarted, connectHttp, connectRaw, devAccount, SPEC, startChain } from './support.ts';
 
 async function signedTransfer(api: ApiPromise, nonce: number): Promise<Uint8Array> {
   const call = api.tx.balances?.transferKeepAlive;
@@ -152,7 +152,10 @@ describe('devchain: persistence', () => {
     dbFile = join(folder, 'chain.jsonl');
   });
 
-  afterEach(() => rmSync(folder, { recursive: true }));
+  afterEach(async () => {
+    await closeStarted();
+    rmSync(folder, { recursive: true });
+  });
 
   it('goes on where it stopped, with state, events and changes from outside', async () => {
     const first = await startChain({ dbFile });
@@ -226,6 +229,8 @@ describe('devchain: persistence', () => {
 });
 
 describe('devchain: modes', () => {
+  afterEach(closeStarted);
+
   it('tick makes blocks by itself until it is stalled', async () => {
     const chain = await startChain({ mode: 'tick', blockMs: 5 });
     const numbers: number[] = [];

@@ -21,7 +21,17 @@ export function devAccount(n: number): KeyringPair {
 export const ONE_TENSOR = 10n ** 18n;
 
 export async function startChain(options: Partial<DevChainOptions> = {}): Promise<DevChain> {
-  return createDevChain({ spec: SPEC, mode: 'manual', ...options }, { log: silentLog });
+  const chain = await createDevChain({ spec: SPEC, mode: 'manual', ...options }, { log: silentLog });
+  started.add(chain);
+  return chain;
+}
+
+const started = new Set<DevChain>();
+
+/** Also after a test that failed halfway: an open port would keep the test process alive. */
+export async function closeStarted(): Promise<void> {
+  await Promise.all([...started].map((chain) => chain.close()));
+  started.clear();
 }
 
 export async function connectWs(chain: DevChain): Promise<ApiPromise> {

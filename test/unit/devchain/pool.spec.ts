@@ -99,7 +99,7 @@ describe('devchain/pool', () => {
       priority: fc.bigInt(0n, 3n),
     });
     fc.assert(
-      fc.property(fc.array(sketch, { maxLength: 12 }), (sketches) => {
+      fc.property(fc.array(sketch, { maxLength: 12, size: 'max' }), (sketches) => {
         const pool = createPool({ entries: 100, bytes: 10_000 });
         const known = new Set<string>();
         for (const item of sketches) {

@@ -17,7 +17,7 @@ const step = fc.oneof(
 describe('devchain/state', () => {
   it('equals a stack of maps over any sequence of changes and nested transactions', () => {
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
+      fc.property(fc.array(step, { maxLength: 80, size: 'max' }), (steps) => {
         const state = createState(undefined);
         const stack = [new Map<string, number>()];
         const top = () => stack[stack.length - 1] as Map<string, number>;

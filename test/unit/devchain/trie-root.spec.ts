@@ -157,9 +157,9 @@ describe('devchain/trie-root', () => {
       fc
         .array(fc.constantFrom(0x00, 0x01, 0x10, 0x1f, 0xff), { maxLength: 5 })
         .map((bytes) => String.fromCharCode(...bytes)),
-      fc.uint8Array({ maxLength: 70 }),
+      fc.uint8Array({ maxLength: 70, size: 'max' }),
     ),
-    { selector: ([name]) => name, maxLength: 40 },
+    { selector: ([name]) => name, maxLength: 40, size: 'max' },
   );
 
   it('equals the slow twin for any keys and values', () => {

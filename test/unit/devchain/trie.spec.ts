@@ -15,7 +15,7 @@ import {
 const key = fc
   .array(fc.constantFrom(0x00, 0x01, 0x0f, 0x10, 0x1f, 0xf0, 0xff), { maxLength: 4 })
   .map((bytes) => String.fromCharCode(...bytes));
-const value = fc.uint8Array({ maxLength: 40 });
+const value = fc.uint8Array({ maxLength: 40, size: 'max' });
 const operation = fc.oneof(
   { weight: 3, arbitrary: fc.record({ type: fc.constant('set' as const), key, value }) },
   { weight: 2, arbitrary: fc.record({ type: fc.constant('delete' as const), key }) },
@@ -44,7 +44,7 @@ function run(steps: readonly Operation[]): { trie: Trie; model: Map<string, Uint
 describe('devchain/trie', () => {
   it('reads like a map after any sequence of changes', () => {
     fc.assert(
-      fc.property(fc.array(operation, { maxLength: 60 }), fc.array(key), (steps, probes) => {
+      fc.property(fc.array(operation, { maxLength: 60, size: 'max' }), fc.array(key), (steps, probes) => {
         const { trie, model } = run(steps);
         for (const probe of [...model.keys(), ...probes]) assert.deepEqual(trieGet(trie, probe), model.get(probe));
         assert.deepEqual([...trieKeys(trie, '')], [...model.keys()].sort());
@@ -55,7 +55,7 @@ describe('devchain/trie', () => {
   it('walks keys under a prefix and after a key as a sorted list does', () => {
     fc.assert(
       fc.property(
-        fc.array(operation, { maxLength: 60 }),
+        fc.array(operation, { maxLength: 60, size: 'max' }),
         key,
         fc.option(key, { nil: undefined }),
         fc.nat(5),
@@ -74,33 +74,41 @@ describe('devchain/trie', () => {
 
   it('leaves every earlier version as it was', () => {
     fc.assert(
-      fc.property(fc.array(operation, { maxLength: 30 }), fc.array(operation, { maxLength: 30 }), (before, after) => {
-        const { trie, model } = run(before);
-        after.reduce(applyToTrie, trie);
-        assert.deepEqual(
-          new Map([...trieKeys(trie, '')].map((name) => [name, trieGet(trie, name)])),
-          new Map([...model].sort()),
-        );
-      }),
+      fc.property(
+        fc.array(operation, { maxLength: 30, size: 'max' }),
+        fc.array(operation, { maxLength: 30, size: 'max' }),
+        (before, after) => {
+          const { trie, model } = run(before);
+          after.reduce(applyToTrie, trie);
+          assert.deepEqual(
+            new Map([...trieKeys(trie, '')].map((name) => [name, trieGet(trie, name)])),
+            new Map([...model].sort()),
+          );
+        },
+      ),
     );
   });
 
   it('names exactly the keys that differ', () => {
     fc.assert(
-      fc.property(fc.array(operation, { maxLength: 30 }), fc.array(operation, { maxLength: 30 }), (before, after) => {
-        const old = run(before);
-        const now = run([...before, ...after]);
-        const names = [...new Set([...old.model.keys(), ...now.model.keys()])].sort();
-        const differ = names.filter(
-          (name) =>
-            !Buffer.from(old.model.get(name) ?? 'none').equals(Buffer.from(now.model.get(name) ?? 'none')) ||
-            old.model.has(name) !== now.model.has(name),
-        );
-        assert.deepEqual(
-          [...trieDiff(old.trie, now.trie)],
-          differ.map((name) => [name, now.model.get(name)]),
-        );
-      }),
+      fc.property(
+        fc.array(operation, { maxLength: 30, size: 'max' }),
+        fc.array(operation, { maxLength: 30, size: 'max' }),
+        (before, after) => {
+          const old = run(before);
+          const now = run([...before, ...after]);
+          const names = [...new Set([...old.model.keys(), ...now.model.keys()])].sort();
+          const differ = names.filter(
+            (name) =>
+              !Buffer.from(old.model.get(name) ?? 'none').equals(Buffer.from(now.model.get(name) ?? 'none')) ||
+              old.model.has(name) !== now.model.has(name),
+          );
+          assert.deepEqual(
+            [...trieDiff(old.trie, now.trie)],
+            differ.map((name) => [name, now.model.get(name)]),
+          );
+        },
+      ),
     );
   });
 

@@ -23,7 +23,10 @@ describe('devchain/host/memory', () => {
   it('never hands out memory twice, reuses what was freed, and grows', () => {
     fc.assert(
       fc.property(
-        fc.array(fc.oneof(fc.record({ bytes: fc.nat(300_000) }), fc.record({ free: fc.nat() })), { maxLength: 40 }),
+        fc.array(fc.oneof(fc.record({ bytes: fc.nat(300_000) }), fc.record({ free: fc.nat() })), {
+          maxLength: 40,
+          size: 'max',
+        }),
         (steps) => {
           const memory = memoryFrom(1024);
           const blocks: { pointer: number; bytes: number; mark: number }[] = [];
