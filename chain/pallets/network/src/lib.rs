@@ -10,7 +10,7 @@ mod delegation;
 mod election;
 pub mod fixed;
 mod keys;
-pub mod multiaddr;
+mod multiaddr;
 mod nodes;
 mod rewards;
 mod staking;

@@ -32,7 +32,7 @@ pub fn check_multiaddr(bytes: &[u8], peer: &[u8]) -> Result<(), Fault> {
     let mut rest = bytes;
     loop {
         let (code, after) = varint(rest)?;
-        let (value, after) = take(after, value_length(code, after)?)?;
+        let (value, after) = take(after, value_length(code)?)?;
         check_value(code, value)?;
         if after.is_empty() {
             return if code == P2P && value == peer { Ok(()) } else { Err(Fault::Address) };
@@ -45,21 +45,22 @@ fn is_peer_id(bytes: &[u8]) -> bool {
     PEER_ID_KINDS.iter().any(|(prefix, length)| bytes.len() == *length && bytes.starts_with(prefix))
 }
 
-/// Where a part's value ends: the bytes to take after the code, a length prefix included.
+/// Where a part's value ends: after so many bytes, or as a varint before it says.
 enum Length {
     Fixed(usize),
     Prefixed,
 }
 
-fn value_length(code: u64, after: &[u8]) -> Result<Length, Fault> {
-    // a length prefix that is missing altogether is a truncation whatever the protocol
+fn value_length(code: u64) -> Result<Length, Fault> {
     match code {
-        4 => Ok(Length::Fixed(4)),                                       // ip4
-        6 | 273 => Ok(Length::Fixed(2)),                                 // tcp, udp
-        41 => Ok(Length::Fixed(16)),                                     // ip6
-        280 | 290 | 448 | 460 | 461 | 477 | 478 => Ok(Length::Fixed(0)), // webrtc-direct, p2p-circuit, tls, quic, quic-v1, ws, wss
-        53..=56 | P2P | 466 if after.is_empty() => Err(Fault::Truncated),
-        53..=56 | P2P | 466 => Ok(Length::Prefixed), // dns, dns4, dns6, dnsaddr, p2p, certhash
+        4 => Ok(Length::Fixed(4)),               // ip4
+        6 | 273 => Ok(Length::Fixed(2)),         // tcp, udp
+        41 => Ok(Length::Fixed(16)),             // ip6
+        280 | 290 => Ok(Length::Fixed(0)),       // webrtc-direct, p2p-circuit
+        448 | 477 | 478 => Ok(Length::Fixed(0)), // tls, ws, wss
+        460 | 461 => Ok(Length::Fixed(0)),       // quic, quic-v1
+        53..=56 => Ok(Length::Prefixed),         // dns, dns4, dns6, dnsaddr
+        466 | P2P => Ok(Length::Prefixed),       // certhash
         _ => Err(Fault::Protocol),
     }
 }

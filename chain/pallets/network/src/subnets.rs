@@ -6,6 +6,7 @@ use crate::{
     multiaddr::{check_multiaddr, peer_id_bytes, Fault},
     pallet::*,
     types::*,
+    weights,
 };
 use frame_support::{pallet_prelude::*, storage::with_storage_layer};
 use scale_info::prelude::{
@@ -301,7 +302,7 @@ impl<T: Config> Pallet<T> {
             queue.retain(|id| *id != subnet_id);
             SubnetsToPurge::<T>::put(queue);
         }
-        Ok(crate::weights::purge::<T>(PURGE_PER_BLOCK as u64))
+        Ok(weights::purge::<T>(PURGE_PER_BLOCK as u64))
     }
 
     /// Frees the slot and clears everything but stakes and delegate shares.

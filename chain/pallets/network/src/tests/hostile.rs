@@ -2,6 +2,7 @@
 
 use super::*;
 use codec::{Decode, Encode};
+use sp_runtime::traits::TrailingZeroInput;
 
 fn with_peer(change: impl FnOnce(&mut PeerInfo)) -> Call<Test> {
     let mut call = register_node(1);
@@ -125,6 +126,32 @@ fn no_bytes_make_the_readers_panic() {
         assert_eq!(crate::multiaddr::peer_id_bytes(&noise), None);
         let _ = RuntimeCall::decode(&mut &[&[2u8][..], &noise].concat()[..]);
     }
+}
+
+/// Whatever decodes is executed: on a live subnet, by people who have a say in it, with the invariants checked after each call.
+#[test]
+fn calls_of_random_bytes_do_no_harm() {
+    const PALLET: u8 = 2;
+    let calls = (0..=50).chain(52..=54).chain(65..=68).chain(77..=78).chain(200..=202u8);
+    let mut decoded = 0;
+    on_chain(devnet(), || {
+        live_subnet(3);
+        decree(1);
+        for (index, seed) in calls.flat_map(|index| (0..12u32).map(move |seed| (index, seed))) {
+            let noise = sp_io::hashing::blake2_256(&(index, seed).encode());
+            // half of the calls name the subnet that exists, and zeros follow the noise without end
+            let named = [&S.to_le_bytes()[..], &[noise[0] % 4, 0, 0, 0], &noise[1..]].concat();
+            let bytes = [&[PALLET, index][..], if seed % 2 == 0 { &named } else { &noise }].concat();
+            if let Ok(call) = RuntimeCall::decode(&mut TrailingZeroInput::new(&bytes)) {
+                decoded += 1;
+                for who in [OWNER, cold(2), hot(1), hot(2)] {
+                    let _ = call.clone().dispatch(RuntimeOrigin::signed(who));
+                }
+                invariants::check();
+            }
+        }
+    });
+    assert!(decoded > 200, "only {decoded} calls decoded");
 }
 
 #[test]
