@@ -27,7 +27,7 @@ export function createIo(json: boolean): Io {
 }
 
 /** JSON with bigint as decimal strings and bytes as 0x hex (product.md). */
-export function toJson(value: object): string {
+function toJson(value: object): string {
   return JSON.stringify(value, (_, item: unknown) => {
     if (typeof item === 'bigint') return item.toString();
     if (item instanceof Uint8Array) return `0x${Buffer.from(item).toString('hex')}`;

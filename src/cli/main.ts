@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 // The `tessera` command: finds the command, merges flags, environment and config file, runs it, and turns errors into exit codes.
 
 import { existsSync, readFileSync } from 'node:fs';
@@ -9,33 +8,33 @@ import yargs from 'yargs';
 import { OPTIONS, type OptionName, type OptionSources, resolveOptions, shownDefault } from '../node/options.ts';
 import { createLog } from '../util/log.ts';
 import { COMMON_OPTIONS, type Command } from './command.ts';
-import { activate } from './commands/activate.ts';
-import { activateSubnet } from './commands/activate-subnet.ts';
-import { devchain } from './commands/devchain.ts';
-import { devnet } from './commands/devnet.ts';
-import { generate } from './commands/generate.ts';
-import { keygen } from './commands/keygen.ts';
-import { registerSubnet } from './commands/register-subnet.ts';
-import { registerSubnetNode } from './commands/register-subnet-node.ts';
-import { run } from './commands/run.ts';
-import { scores } from './commands/scores.ts';
-import { status } from './commands/status.ts';
 import { describeError, exitCodeOf, UsageError } from './exit.ts';
 import { createIo } from './io.ts';
 
-const COMMANDS: readonly Command[] = [
-  devnet,
-  devchain,
-  keygen,
-  registerSubnet,
-  activateSubnet,
-  registerSubnetNode,
-  activate,
-  run,
-  generate,
-  scores,
-  status,
-];
+const loadActivate = async (): Promise<Command> => (await import('./commands/activate.ts')).activate;
+
+/** Each is loaded when it is wanted: a chain client, an overlay and an engine take their second to start. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  devnet: async () => (await import('./commands/devnet.ts')).devnet,
+  devchain: async () => (await import('./commands/devchain.ts')).devchain,
+  keygen: async () => (await import('./commands/keygen.ts')).keygen,
+  'register-subnet': async () => (await import('./commands/register-subnet.ts')).registerSubnet,
+  'activate-subnet': async () => (await import('./commands/activate-subnet.ts')).activateSubnet,
+  'register-subnet-node': async () => (await import('./commands/register-subnet-node.ts')).registerSubnetNode,
+  activate: loadActivate,
+  'activate-subnet-node': loadActivate,
+  run: async () => (await import('./commands/run.ts')).run,
+  generate: async () => (await import('./commands/generate.ts')).generate,
+  scores: async () => (await import('./commands/scores.ts')).scores,
+  status: async () => (await import('./commands/status.ts')).status,
+};
+
+/** The one that is named, or all of them for help and for words that are no command. */
+function loadCommands(word: string | undefined): Promise<Command[]> {
+  const named = word !== undefined && Object.hasOwn(COMMANDS, word) ? COMMANDS[word] : undefined;
+  const wanted = named === undefined ? new Set(Object.values(COMMANDS)) : [named];
+  return Promise.all([...wanted].map((load) => load()));
+}
 
 type Flags = Readonly<Record<string, unknown>> & { readonly _: readonly (string | number)[] };
 
@@ -58,11 +57,13 @@ function yargsOption(name: OptionName): Record<string, unknown> {
     : { describe, type: 'string', requiresArg: true };
 }
 
-function parse(
+async function parse(
   argv: readonly string[],
   onCommand: (command: Command, flags: Flags) => Promise<void>,
-): Promise<unknown> {
-  let parser = yargs(normalizeWords(argv))
+): Promise<void> {
+  const words = normalizeWords(argv);
+  const commands = await loadCommands(words[0]);
+  let parser = yargs(words)
     .scriptName('tessera')
     .usage('tessera <command> [options]\n\nA staking node for decentralized inference and training.')
     .strict()
@@ -78,7 +79,7 @@ function parse(
       if (error !== undefined && error.name !== 'YError') throw error;
       throw new UsageError(`${message ?? error?.message ?? 'wrong usage'} (see tessera --help)`);
     });
-  for (const command of COMMANDS) {
+  for (const command of commands) {
     const word = command.positional === undefined ? command.name : `${command.name} [${command.positional}..]`;
     const options = Object.fromEntries(
       [...command.options, ...COMMON_OPTIONS].map((name) => [name, yargsOption(name)]),
@@ -90,7 +91,7 @@ function parse(
       (flags) => onCommand(command, flags as Flags),
     );
   }
-  return Promise.resolve(parser.parseAsync());
+  await parser.parseAsync();
 }
 
 function packageVersion(): string {

@@ -45,7 +45,7 @@ export function planNodes(
 }
 
 /** Hoster i serves every shard but shard i mod n, so nobody has all; a single hoster or a single shard leaves no such choice. */
-export function shardsOfHoster(
+function shardsOfHoster(
   index: number,
   { hosters, shardCount }: { readonly hosters: number; readonly shardCount: number },
 ): number[] {

@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { type NodePlan, shardsText } from './plan.ts';
 
-const MAIN = fileURLToPath(new URL('../cli/main.ts', import.meta.url));
+const MAIN = fileURLToPath(new URL('../../bin/tessera.js', import.meta.url));
 /** How long a node may take to leave before it is killed. */
 const STOP_PATIENCE_MS = 5_000;
 

@@ -67,7 +67,7 @@ export type NodeErrorFacts =
   | { readonly code: 'POLICY_MALFORMED'; readonly subnet: number }
   | { readonly code: 'IDENTITY_MISMATCH'; readonly registered: string; readonly found: string };
 
-export class NodeError extends CodedError<NodeErrorFacts> {}
+class NodeError extends CodedError<NodeErrorFacts> {}
 
 /** Loads the model and joins the overlay; nothing is signed or served before `run`. */
 export async function createNode(options: NodeOptions, deps: NodeDeps, signal: AbortSignal): Promise<Node> {
@@ -135,6 +135,7 @@ export async function createNode(options: NodeOptions, deps: NodeDeps, signal: A
             board: directory,
             verify: verifySignature,
             mayAsk: members.mayAsk,
+            openChallenge: validator.openChallenge,
             now: () => performance.now(),
             log: log.child('hoster'),
           },

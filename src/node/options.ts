@@ -109,7 +109,7 @@ export interface OptionSources {
   readonly file: Readonly<Record<string, unknown>>;
 }
 
-export class OptionError extends CodedError<{
+class OptionError extends CodedError<{
   code: 'OPTION_INVALID';
   readonly option: string;
   readonly source: string;

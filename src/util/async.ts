@@ -1,4 +1,4 @@
-// Small asynchronous tools: deadlines, one-at-a-time queues, broadcast of values to async iterators. All of them end with an AbortSignal.
+// Small asynchronous tools: one-at-a-time queues, deadlines, promises that an AbortSignal ends.
 
 /** Runs jobs one after the other in the order they were given; a failed job does not stop the next. */
 export function createSerial(): <T>(job: () => Promise<T>) => Promise<T> {
@@ -30,57 +30,4 @@ export async function raceSignal<T>(promise: Promise<T>, signal: AbortSignal): P
   } finally {
     signal.removeEventListener('abort', onAbort);
   }
-}
-
-export interface Channel<T> extends AsyncIterable<T> {
-  /** False when the channel is closed or full. */
-  push(value: T): boolean;
-  /** Ends the iteration after what is queued; with an error the iteration throws it at once. */
-  close(error?: unknown): void;
-}
-
-/**
- * A bounded queue between a producer that pushes and one consumer that iterates.
- *
- * @param limit how many values may wait; `push` answers false beyond that
- */
-export function createChannel<T>(limit: number): Channel<T> {
-  const queue: T[] = [];
-  let closed = false;
-  let failure: { readonly error: unknown } | undefined;
-  let wake: () => void = () => undefined;
-
-  async function* iterate(): AsyncGenerator<T> {
-    try {
-      for (;;) {
-        if (failure !== undefined) throw failure.error;
-        if (queue.length > 0) {
-          yield queue.shift() as T;
-          continue;
-        }
-        if (closed) return;
-        await new Promise<void>((resolve) => {
-          wake = resolve;
-        });
-      }
-    } finally {
-      closed = true;
-    }
-  }
-
-  return {
-    push(value) {
-      if (closed || queue.length >= limit) return false;
-      queue.push(value);
-      wake();
-      return true;
-    },
-    close(error) {
-      if (closed) return;
-      closed = true;
-      if (error !== undefined) failure = { error };
-      wake();
-    },
-    [Symbol.asyncIterator]: iterate,
-  };
 }

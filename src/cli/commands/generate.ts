@@ -151,7 +151,7 @@ function clientIdentity(dataDir: string): OpenIdentity {
 }
 
 /** A hop as product.md shows it. */
-export function describeHop(hop: {
+function describeHop(hop: {
   readonly node: number;
   readonly peer: string;
   readonly from: number;

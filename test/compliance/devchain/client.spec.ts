@@ -1,10 +1,9 @@
 // What an unmodified @polkadot/api client does with a node, done with the dev chain.
 
 import assert from 'node:assert/strict';
-import type { ApiPromise } from '@polkadot/api';
+import type { ApiPromise, SubmittableResult } from '@polkadot/api';
 import type { SubmittableExtrinsic } from '@polkadot/api/types';
 import type { KeyringPair } from '@polkadot/keyring/types';
-import type { ISubmittableResult } from '@polkadot/types/types';
 import type { DevChain } from '../../../src/devchain/devchain.ts';
 import { connectHttp, connectWs, devAccount, ONE_TENSOR, startChain } from './support.ts';
 
@@ -22,8 +21,8 @@ async function follow(
   chain: DevChain,
   tx: SubmittableExtrinsic<'promise'>,
   signer: KeyringPair,
-): Promise<readonly ISubmittableResult[]> {
-  const results: ISubmittableResult[] = [];
+): Promise<readonly SubmittableResult[]> {
+  const results: SubmittableResult[] = [];
   await new Promise<void>((resolve, reject) => {
     tx.signAndSend(signer, (result) => {
       results.push(result);
@@ -42,7 +41,7 @@ function transfer(api: ApiPromise, to: string, planck: bigint): SubmittableExtri
   return call(to, planck);
 }
 
-const names = (result: ISubmittableResult) => result.events.map(({ event }) => `${event.section}.${event.method}`);
+const names = (result: SubmittableResult) => result.events.map(({ event }) => `${event.section}.${event.method}`);
 
 describe('devchain: @polkadot/api over WebSocket', () => {
   const [alith, baltathar, charleth] = [devAccount(0), devAccount(1), devAccount(2)];

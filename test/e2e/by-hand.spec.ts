@@ -1,0 +1,139 @@
+// The README's way by hand: a chain alone, then one command after the other, three nodes, an accepted epoch, a prompt, the scores.
+
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { connectChain } from '../../src/chain/substrate.ts';
+import type { Epoch, SubnetId } from '../../src/types/ids.ts';
+import { silentLog } from '../../src/util/log.ts';
+import { type Line, type Running, runCli, startCli, stopCli } from '../support/cli.ts';
+
+const SUBNET = 128_001 as SubnetId;
+const PORTS = [21_731, 21_732, 21_733];
+const SHARDS = ['0-2', '1-3', '0,2-3'];
+/** The first subnet's slot and the devnet's epoch (chain.md 3.3). */
+const SLOT = 3;
+const EPOCH_LENGTH = 20;
+/** Four epochs: activation at the next general epoch, one to work in, one to submit in, one to settle. */
+const PATIENCE_BLOCKS = 100;
+
+describe('a subnet set up by hand', function () {
+  this.timeout(10 * 60_000);
+  const folder = mkdtempSync(join(tmpdir(), 'tessera-hand-'));
+  const running: Running[] = [];
+
+  after(async () => {
+    await Promise.all(running.reverse().map(stopCli));
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  it('registers, activates, runs, answers and is scored', async () => {
+    const chain = startCli(['devchain', '--port', '0', '--mode', 'instant', '--json']);
+    running.push(chain);
+    const endpoint = String((await chain.waitFor((line) => line.event === 'chain-ready')).endpoint);
+
+    const tessera = async (...args: string[]): Promise<Line> => {
+      const { code, lines, stderr } = await runCli([
+        ...args,
+        '--json',
+        ...(args[0] === 'keygen' ? [] : ['--rpc', endpoint]),
+      ]);
+      assert.equal(code, 0, `${args.join(' ')}: ${stderr}`);
+      return lines.at(-1) ?? {};
+    };
+    const home = (i: number): string => join(folder, `n${i + 1}`);
+    const address = (i: number): string => `/ip4/127.0.0.1/tcp/${PORTS[i]}`;
+
+    for (const i of [0, 1, 2]) await tessera('keygen', '--data-dir', home(i));
+    await tessera('register-subnet', '--data-dir', home(0), '--coldkey', '//dev:0', '--announce-maddrs', address(0));
+    for (const i of [0, 1, 2]) {
+      const keys = ['--coldkey', `//dev:${i}`, '--hotkey', `//dev:${6 + i}`];
+      const registered = await tessera(
+        'node',
+        'register-subnet-node',
+        '--data-dir',
+        home(i),
+        ...keys,
+        '--announce_maddrs',
+        address(i),
+        '--rpc',
+        endpoint,
+      );
+      assert.equal(registered.node, i + 1);
+      const active = await tessera('activate', '--hotkey', `//dev:${6 + i}`);
+      assert.equal(active.class, 'Validator');
+    }
+    await tessera('activate-subnet', '--coldkey', '//dev:0');
+
+    for (const i of [0, 1, 2]) {
+      const node = startCli([
+        ...[
+          'run',
+          '--json',
+          '--role',
+          'hoster',
+          '--shards',
+          SHARDS[i] ?? '',
+          '--data-dir',
+          home(i),
+          '--hotkey',
+          `//dev:${6 + i}`,
+        ],
+        ...['--rpc', endpoint, '--host_maddrs', address(i), '--subnet_id', String(SUBNET), '--threads', '1'],
+      ]);
+      running.push(node);
+      await node.waitFor((line) => line.event === 'ready');
+    }
+    const epoch = await acceptedEpoch(endpoint, running.slice(1));
+    assert.ok(epoch > 0);
+
+    const answer = await tessera(
+      'generate',
+      'Once upon a time',
+      '--data-dir',
+      join(folder, 'asker'),
+      '--max-tokens',
+      '20',
+    );
+    assert.equal((answer.tokens as number[]).length, 20);
+    const scores = await tessera('scores', '--epoch', String(epoch));
+    assert.equal(scores.outcome, 'Accepted');
+    assert.equal((scores.scores as unknown[]).length, 3);
+    const status = await tessera('status');
+    assert.deepEqual(
+      (status.nodes as { class: string }[]).map((node) => node.class),
+      ['Validator', 'Validator', 'Validator'],
+    );
+  });
+});
+
+/** Makes blocks, each when all nodes have acted on the one before, until an epoch with scores was accepted. */
+async function acceptedEpoch(endpoint: string, nodes: readonly Running[]): Promise<Epoch> {
+  const chain = await connectChain({ endpoints: [endpoint] }, { log: silentLog });
+  try {
+    for (let made = 0; made < PATIENCE_BLOCKS; made += 1) {
+      const block = await newBlock(endpoint);
+      await Promise.all(
+        nodes.map((node) => node.waitFor((line) => line.event === 'head' && Number(line.block) >= block)),
+      );
+      const epoch = (Math.floor((block - SLOT) / EPOCH_LENGTH) - 1) as Epoch;
+      const result = epoch < 0 ? undefined : await chain.result(SUBNET, epoch);
+      if (result?.outcome === 'Accepted') return epoch;
+    }
+    throw new Error(`no epoch accepted within ${PATIENCE_BLOCKS} blocks`);
+  } finally {
+    await chain.close();
+  }
+}
+
+async function newBlock(endpoint: string): Promise<number> {
+  const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'dev_newBlock', params: [] });
+  const headers = { 'content-type': 'application/json' };
+  const asked = { jsonrpc: '2.0', id: 2, method: 'chain_getHeader', params: [] };
+  const url = endpoint.replace('ws://', 'http://');
+  await fetch(url, { method: 'POST', headers, body });
+  const answer = await fetch(url, { method: 'POST', headers, body: JSON.stringify(asked) });
+  const { result } = (await answer.json()) as { result: { number: string } };
+  return Number(result.number);
+}
