@@ -4,7 +4,7 @@
 import type { Chain, Head, Signer } from '../chain/types.ts';
 import { type Duty, type DutyEvent, IDLE, type Outcome, type Signed, step } from '../consensus/duty.ts';
 import { type ClockParams, phaseAt, windowsOf } from '../consensus/phase.ts';
-import type { Engine } from '../engine/types.ts';
+import type { Engine, Rows } from '../engine/types.ts';
 import type { Identity, Overlay, Verdict } from '../p2p/types.ts';
 import type { Journal } from '../store/types.ts';
 import type { BlockNumber, Epoch, Hash, NodeId, PeerId, ShardIndex, SubnetId } from '../types/ids.ts';
@@ -16,6 +16,7 @@ import { formatRecordKey, keyOfBody, parseRecordKey } from '../wire/record-key.t
 import { createEffects } from './effects.ts';
 import { answer, decodeRequest, EVIDENCE_PROTOCOL, protocolOptions } from './evidence-protocol.ts';
 import { createGather } from './gather.ts';
+import { createOpenChallenge } from './open-challenge.ts';
 import { createPen, type Pen } from './pen.ts';
 import { createRecords, type Verify } from './records.ts';
 import { createRosters } from './roster.ts';
@@ -74,6 +75,8 @@ export interface Validator {
   on(listener: (event: ValidatorEvent) => void): () => void;
   /** For the overlay's DHT rules: is this value a record that belongs under this key? Announcements are none of ours: 'ignore'. */
   judge(key: string, value: Uint8Array): Verdict;
+  /** What enters a shard in the challenge that is open now: a hoster does not compute it for others (protocol.md 12). */
+  openChallenge(shard: ShardIndex): Rows | undefined;
 }
 
 /** Epochs whose outcomes status() tells. */
@@ -96,6 +99,7 @@ export function createValidator(options: ValidatorOptions, deps: ValidatorDeps):
     { genesis: ids.genesis, subnet, clock },
     { rosterOf: (epoch) => factsOf(epoch)?.roster, verify: deps.verify },
   );
+  const open = createOpenChallenge({ genesis: ids.genesis, subnet, clock }, { factsOf, manifestOf: deps.manifestOf });
   const pen = createPen({ subnet, node }, { journal, identity });
   const gather = createGather({ overlay, records, log });
   const scoring = createScoring(ids, { factsOf, records, manifestOf: deps.manifestOf, pen });
@@ -185,6 +189,7 @@ export function createValidator(options: ValidatorOptions, deps: ValidatorDeps):
     const first = block === undefined;
     block = head.number;
     records.observe(head.number);
+    open.observe(head);
     const moment = phaseAt(head.number, clock);
     const told = { type: 'head', block: head.number, epoch: moment?.epoch } as const;
     if (moment === undefined) {
@@ -236,6 +241,7 @@ export function createValidator(options: ValidatorOptions, deps: ValidatorDeps):
       if (!decoded.ok || keyOfBody(decoded.record.body) !== formatRecordKey(named)) return 'reject';
       return records.admit(value, 'dht').verdict;
     },
+    openChallenge: open.input,
   };
 }
 
