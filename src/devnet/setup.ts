@@ -16,15 +16,10 @@ const HOTKEY_FUNDS = ONE;
 const MAX_BURN = ONE / 100n;
 const MAX_SUBNET_COST = 1_000_000n * ONE;
 
-export interface RegisteredNode {
-  readonly plan: NodePlan;
-  readonly identity: Identity;
-  readonly id: NodeId;
-}
-
 export interface Setup {
   readonly subnet: SubnetId;
-  readonly nodes: readonly RegisteredNode[];
+  /** In the order of the members. */
+  readonly ids: readonly NodeId[];
 }
 
 interface Member {
@@ -42,13 +37,14 @@ export async function setUpNetwork(
   const subnet = await registerSubnet(members, deps, signal);
   await fundHotkeys(members, chain, signal);
   // Node ids follow the order of registration, so this is one after the other.
-  const nodes: RegisteredNode[] = [];
-  for (const member of members) nodes.push({ ...member, id: await registerNode(member, subnet, chain, signal) });
-  await Promise.all(
-    nodes.map(async ({ plan, id }) => chain.activateNode(await openSigner(plan.hotkey), subnet, id, { signal })),
-  );
+  const ids: NodeId[] = [];
+  for (const member of members) {
+    const id = await registerNode(member, subnet, chain, signal);
+    await chain.activateNode(await openSigner(member.plan.hotkey), subnet, id, { signal });
+    ids.push(id);
+  }
   await chain.activateSubnet(await openSigner(OWNER), subnet, { signal });
-  return { subnet, nodes };
+  return { subnet, ids };
 }
 
 async function registerSubnet(

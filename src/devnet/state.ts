@@ -15,7 +15,7 @@ const schema = z.strictObject({
 
 export type DevnetState = z.infer<typeof schema>;
 
-class DevnetStateError extends CodedError<{ code: 'DEVNET_STATE_INVALID'; readonly file: string }> {}
+export class DevnetStateError extends CodedError<{ code: 'DEVNET_STATE_INVALID'; readonly file: string }> {}
 
 /** Undefined when the folder holds no network yet. */
 export function readState(dataDir: string): DevnetState | undefined {

@@ -11,6 +11,8 @@ export interface Ticker {
   run(signal: AbortSignal): Promise<void>;
   /** Tells that a node has seen a block. */
   report(node: number, block: number): void;
+  /** Tells that the live nodes are others than before. */
+  wake(): void;
   /** Blocks that came later than the interval because a node had not reported. */
   stretched(): number;
 }
@@ -51,6 +53,7 @@ export function createTicker(
       seen.set(node, Math.max(seen.get(node) ?? 0, block));
       wake();
     },
+    wake: () => wake(),
     stretched: () => stretched,
   };
 }
