@@ -18,13 +18,14 @@ export function withDeadline(signal: AbortSignal | undefined, ms: number): Abort
 
 /** Rejects with the signal's reason as soon as it aborts, whatever `promise` does (libraries may hang for ever). */
 export async function raceSignal<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  // Nobody else looks at it once the signal has won, also when that has aborted already.
+  promise.catch(() => undefined);
   signal.throwIfAborted();
   let onAbort: () => void = () => undefined;
   const aborted = new Promise<never>((_, reject) => {
     onAbort = () => reject(signal.reason);
     signal.addEventListener('abort', onAbort, { once: true });
   });
-  promise.catch(() => undefined);
   try {
     return await Promise.race([promise, aborted]);
   } finally {
