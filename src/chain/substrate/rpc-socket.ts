@@ -2,6 +2,7 @@
 // Trusts nothing that the endpoint sends beyond its being JSON.
 
 import { WebSocket } from 'ws';
+import { z } from 'zod';
 import { raceSignal } from '../../util/async.ts';
 import { unreachable } from '../errors.ts';
 
@@ -89,7 +90,7 @@ function speakOver(socket: WebSocket, endpoint: string): RpcSocket {
     heard = performance.now();
     const message = parseMessage(text);
     if (message === undefined) return;
-    if (message.params !== undefined) notify(String(message.params.subscription), message.params.result);
+    if (message.params) notify(String(message.params.subscription), message.params.result);
     else settle(message);
   }
 
@@ -97,14 +98,23 @@ function speakOver(socket: WebSocket, endpoint: string): RpcSocket {
     const request = typeof id === 'number' ? pending.get(id) : undefined;
     if (request === undefined || typeof id !== 'number') return;
     pending.delete(id);
-    if (error === undefined) request.resolve(result);
-    else request.reject(new RpcFault(error.code, faultText(error)));
+    if (error) request.reject(new RpcFault(error.code, faultText(error)));
+    else request.resolve(result);
   }
 
   function notify(id: string, value: unknown): void {
     const listener = listeners.get(id);
-    if (listener !== undefined) listener(value);
+    if (listener !== undefined) tell(listener, value);
     else if (early.size < MAX_EARLY) early.set(id, [...(early.get(id) ?? []), value].slice(-MAX_EARLY));
+  }
+
+  /** An endpoint whose notices cannot be understood is as good as gone. */
+  function tell(listener: Listener, value: unknown): void {
+    try {
+      listener(value);
+    } catch {
+      end();
+    }
   }
 
   async function send(method: string, params: readonly unknown[], signal?: AbortSignal): Promise<unknown> {
@@ -134,7 +144,7 @@ function speakOver(socket: WebSocket, endpoint: string): RpcSocket {
     async subscribe(method, params, listener, signal) {
       const id = String(await send(method, params, signal));
       listeners.set(id, listener);
-      for (const value of early.get(id) ?? []) listener(value);
+      for (const value of early.get(id) ?? []) tell(listener, value);
       early.delete(id);
       return id;
     },
@@ -143,22 +153,25 @@ function speakOver(socket: WebSocket, endpoint: string): RpcSocket {
   };
 }
 
-interface Message {
-  readonly id?: unknown;
-  readonly result?: unknown;
-  readonly error?: { readonly code: number; readonly message: string; readonly data?: unknown };
-  readonly params?: { readonly subscription: unknown; readonly result: unknown };
-}
+/** Some servers write null for what is not there. */
+const MESSAGE = z.object({
+  id: z.unknown().optional(),
+  result: z.unknown().optional(),
+  error: z.object({ code: z.number(), message: z.string(), data: z.unknown().optional() }).nullish(),
+  params: z.object({ subscription: z.unknown().optional(), result: z.unknown().optional() }).nullish(),
+});
 
+type Message = z.output<typeof MESSAGE>;
+
+/** Undefined for what is no message of JSON-RPC: it is nobody's answer. */
 function parseMessage(text: string): Message | undefined {
   try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null ? value : undefined;
+    return MESSAGE.safeParse(JSON.parse(text)).data;
   } catch {
     return undefined;
   }
 }
 
-function faultText({ message, data }: { readonly message: string; readonly data?: unknown }): string {
+function faultText({ message, data }: NonNullable<Message['error']>): string {
   return typeof data === 'string' ? `${message}: ${data}` : message;
 }

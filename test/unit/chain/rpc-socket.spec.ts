@@ -54,6 +54,34 @@ describe('RPC socket', () => {
     });
   });
 
+  it('takes null for what is not there', async () => {
+    answer = ({ id, method }) => [
+      { id: null, method: 'x', params: null },
+      { id, result: method, error: null, params: null },
+    ];
+    assert.equal(await socket.send('first', []), 'first');
+  });
+
+  it('survives messages of every shape', async () => {
+    answer = ({ id }) => [
+      ...[{ params: 5 }, { params: { result: 1 } }, { id, error: 'no' }, { id, error: { message: 1 } }, 7],
+      { id, result: 'well' },
+    ];
+    assert.equal(await socket.send('x', []), 'well');
+  });
+
+  it('ends the connection whose notices its listener does not understand', async () => {
+    answer = ({ id }) => [
+      { id, result: 'S1' },
+      { method: 'head', params: { subscription: 'S1', result: 'junk' } },
+    ];
+    const lost = once(socket.lost, 'abort');
+    await socket.subscribe('subscribe', [], () => {
+      throw new RangeError('no header');
+    });
+    await lost;
+  });
+
   it('ends a request that is never answered with its signal', async () => {
     answer = () => [];
     const stop = new AbortController();
