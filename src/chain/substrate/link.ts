@@ -25,7 +25,14 @@ export interface Link {
    *
    * Errors: CHAIN_UNREACHABLE, CHAIN_TIMEOUT, CHAIN_STATE_DISCARDED, RpcFault, the signal's reason.
    */
-  request(method: string, params: readonly unknown[], signal?: AbortSignal, ms?: number): Promise<unknown>;
+  request(method: string, params: readonly unknown[], signal?: AbortSignal): Promise<unknown>;
+  /** As `request`, but never repeated: a second answer to what had an effect already would mislead. */
+  requestOnce(
+    method: string,
+    params: readonly unknown[],
+    signal: AbortSignal | undefined,
+    ms: number,
+  ): Promise<unknown>;
   /** One read at a block (default the best one). Errors: as `request`, but CHAIN_FAULT for RpcFault. */
   ask(method: string, params: readonly unknown[], at?: Hash, signal?: AbortSignal): Promise<unknown>;
   close(): void;
@@ -174,7 +181,7 @@ export async function createLink(
     }
   }
 
-  async function attempt(method: string, params: readonly unknown[], caller: AbortSignal | undefined, ms: number) {
+  async function requestOnce(method: string, params: readonly unknown[], caller: AbortSignal | undefined, ms: number) {
     const { socket } = await connection(caller);
     const stop = AbortSignal.any([withDeadline(caller, ms), closing.signal]);
     try {
@@ -186,12 +193,12 @@ export async function createLink(
     }
   }
 
-  async function request(method: string, params: readonly unknown[], caller?: AbortSignal, ms = READ_MS) {
+  async function request(method: string, params: readonly unknown[], caller?: AbortSignal) {
     try {
-      return await attempt(method, params, caller, ms);
+      return await requestOnce(method, params, caller, READ_MS);
     } catch (error) {
       if (errorCode(error) !== 'CHAIN_UNREACHABLE' || closing.signal.aborted) throw error;
-      return attempt(method, params, caller, ms);
+      return requestOnce(method, params, caller, READ_MS);
     }
   }
 
@@ -212,6 +219,7 @@ export async function createLink(
     closed: closing.signal,
     connection,
     request,
+    requestOnce,
     ask,
     close() {
       clearInterval(watch);

@@ -2,9 +2,11 @@
 // that a lost connection, another endpoint or a reorganization changes nothing: the same bytes are offered again until they are in a block
 // or cannot get into one any more.
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Address, BlockNumber, Hash } from '../../types/ids.ts';
 import { createSerial } from '../../util/async.ts';
 import { fromHex } from '../../util/bytes.ts';
+import { errorCode } from '../../util/errors.ts';
 import type { Log } from '../../util/log.ts';
 import { chainTimeout, extrinsicExpired, extrinsicFailed, extrinsicRejected } from '../errors.ts';
 import { ChainError, type Head, type Receipt, type Signer, type SubmitOptions } from '../types.ts';
@@ -29,6 +31,9 @@ export interface Submitter {
 
 /** Deadline of handing a transaction over (chain.md 10.2). */
 const SUBMIT_MS = 10_000;
+
+/** Between two questions to an endpoint that does not answer. */
+const RETRY_MS = 500;
 
 /** A chain that makes no block for this long is not waited for. */
 const INCLUSION_MS = 10 * 60_000;
@@ -62,7 +67,7 @@ interface Account {
   waiting: number;
 }
 
-export function createSubmitter(link: Link, { log }: { readonly log: Log }): Submitter {
+export function createSubmitter(link: Link, { log }: { readonly log: Log }, retryMs: number = RETRY_MS): Submitter {
   const accounts = new Map<Address, Account>();
 
   function accountOf(address: Address): Account {
@@ -86,28 +91,31 @@ export function createSubmitter(link: Link, { log }: { readonly log: Log }): Sub
 
   /** Signs and hands over, with a new nonce when the one used turns out to be taken. */
   async function send(submission: Submission, account: Account, signal?: AbortSignal): Promise<Sent> {
+    let atLeast = 0;
     for (let left = NONCE_TRIES - 1; ; left--) {
-      const { sent, nonce } = await sign(submission, account, signal);
+      const { sent, nonce } = await sign(submission, account, atLeast, signal);
       try {
-        await offer(sent, signal);
+        await handOver(sent, signal);
         account.nextNonce = nonce + 1;
         return sent;
       } catch (error) {
         const isTaken = error instanceof ChainError && 'reason' in error.facts && TAKEN.includes(error.facts.reason);
         if (!isTaken || left === 0) throw error;
         log.debug('nonce taken, trying again', { call: submission.call, nonce });
-        account.nextNonce = error.facts.reason === 'PriorityTooLow' ? nonce + 1 : 0;
+        account.nextNonce = 0;
+        atLeast = error.facts.reason === 'PriorityTooLow' ? nonce + 1 : 0;
       }
     }
   }
 
-  async function sign({ call, signer, make, period }: Submission, account: Account, signal?: AbortSignal) {
+  async function sign(submission: Submission, account: Account, atLeast: number, signal?: AbortSignal) {
+    const { call, signer, make, period } = submission;
     const connection = await link.connection(signal);
     const birth = link.best.last;
     if (birth === undefined) throw chainTimeout('best head', SUBMIT_MS);
     const life = period(birth);
     const counted = await readNonce(signer.address, signal);
-    const nonce = account.waiting > 0 ? Math.max(counted, account.nextNonce) : counted;
+    const nonce = Math.max(counted, atLeast, account.waiting > 0 ? account.nextNonce : 0);
     const bytes = connection.runtime.extrinsic(make(connection), signer, nonce, { birth, period: life });
     return { sent: { call, account: signer.address, bytes, birth, death: birth.number + life }, nonce };
   }
@@ -123,10 +131,34 @@ export function createSubmitter(link: Link, { log }: { readonly log: Log }): Sub
     }
   }
 
+  /** Without an answer nobody knows whether the bytes arrived: they count as sent, for to say otherwise would have them signed twice. */
+  async function handOver(sent: Sent, signal?: AbortSignal): Promise<void> {
+    try {
+      await offer(sent, signal);
+    } catch (error) {
+      signal?.throwIfAborted();
+      if (!isSilence(error)) throw error;
+      log.warn('no answer to a transaction, looking for it', { call: sent.call, code: errorCode(error) });
+    }
+  }
+
+  /** Asks until the endpoint answers: its silence says nothing about a transaction that was sent. */
+  async function persist<T>(read: () => Promise<T>, stop: AbortSignal): Promise<T> {
+    for (;;) {
+      try {
+        return await read();
+      } catch (error) {
+        stop.throwIfAborted();
+        if (!isSilence(error)) throw error;
+        await sleep(retryMs, undefined, { signal: stop, ref: false }).catch(() => stop.throwIfAborted());
+      }
+    }
+  }
+
   /** Bytes that are in the pool already count as handed over. */
   async function offer({ call, account, bytes }: Sent, signal?: AbortSignal): Promise<void> {
     try {
-      await link.request('author_submitExtrinsic', [bytes], signal, SUBMIT_MS);
+      await link.requestOnce('author_submitExtrinsic', [bytes], signal, SUBMIT_MS);
     } catch (error) {
       if (!(error instanceof RpcFault)) throw error;
       const rejected = extrinsicRejected(call, account, error.message);
@@ -142,7 +174,8 @@ export function createSubmitter(link: Link, { log }: { readonly log: Log }): Sub
     try {
       for (;;) {
         const found = await find(sent, visited, stop);
-        if (until === 'inBlock' || (await becomesFinal(found.block, stop))) return await receiptOf(sent, found, stop);
+        if (until === 'inBlock' || (await becomesFinal(found.block, stop)))
+          return await persist(() => receiptOf(sent, found, stop), stop);
       }
     } catch (error) {
       if (deadline.aborted && !signal?.aborted) throw chainTimeout(`inclusion of ${sent.call}`, INCLUSION_MS);
@@ -155,8 +188,8 @@ export function createSubmitter(link: Link, { log }: { readonly log: Log }): Sub
     let offered: number = sent.birth.number;
     for await (const head of link.best.stream(stop)) {
       const found = await lookBack(sent, head, visited, stop);
-      if (found !== undefined) return found;
-      if (head.number + 1 >= sent.death) throw extrinsicExpired(sent.call);
+      if (typeof found === 'object') return found;
+      if (found === 'absent' && head.number + 1 >= sent.death) throw extrinsicExpired(sent.call);
       if (head.number >= offered + OFFER_AGAIN_BLOCKS) {
         offered = head.number;
         await offerAgain(sent, stop);
@@ -178,24 +211,32 @@ export function createSubmitter(link: Link, { log }: { readonly log: Log }): Sub
     }
   }
 
-  /** From a head back to the birth, leaving out what was seen before. */
-  async function lookBack(sent: Sent, head: Head, visited: Set<Hash>, stop: AbortSignal): Promise<Found | undefined> {
+  /** From a head back to the birth, leaving out what was seen before. 'unknown' when the endpoint lacks a block on the way. */
+  async function lookBack(
+    sent: Sent,
+    head: Head,
+    visited: Set<Hash>,
+    stop: AbortSignal,
+  ): Promise<Found | 'absent' | 'unknown'> {
     let { number, hash } = head;
+    const path: Hash[] = [];
     while (number > sent.birth.number && !visited.has(hash)) {
       const block = await readBlock(hash, stop);
-      if (block === undefined) return undefined;
+      if (block === undefined) return 'unknown';
       const index = block.extrinsics.indexOf(sent.bytes);
       if (index >= 0) return { block: { number, hash }, index };
-      if (visited.size < MAX_VISITED) visited.add(hash);
+      path.push(hash);
       hash = block.parent;
       number = (number - 1) as BlockNumber;
     }
-    return undefined;
+    // Only now: what lies below a block that was seen counts as seen too.
+    for (const seen of path) if (visited.size < MAX_VISITED) visited.add(seen);
+    return 'absent';
   }
 
   /** Undefined when the endpoint does not know the block (another endpoint, a fork that is gone). */
   async function readBlock(hash: Hash, stop: AbortSignal) {
-    const answer = (await link.request('chain_getBlock', [hash], stop)) as
+    const answer = (await persist(() => link.ask('chain_getBlock', [hash], undefined, stop), stop)) as
       | { block: { header: { parentHash: Hash }; extrinsics: readonly string[] } }
       | null
       | undefined;
@@ -205,12 +246,12 @@ export function createSubmitter(link: Link, { log }: { readonly log: Log }): Sub
 
   async function becomesFinal({ number, hash }: Head, stop: AbortSignal): Promise<boolean> {
     await link.finalized.until((head) => head.number >= number, stop);
-    return (await link.request('chain_getBlockHash', [number], stop)) === hash;
+    return (await persist(() => link.ask('chain_getBlockHash', [number], undefined, stop), stop)) === hash;
   }
 
   async function receiptOf({ call, bytes }: Sent, { block, index }: Found, stop: AbortSignal): Promise<Receipt> {
     const { runtime } = await link.connection(stop);
-    const events = runtime.events(await link.request('state_getStorage', [EVENTS_KEY, block.hash], stop));
+    const events = runtime.events(await link.ask('state_getStorage', [EVENTS_KEY], block.hash, stop));
     const ours = events.filter(({ extrinsic }) => extrinsic === index);
     const failure = ours.find(({ pallet, name }) => pallet === 'System' && name === 'ExtrinsicFailed');
     if (failure !== undefined) {
@@ -229,6 +270,12 @@ export function createSubmitter(link: Link, { log }: { readonly log: Log }): Sub
 
 /** The nonce was used, or is waiting to be used, by other bytes. */
 const TAKEN: readonly string[] = ['Stale', 'PriorityTooLow'];
+
+function isSilence(error: unknown): boolean {
+  return SILENCE.includes(errorCode(error));
+}
+
+const SILENCE: readonly string[] = ['CHAIN_UNREACHABLE', 'CHAIN_TIMEOUT'];
 
 /** Reasons that waiting does not cure. */
 const LASTING: readonly string[] = ['Payment', 'Call'];

@@ -1,0 +1,220 @@
+import assert from 'node:assert/strict';
+import { chainTimeout, unreachable } from '../../../src/chain/errors.ts';
+import { createHeadFeed } from '../../../src/chain/heads.ts';
+import type { Link } from '../../../src/chain/substrate/link.ts';
+import { RpcFault } from '../../../src/chain/substrate/rpc-socket.ts';
+import type { Mortality } from '../../../src/chain/substrate/runtime.ts';
+import { createSubmitter } from '../../../src/chain/substrate/submit.ts';
+import type { Receipt } from '../../../src/chain/types.ts';
+import type { Address, BlockNumber, Hash } from '../../../src/types/ids.ts';
+import { errorCode } from '../../../src/util/errors.ts';
+import { silentLog } from '../../../src/util/log.ts';
+
+const ACCOUNT = `0x${'11'.repeat(20)}` as Address;
+const PERIOD = 8;
+const stale = new RpcFault(1010, 'Invalid Transaction: Transaction is outdated');
+const lowPriority = new RpcFault(1014, 'Priority is too low: (1 vs 1)');
+
+type Answer = () => unknown;
+
+/** An endpoint whose answers the test decides; the transaction with nonce n is `0x0n`. */
+function createEndpoint() {
+  const best = createHeadFeed();
+  const finalized = createHeadFeed();
+  const blocks = new Map<Hash, { number: number; parent: Hash; extrinsics: string[] }>();
+  const submitted: string[] = [];
+  const births: Mortality[] = [];
+  const closing = new AbortController();
+  /** Answers given once each, before the usual ones. */
+  const next = new Map<string, Answer[]>();
+  let nonce = 0;
+
+  function answer(method: string, params: readonly unknown[]): unknown {
+    const scripted = next.get(method)?.shift();
+    if (method === 'author_submitExtrinsic') submitted.push(String(params[0]));
+    if (scripted !== undefined) return scripted();
+    switch (method) {
+      case 'system_accountNextIndex':
+        return nonce;
+      case 'chain_getBlock': {
+        const block = blocks.get(params[0] as Hash);
+        return block && { block: { header: { parentHash: block.parent }, extrinsics: block.extrinsics } };
+      }
+      case 'chain_getBlockHash':
+        return [...blocks].find(([, { number }]) => number === params[0])?.[0];
+      default:
+        return null;
+    }
+  }
+  const request = async (method: string, params: readonly unknown[]) => answer(method, params);
+  const runtime = {
+    extrinsic: (_call: unknown, _signer: unknown, given: number, mortality: Mortality) => {
+      births.push(mortality);
+      return `0x0${given}`;
+    },
+    extrinsicHash: () => '0xff' as Hash,
+    events: () => [],
+  };
+  const link = {
+    best,
+    finalized,
+    closed: closing.signal,
+    connection: async () => ({ runtime }),
+    request,
+    requestOnce: request,
+    ask: (method: string, params: readonly unknown[], at?: Hash) =>
+      request(method, at === undefined ? params : [...params, at]),
+  } as unknown as Link;
+
+  return {
+    link,
+    submitted,
+    close: () => closing.abort(unreachable(['x'])),
+    counts(value: number) {
+      nonce = value;
+    },
+    /** The next answers to this method. */
+    will(method: string, ...answers: Answer[]) {
+      next.set(method, answers);
+    },
+    /** A block that is told as best head unless `quiet`. */
+    async block(number: number, extrinsics: string[] = [], quiet = false) {
+      const hash = `0xb${number}` as Hash;
+      blocks.set(hash, { number, parent: `0xb${number - 1}` as Hash, extrinsics });
+      if (!quiet) best.publish({ number: number as BlockNumber, hash });
+      await settle();
+    },
+    forget: (number: number) => blocks.delete(`0xb${number}` as Hash),
+  };
+}
+
+async function settle(): Promise<void> {
+  for (let i = 0; i < 20; i += 1) await new Promise((resolve) => setImmediate(resolve));
+}
+
+function fail(error: Error): Answer {
+  return () => {
+    throw error;
+  };
+}
+
+describe('transactions from signing to inclusion', () => {
+  let endpoint: ReturnType<typeof createEndpoint>;
+  let outcome: { receipt?: Receipt; error?: unknown };
+
+  beforeEach(async () => {
+    endpoint = createEndpoint();
+    outcome = {};
+    await endpoint.block(10);
+  });
+  afterEach(() => endpoint.close());
+
+  async function submit(): Promise<void> {
+    const submitter = createSubmitter(endpoint.link, { log: silentLog }, 0);
+    const signer = { address: ACCOUNT, sign: () => new Uint8Array(65) };
+    const make = () => ({ pallet: 'balances', name: 'transferKeepAlive', args: [] });
+    submitter.submit({ call: 'transfer', signer, make, period: () => PERIOD }).then(
+      (receipt) => {
+        outcome.receipt = receipt;
+      },
+      (error) => {
+        outcome.error = error;
+      },
+    );
+    await settle();
+  }
+
+  it('is done when a block has it', async () => {
+    await submit();
+    assert.deepEqual(outcome, {});
+    await endpoint.block(11, ['0x00']);
+    assert.equal(outcome.receipt?.block.number, 11);
+    assert.deepEqual(endpoint.submitted, ['0x00']);
+  });
+
+  for (const silence of [chainTimeout('x', 1), unreachable(['x'])]) {
+    it(`is neither failed nor signed again when nobody answers the handing over: ${silence.code}`, async () => {
+      endpoint.will('author_submitExtrinsic', fail(silence), fail(stale));
+      await submit();
+      assert.deepEqual(outcome, {});
+      await endpoint.block(11);
+      await endpoint.block(12);
+      await endpoint.block(13);
+      assert.deepEqual(endpoint.submitted, ['0x00', '0x00'], 'the same bytes are offered again');
+      await endpoint.block(14, ['0x00']);
+      assert.equal(outcome.receipt?.block.number, 14);
+      assert.deepEqual(endpoint.submitted, ['0x00', '0x00']);
+    });
+  }
+
+  it('is looked for until the endpoint answers again', async () => {
+    await submit();
+    const away = Array.from({ length: 3 }, () => fail(unreachable(['x'])));
+    endpoint.will('chain_getBlock', ...away);
+    endpoint.will('state_getStorage', ...away);
+    await endpoint.block(11, ['0x00']);
+    while (outcome.receipt === undefined && outcome.error === undefined) await settle();
+    assert.equal(outcome.error, undefined);
+    assert.equal(outcome.receipt?.block.number, 11);
+  });
+
+  it('is found below a block whose parent the endpoint did not know at first', async () => {
+    await submit();
+    await endpoint.block(11, ['0x00'], true);
+    endpoint.forget(11);
+    await endpoint.block(12);
+    assert.deepEqual(outcome, {});
+    await endpoint.block(11, ['0x00'], true);
+    await endpoint.block(13);
+    assert.equal(outcome.receipt?.block.number, 11);
+  });
+
+  it('expires only when every block of its life was looked through', async () => {
+    await submit();
+    for (let number = 11; number < 10 + PERIOD - 1; number += 1) await endpoint.block(number);
+    assert.deepEqual(outcome, {});
+    endpoint.forget(16);
+    await endpoint.block(17);
+    assert.equal(errorCode(outcome.error), 'EXTRINSIC_EXPIRED', 'block 16 was seen when it was the head');
+
+    outcome = {};
+    await submit();
+    await endpoint.block(18, [], true);
+    endpoint.forget(18);
+    await endpoint.block(30);
+    assert.deepEqual(outcome, {}, 'blocks 18 to 29 are not known yet');
+    for (let number = 18; number < 30; number += 1) await endpoint.block(number, number === 19 ? ['0x00'] : [], true);
+    await endpoint.block(31);
+    assert.equal(outcome.receipt?.block.number, 19);
+  });
+
+  it('takes the next nonce when another transaction of the account waits with this one', async () => {
+    endpoint.will('author_submitExtrinsic', fail(lowPriority));
+    await submit();
+    assert.deepEqual(endpoint.submitted, ['0x00', '0x01']);
+    await endpoint.block(11, ['0x00', '0x01']);
+    assert.equal(outcome.receipt?.block.number, 11);
+  });
+
+  it('counts anew when the nonce is used, and gives up after three tries', async () => {
+    endpoint.will('author_submitExtrinsic', () => {
+      endpoint.counts(4);
+      throw stale;
+    });
+    await submit();
+    assert.deepEqual(endpoint.submitted, ['0x00', '0x04']);
+    await endpoint.block(11, ['0x04']);
+    assert.equal(outcome.receipt?.block.number, 11);
+
+    endpoint.will('author_submitExtrinsic', fail(stale), fail(stale), fail(stale));
+    await submit();
+    assert.equal(errorCode(outcome.error), 'EXTRINSIC_REJECTED');
+  });
+
+  it('ends with the link', async () => {
+    await submit();
+    endpoint.close();
+    await settle();
+    assert.equal(errorCode(outcome.error), 'CHAIN_UNREACHABLE');
+  });
+});
