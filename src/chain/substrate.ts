@@ -38,7 +38,7 @@ export async function connectChain(
   const submitter = createSubmitter(link, deps);
   const slots = new Map<SubnetId, number>();
   const knowsStake = rememberStake(
-    (subnet, peer, minClass, at, stop) => ask((dialect) => dialect.provesStake(subnet, peer, minClass), at, stop),
+    (subnet, peer, minClass, at) => ask((dialect) => dialect.provesStake(subnet, peer, minClass), at),
     () => performance.now(),
   );
 
@@ -113,8 +113,9 @@ export async function connectChain(
     submission: (subnet, epoch, at, stop) => ask((dialect) => dialect.submission(subnet, epoch), at, stop),
     result: (subnet, epoch, at, stop) => ask((dialect) => dialect.result(subnet, epoch), at, stop),
     async provesStake(subnet, peer, minClass, at, stop) {
-      const block = at ?? (await currentHead(link, 'finalized', stop)).hash;
-      return knowsStake(subnet, peer, minClass, block, stop);
+      link.closed.throwIfAborted();
+      // The last head, connected or not: while the chain is away, the memory answers.
+      return knowsStake(subnet, peer, minClass, at ?? link.finalized.last?.hash ?? link.genesis, stop);
     },
     async events(at, stop) {
       const { runtime } = await link.connection(stop);

@@ -9,10 +9,10 @@ import type { Chain } from '../../src/chain/types.ts';
 import { createDevChain, type DevChain } from '../../src/devchain/devchain.ts';
 import { withGenesis } from '../../src/devchain/genesis.ts';
 import { type RawSpec, readSpec } from '../../src/devchain/spec.ts';
-import type { Hash } from '../../src/types/ids.ts';
+import type { Hash, SubnetId } from '../../src/types/ids.ts';
 import { errorCode } from '../../src/util/errors.ts';
 import { silentLog } from '../../src/util/log.ts';
-import { type ChainPlace, EPOCH_LENGTH, GRACE_EPOCHS, testChain } from './chain.ts';
+import { type ChainPlace, EPOCH_LENGTH, GRACE_EPOCHS, peer, testChain } from './chain.ts';
 
 const SPEC = new URL('../../chain/spec/devnet.json', import.meta.url).pathname;
 const deps = { log: silentLog };
@@ -107,9 +107,18 @@ describe('chain: polkadot.js, endpoints', function () {
     const sent = chain.transfer(owner, other.address, 7n);
     sent.catch(() => undefined);
     await poolHas(devChain, 1);
+    const provesStake = () => chain.provesStake(1 as SubnetId, peer(0), 0);
+    assert.equal(await provesStake(), false);
 
     const { port } = new URL(devChain.endpoint);
     await devChain.close();
+    const isConnected = () =>
+      chain.info(AbortSignal.timeout(50)).then(
+        () => true,
+        () => false,
+      );
+    while (await isConnected()) await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(await provesStake(), false, 'the last answer stands while the chain is away');
     const read = chain.account(other.address);
     devChain = await start(Number(port));
     assert.equal((await read).free, 1_000_000n * 10n ** 18n, 'the pool of a chain in memory is gone');

@@ -2,9 +2,11 @@
 // (chain.md 10.1).
 
 import type { Hash, PeerId, SubnetId } from '../../types/ids.ts';
+import { raceSignal } from '../../util/async.ts';
 import { errorCode } from '../../util/errors.ts';
 
-type Ask = (subnet: SubnetId, peer: PeerId, minClass: number, at: Hash, signal?: AbortSignal) => Promise<boolean>;
+/** Has a deadline of its own. */
+type Ask = (subnet: SubnetId, peer: PeerId, minClass: number, at: Hash) => Promise<boolean>;
 
 /** How long an old answer stands in for a chain that cannot be asked. */
 const OUTAGE_MS = 60_000;
@@ -12,8 +14,14 @@ const OUTAGE_MS = 60_000;
 /** Questions of one finalized block; a full subnet has 256 nodes with 3 ids, strangers come on top. */
 const MAX_ANSWERS = 4096;
 
-/** Answers once per question and block; while the chain is away, with the last answer if it is at most a minute old. */
-export function rememberStake(ask: Ask, now: () => number): Ask {
+/**
+ * Answers once per question and block; while the chain is away, with the last answer if it is at most a minute old. One question is shared by
+ * all who wait for its answer, so a signal only ends the waiting of its owner.
+ */
+export function rememberStake(
+  ask: Ask,
+  now: () => number,
+): (...question: [...Parameters<Ask>, signal?: AbortSignal]) => Promise<boolean> {
   let block: Hash | undefined;
   const current = new Map<string, Promise<boolean>>();
   const last = new Map<string, { readonly answer: boolean; readonly ms: number }>();
@@ -33,14 +41,12 @@ export function rememberStake(ask: Ask, now: () => number): Ask {
     }
   }
 
-  return (subnet, peer, minClass, at, signal) => {
+  return async (subnet, peer, minClass, at, signal) => {
     if (block !== at || current.size >= MAX_ANSWERS) current.clear();
     block = at;
     const key = `${subnet}/${minClass}/${peer}`;
-    const known = current.get(key);
-    if (known !== undefined) return known;
-    const answer = askAnew(key, subnet, peer, minClass, at, signal);
+    const answer = current.get(key) ?? askAnew(key, subnet, peer, minClass, at);
     current.set(key, answer);
-    return answer;
+    return signal === undefined ? answer : raceSignal(answer, signal);
   };
 }

@@ -51,6 +51,19 @@ describe('proof of stake, remembered', () => {
     await assert.rejects(ask(SUBNET, 'b' as PeerId, 1, third), (error) => errorCode(error) === 'CHAIN_TIMEOUT');
   });
 
+  it('ends the waiting of whose signal aborts, and nobody else', async () => {
+    const late = Promise.withResolvers<boolean>();
+    reply = () => late.promise;
+    const why = new Error('enough');
+    const stop = new AbortController();
+    const impatient = ask(SUBNET, PEER, 1, first, stop.signal);
+    const patient = ask(SUBNET, PEER, 1, first);
+    stop.abort(why);
+    await assert.rejects(impatient, why);
+    late.resolve(true);
+    assert.deepEqual([await patient, asked], [true, 1]);
+  });
+
   it('does not hide other failures, nor remember them', async () => {
     await ask(SUBNET, PEER, 1, first);
     reply = () => Promise.reject(stateDiscarded(second));
