@@ -42,6 +42,12 @@ export interface NodeOptions {
   readonly version: string;
 }
 
+/** What makes the parts that reach outside. A wrapper goes around one of them: what it changes, the rest of the node does not know. */
+export interface NodeParts {
+  readonly createEngine: typeof createOnnxEngine;
+  readonly createOverlay: typeof createOverlay;
+}
+
 export interface NodeDeps {
   readonly chain: Chain;
   readonly subnet: Subnet;
@@ -50,6 +56,8 @@ export interface NodeDeps {
   readonly identity: OpenIdentity;
   readonly model: Model;
   readonly log: Log;
+  /** Default: the real ones. */
+  readonly parts?: Partial<NodeParts>;
 }
 
 export interface Node {
@@ -91,9 +99,8 @@ export async function createNode(options: NodeOptions, deps: NodeDeps, signal: A
     replaces: () => false,
     maxRecordBytes: MAX_RECORD_BYTES,
   };
-  const overlay = await createOverlay(overlayOptions(options, deps, info, nodes, members, rules), {
-    log: log.child('p2p'),
-  });
+  const enter = deps.parts?.createOverlay ?? createOverlay;
+  const overlay = await enter(overlayOptions(options, deps, info, nodes, members, rules), { log: log.child('p2p') });
   const clock = { slot: subnet.slot, epochLength: info.epochLength };
   validator = createValidator(
     { genesis: info.genesis, subnet: subnet.id, node: node.id, clock, shards },
@@ -202,11 +209,12 @@ function requireIdentity(node: SubnetNode, identity: OpenIdentity): void {
 async function startEngine(
   options: NodeOptions,
   { shards, cut }: { readonly shards: readonly ShardIndex[]; readonly cut: string },
-  { model, log }: NodeDeps,
+  { model, log, parts }: NodeDeps,
   signal: AbortSignal,
 ): Promise<Engine | undefined> {
   if (options.role !== 'hoster') return undefined;
-  const engine = await createOnnxEngine(
+  const create = parts?.createEngine ?? createOnnxEngine;
+  const engine = await create(
     { model, cut, device: options.device, ...(options.threads === undefined ? {} : { threads: options.threads }) },
     { log: log.child('engine') },
   );

@@ -1,0 +1,285 @@
+// A subnet of real nodes in this process: dev chain, chain client, libp2p on loopback, ONNX Runtime, journals on disk, each node made by
+// node.ts. The test makes every block, and only when what the block before asked of the nodes has happened: nothing here waits for time.
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { openSigner } from '../../src/chain/accounts.ts';
+import { connectChain } from '../../src/chain/substrate.ts';
+import type { Chain, Subnet } from '../../src/chain/types.ts';
+import { firstBlock, type Moment, phaseAt, windowsOf } from '../../src/consensus/phase.ts';
+import { createDevChain, type DevChain } from '../../src/devchain/devchain.ts';
+import { BUNDLED_SPEC } from '../../src/devnet/devnet.ts';
+import { foundNetwork, type Member, skipToFirstEpoch } from '../../src/devnet/found.ts';
+import { shardsText } from '../../src/devnet/plan.ts';
+import { type Model, openModel } from '../../src/model/open.ts';
+import { createNode, type Node, type NodeDeps, type NodeParts } from '../../src/node/node.ts';
+import { createOverlay } from '../../src/p2p/libp2p.ts';
+import type { BlockNumber, Epoch, NodeId } from '../../src/types/ids.ts';
+import type { EpochKind, SignedRecord } from '../../src/types/record.ts';
+import { silentLog } from '../../src/util/log.ts';
+import { decodeRecords, EVIDENCE_PROTOCOL } from '../../src/validator/evidence-protocol.ts';
+import type { ValidatorEvent } from '../../src/validator/validator.ts';
+import { decodeRecord } from '../../src/wire/record.ts';
+
+const MODEL = new URL('../../models/tiny', import.meta.url).pathname;
+/** The last block of a window that a record must have reached everybody by. */
+const BEFORE = 1;
+
+/** What stands between one node and the world. */
+export interface Disguise {
+  readonly parts?: (member: Member) => Partial<NodeParts>;
+  readonly chain?: (chain: Chain, loopback: Loopback) => Chain;
+  /** It answers no challenge of its own, so nobody waits for its work. */
+  readonly idle?: boolean;
+  /** Not everything reaches it as it was sent. */
+  readonly deaf?: boolean;
+}
+
+export interface LoopbackOptions {
+  readonly hosters: number;
+  readonly attestors: number;
+  /** By index, hosters first. */
+  readonly disguises: Readonly<Record<number, Disguise>>;
+}
+
+export interface LoopbackNode {
+  readonly id: NodeId;
+  readonly member: Member;
+  readonly node: Node;
+  readonly events: readonly ValidatorEvent[];
+  /** Records that were shown to this node's validator. */
+  readonly seen: ReadonlyMap<string, SignedRecord>;
+}
+
+export interface Loopback {
+  readonly chain: Chain;
+  readonly model: Model;
+  readonly subnet: Subnet;
+  readonly nodes: readonly LoopbackNode[];
+  readonly firstEpoch: Epoch;
+  /** Of the last block. */
+  epoch(): Epoch;
+  /** The block at an offset of an epoch, and all that it brings about before the next one. */
+  runTo(epoch: number, offset: number): Promise<void>;
+  stop(): Promise<void>;
+}
+
+interface Mutable extends LoopbackNode {
+  node: Node;
+  readonly events: ValidatorEvent[];
+  readonly seen: Map<string, SignedRecord>;
+  readonly disguise: Disguise;
+}
+
+/** Conditions that are looked at again whenever something has happened. */
+function createHub() {
+  const waiting = new Set<() => void>();
+  return {
+    poke: () => {
+      for (const look of waiting) look();
+    },
+    until: (holds: () => boolean): Promise<void> =>
+      new Promise((resolve) => {
+        const look = () => {
+          if (!holds()) return;
+          waiting.delete(look);
+          resolve();
+        };
+        waiting.add(look);
+        look();
+      }),
+  };
+}
+
+export function recordName(kind: EpochKind, epoch: number, node: number): string {
+  return `${kind}/${epoch}/${node}`;
+}
+
+export async function createLoopback(options: LoopbackOptions): Promise<Loopback> {
+  const folder = mkdtempSync(join(tmpdir(), 'tessera-loopback-'));
+  const model = await openModel(MODEL);
+  const devchain = await createDevChain({ spec: BUNDLED_SPEC, mode: 'manual' }, { log: silentLog });
+  const chain = await connectChain({ endpoints: [devchain.endpoint] }, { log: silentLog });
+  const ending = new AbortController();
+  const { signal } = ending;
+  const { subnet, members } = await foundNetwork({ ...options, dataDir: folder }, { chain, devchain, model }, signal);
+  const clock = await skipToFirstEpoch(subnet, devchain, chain, signal);
+  const { first: firstEpoch } = clock;
+  const windows = windowsOf(clock.epochLength);
+  const hub = createHub();
+  const nodes: Mutable[] = [];
+  const running: Promise<void>[] = [];
+
+  const loopback: Loopback = {
+    chain,
+    model,
+    subnet,
+    nodes,
+    firstEpoch,
+    epoch: () => momentOf(devchain.head().number).epoch,
+    async runTo(epoch, offset) {
+      const goal = firstBlock(epoch as Epoch, clock) + offset;
+      while (devchain.head().number < goal) await makeBlock();
+    },
+    async stop() {
+      ending.abort();
+      await Promise.all(running);
+      await chain.close();
+      await devchain.close();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+
+  async function makeBlock(): Promise<void> {
+    const block = (await devchain.newBlock()).number as BlockNumber;
+    await hub.until(() => nodes.every(({ events }) => lastHead(events) >= block));
+    const { epoch, offset } = momentOf(block);
+    if (offset === 0) await transactions('propose', epoch, 1);
+    if (offset === 1) await voted(epoch);
+    if (offset === windows.reveal - BEFORE) await everybodyHolds('hc', epoch);
+    if (offset === windows.score - BEFORE) await everybodyHolds('hr', epoch);
+    if (offset === windows.score - BEFORE) await everybodyHolds('sr', (epoch - 1) as Epoch);
+    if (offset === windows.length - BEFORE) await everybodyHolds('sc', epoch);
+  }
+
+  function momentOf(block: number): Moment {
+    const moment = phaseAt(block as BlockNumber, clock);
+    if (moment === undefined) throw new RangeError(`block ${block} is in no epoch`);
+    return moment;
+  }
+
+  /** Calls of `attest` or `propose` per epoch. */
+  const calls = new Map<string, number>();
+
+  function counting(inner: Chain): Chain {
+    const note = (call: 'propose' | 'attest', epoch: Epoch): void => {
+      const name = `${call} ${epoch}`;
+      calls.set(name, (calls.get(name) ?? 0) + 1);
+      hub.poke();
+    };
+    return {
+      ...inner,
+      propose: (hotkey, proposal, submitOptions) => {
+        note('propose', proposal.epoch);
+        return inner.propose(hotkey, proposal, submitOptions);
+      },
+      attest: (hotkey, id, epoch, data, submitOptions) => {
+        note('attest', epoch);
+        return inner.attest(hotkey, id, epoch, data, submitOptions);
+      },
+    };
+  }
+
+  /** Until that many transactions have been made and lie in the pool. */
+  async function transactions(call: 'propose' | 'attest', epoch: Epoch, count: number): Promise<void> {
+    await hub.until(() => (calls.get(`${call} ${epoch}`) ?? 0) >= count);
+    while ((await pooled(devchain)) < count) signal.throwIfAborted();
+  }
+
+  /** Until everybody but the proposer has voted or said why not. */
+  async function voted(epoch: Epoch): Promise<void> {
+    const voters = (await chain.submission(subnet.id, epoch))?.validators.length ?? 1;
+    const abstained = () =>
+      nodes.filter(({ events }) => events.some((event) => event.type === 'abstained' && event.epoch === epoch)).length;
+    await hub.until(() => (calls.get(`attest ${epoch}`) ?? 0) + abstained() >= voters - 1);
+    await transactions('attest', epoch, calls.get(`attest ${epoch}`) ?? 0);
+  }
+
+  /** Until what each node owes of a kind has reached everybody. */
+  async function everybodyHolds(kind: EpochKind, epoch: Epoch): Promise<void> {
+    const isWork = kind === 'hc' || kind === 'hr';
+    if (epoch < firstEpoch) return;
+    const owing = nodes.filter(({ node, disguise }) => !isWork || (node.shards.length > 0 && disguise.idle !== true));
+    const names = owing.map(({ id }) => recordName(kind, epoch, id));
+    const ears = nodes.filter(({ disguise }) => disguise.deaf !== true);
+    await hub.until(() => ears.every(({ seen }) => names.every((name) => seen.has(name))));
+  }
+
+  for (const [index, member] of members.entries()) {
+    const disguise = options.disguises[index] ?? {};
+    const seen = new Map<string, SignedRecord>();
+    const parts = disguise.parts?.(member) ?? {};
+    const listening: NodeParts['createOverlay'] = async (overlayOptions, overlayDeps) =>
+      withEars(await (parts.createOverlay ?? createOverlay)(overlayOptions, overlayDeps), (record) => {
+        const { kind, epoch, node } = record.body;
+        if (kind !== 'an') seen.set(recordName(kind, epoch, node), record);
+        hub.poke();
+      });
+    const nodeChain = disguise.chain?.(chain, loopback) ?? chain;
+    const deps = await depsOf(member, { chain: counting(nodeChain), subnet, model });
+    const node = await createNode(
+      {
+        role: member.plan.role,
+        shards: shardsText(member.plan.shards),
+        device: 'cpu',
+        threads: 1,
+        dataDir: member.plan.dataDir,
+        listen: [`/ip4/127.0.0.1/tcp/${member.plan.port}`],
+        announce: [],
+        initialPeers: nodes.flatMap((other) => other.node.addresses),
+        newSwarm: index === 0,
+        version: 'test',
+      },
+      { ...deps, parts: { ...parts, createOverlay: listening } },
+      signal,
+    );
+    const events: ValidatorEvent[] = [];
+    node.validator.on((event) => {
+      events.push(event);
+      hub.poke();
+    });
+    nodes.push({ id: member.id as NodeId, member, node, events, seen, disguise });
+    running.push(node.run(signal));
+  }
+  return loopback;
+}
+
+async function depsOf(
+  { id, plan, identity }: Member,
+  { chain, subnet, model }: { readonly chain: Chain; readonly subnet: Subnet; readonly model: Model },
+): Promise<NodeDeps> {
+  const node = await chain.node(subnet.id, id as NodeId);
+  if (node === undefined) throw new Error(`node ${id} is not registered`);
+  return { chain, subnet, node, hotkey: await openSigner(plan.hotkey), identity, model, log: silentLog };
+}
+
+type MadeOverlay = Awaited<ReturnType<typeof createOverlay>>;
+
+/** Tells of every record that this node sends, hears or fetches. */
+function withEars(overlay: MadeOverlay, hear: (record: SignedRecord) => void): MadeOverlay {
+  const listen = (bytes: Uint8Array): void => {
+    const decoded = decodeRecord(bytes);
+    if (decoded.ok) hear(decoded.record);
+  };
+  return {
+    ...overlay,
+    publish: (topic, message) => {
+      listen(message);
+      return overlay.publish(topic, message);
+    },
+    subscribe: (topic, judge) =>
+      overlay.subscribe(topic, async (message, from) => {
+        const verdict = await judge(message, from);
+        listen(message);
+        return verdict;
+      }),
+    request: async (peer, protocol, body, requestOptions) => {
+      const answer = await overlay.request(peer, protocol, body, requestOptions);
+      // Heard when the asker has had its turn to admit them.
+      if (protocol === EVIDENCE_PROTOCOL) setImmediate(() => decodeRecords(answer)?.forEach(listen));
+      return answer;
+    },
+  };
+}
+
+function lastHead(events: readonly ValidatorEvent[]): number {
+  return events.findLast((event) => event.type === 'head')?.block ?? -1;
+}
+
+async function pooled(devchain: DevChain): Promise<number> {
+  const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'author_pendingExtrinsics', params: [] });
+  const headers = { 'content-type': 'application/json' };
+  const answer = await fetch(devchain.httpEndpoint, { method: 'POST', headers, body });
+  return ((await answer.json()) as { result: unknown[] }).result.length;
+}
