@@ -28,7 +28,10 @@ const EXIT_CODES: Readonly<Record<string, number>> = {
   IDENTITY_MISMATCH: 78,
   POLICY_MALFORMED: 78,
   MODEL_FILE: 78,
-  CHAIN_DB_FOREIGN: 78,
+  DEVCHAIN_SPEC_INVALID: 78,
+  DEVCHAIN_FOREIGN_GENESIS: 78,
+  DEVCHAIN_DB_DAMAGED: 78,
+  DEVNET_STATE_INVALID: 78,
 };
 
 export class UsageError extends CodedError<{ code: 'USAGE' }> {
