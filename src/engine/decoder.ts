@@ -1,7 +1,16 @@
 // A Llama decoder in plain TypeScript with float64 arithmetic, one position at a time: slow and obvious on purpose. It defines what the
 // ONNX graphs mean (engine.md 3.2).
 
-import { blockTensor, EMBED, FINAL_NORM, HEAD, type LlamaShape, ROPE_COS, ROPE_SIN } from '../graph/weights.ts';
+import {
+  blockTensor,
+  EMBED,
+  FINAL_NORM,
+  HEAD,
+  type Llama,
+  type LlamaShape,
+  ROPE_COS,
+  ROPE_SIN,
+} from '../graph/weights.ts';
 
 type Vector = Float64Array;
 /** Tensors of graph/weights.ts by name: linear layers are (in, out) row-major. */
@@ -19,7 +28,7 @@ export function embedToken(shape: LlamaShape, tensors: Tensors, id: number): Vec
 
 /** One block on one row (width) at position `at`; what the cache held from there on is forgotten. */
 export function runBlock(
-  shape: LlamaShape,
+  { shape, traits }: Llama,
   tensors: Tensors,
   block: number,
   cache: BlockCache,
@@ -29,11 +38,20 @@ export function runBlock(
   const part = (name: Parameters<typeof blockTensor>[1]) => tensors(blockTensor(block, name));
   const queries = shape.heads * shape.headDim;
   const keys = shape.kvHeads * shape.headDim;
-  const qkv = multiply(rmsNorm(shape, hidden, part('attn_norm')), part('qkv'), queries + 2 * keys);
+  const product = multiply(rmsNorm(shape, hidden, part('attn_norm')), part('qkv'), queries + 2 * keys);
+  const qkv = traits.qkvBias ? add(product, Float64Array.from(part('qkv_bias'))) : product;
+  const heads = (from: number, to: number, scale: 'q_norm' | 'k_norm') => {
+    const own = qkv.slice(from, to);
+    return rotate(shape, tensors, traits.qkNorm ? normHeads(shape, own, part(scale)) : own, at);
+  };
   cache.keys.length = cache.values.length = at;
-  cache.keys.push(rotate(shape, tensors, qkv.slice(queries, queries + keys), at));
+  cache.keys.push(heads(queries, queries + keys, 'k_norm'));
   cache.values.push(qkv.slice(queries + keys));
-  const attended = attend(shape, rotate(shape, tensors, qkv.slice(0, queries), at), cache);
+  const seen = traits.window === null ? 0 : Math.max(0, at + 1 - traits.window);
+  const attended = attend(shape, heads(0, queries, 'q_norm'), {
+    keys: cache.keys.slice(seen),
+    values: cache.values.slice(seen),
+  });
   const middle = add(hidden, multiply(attended, part('out'), shape.width));
   const normed = rmsNorm(shape, middle, part('ffn_norm'));
   const up = multiply(normed, part('up'), shape.ffn);
@@ -43,10 +61,10 @@ export function runBlock(
   return add(middle, multiply(gated, part('down'), shape.width));
 }
 
-/** Logits (vocab) of one row. */
-export function runHead(shape: LlamaShape, tie: boolean, tensors: Tensors, hidden: Vector): Vector {
+/** Logits (vocab) of one row. `own`: the head is a tensor, not the embedding read the other way. */
+export function runHead(shape: LlamaShape, own: boolean, tensors: Tensors, hidden: Vector): Vector {
   const normed = rmsNorm(shape, hidden, tensors(FINAL_NORM));
-  if (!tie) return multiply(normed, tensors(HEAD), shape.vocab);
+  if (own) return multiply(normed, tensors(HEAD), shape.vocab);
   const table = tensors(EMBED);
   return Float64Array.from({ length: shape.vocab }, (_, id) => dot(normed, table, id * shape.width));
 }
@@ -94,6 +112,14 @@ function rmsNorm(shape: LlamaShape, values: Vector, scale: Float32Array): Vector
   const mean = values.reduce((sum, value) => sum + value * value, 0) / values.length;
   const factor = 1 / Math.sqrt(mean + shape.eps);
   return values.map((value, i) => value * factor * (scale[i] ?? 0));
+}
+
+/** Each head by itself. */
+function normHeads(shape: LlamaShape, values: Vector, scale: Float32Array): Vector {
+  const out = new Float64Array(values.length);
+  for (let at = 0; at < values.length; at += shape.headDim)
+    out.set(rmsNorm(shape, values.slice(at, at + shape.headDim), scale), at);
+  return out;
 }
 
 /** values (in) times matrix (in, out). */

@@ -1,9 +1,12 @@
 // The slow truth: the same engine in plain TypeScript on the same model files (engine.md 3.2). It serves comparisons, and tests that want no native code.
 
 import { setImmediate as turn } from 'node:timers/promises';
+import { quantParts, type WeightFormat } from '../graph/formats.ts';
 import { TOP_K } from '../graph/llama.ts';
-import type { OnnxTensor } from '../graph/onnx.ts';
-import { cutShards } from '../model/manifest.ts';
+import type { OnnxModel, OnnxTensor } from '../graph/onnx.ts';
+import { dequantizeLayer } from '../graph/quant.ts';
+import { hasHead, type Llama, linearDims } from '../graph/weights.ts';
+import { cutShards, llamaOf } from '../model/manifest.ts';
 import type { Model } from '../model/open.ts';
 import type { ShardIndex } from '../types/ids.ts';
 import type { ManifestShard } from '../types/model.ts';
@@ -25,7 +28,8 @@ interface Cache {
 }
 
 function createReferenceBackend(model: Model, shards: readonly ManifestShard[]): Backend {
-  const { shape, tie } = model.manifest;
+  const llama = llamaOf(model.manifest);
+  const { shape } = llama;
   const stored = new Map<string, Float32Array>();
   const caches = new Map<CacheId, Cache>();
   let opened = 0;
@@ -39,6 +43,7 @@ function createReferenceBackend(model: Model, shards: readonly ManifestShard[]):
     if (shard === undefined) throw new RangeError(`no shard ${index}`);
     return shard;
   };
+  const headOf = (index: number) => hasHead(llama.traits, shardAt(index).format);
   const rowOf = (rows: Rows, i: number): Float64Array =>
     rows.kind === 'tokens'
       ? embedToken(shape, tensors, rows.ids[i] ?? 0)
@@ -48,7 +53,7 @@ function createReferenceBackend(model: Model, shards: readonly ManifestShard[]):
   const runShard = (cache: Cache, shard: ManifestShard, at: number, input: Float64Array): Float64Array => {
     let hidden = input;
     for (let block = shard.from; block < shard.to; block++)
-      hidden = runBlock(shape, tensors, block, cache.blocks.get(block) ?? emptyBlock(), at, hidden);
+      hidden = runBlock(llama, tensors, block, cache.blocks.get(block) ?? emptyBlock(), at, hidden);
     return hidden;
   };
   const runRange = (cache: Cache, at: number, input: Float64Array): Float64Array => {
@@ -74,8 +79,7 @@ function createReferenceBackend(model: Model, shards: readonly ManifestShard[]):
       const shard = shardAt(index);
       for (const file of new Set([shard.graph, shard.det.graph])) {
         const graph = await checkedGraph(model, shard, file);
-        for (const tensor of graph.initializers)
-          if (!(tensor.data instanceof Uint8Array)) stored.set(tensor.name, await readTensor(model, tensor));
+        for (const [name, values] of await readTensors(model, llama, shard.format, graph)) stored.set(name, values);
       }
     },
     async open(spec) {
@@ -89,7 +93,7 @@ function createReferenceBackend(model: Model, shards: readonly ManifestShard[]):
       if (signal?.aborted === true) throw new EngineError({ code: 'E_ABORTED', length: at }, 'aborted');
       const outputs = Array.from({ length: rowCount(rows) }, (_, i) => runRange(cache, at + i, rowOf(rows, i)));
       return shardAt(cache.spec.to - 1).last
-        ? topOf(runHead(shape, tie, tensors, outputs.at(-1) ?? new Float64Array()))
+        ? topOf(runHead(shape, headOf(cache.spec.to - 1), tensors, outputs.at(-1) ?? new Float64Array()))
         : hiddenOf(outputs);
     },
     async free(id) {
@@ -102,7 +106,7 @@ function createReferenceBackend(model: Model, shards: readonly ManifestShard[]):
       const cache = openCache({ from: index, to: (index + 1) as ShardIndex, capacity: rowCount(rows), codec: 'f32' });
       const outputs = Array.from({ length: rowCount(rows) }, (_, i) => {
         const hidden = runShard(cache, shard, i, rowOf(rows, i));
-        return shard.last ? pick(runHead(shape, tie, tensors, hidden), shard.probe) : hidden;
+        return shard.last ? pick(runHead(shape, headOf(index), tensors, hidden), shard.probe) : hidden;
       });
       return hiddenOf(outputs).data;
     },
@@ -118,10 +122,44 @@ function emptyBlock(): BlockCache {
   return { keys: [], values: [] };
 }
 
-async function readTensor(model: Model, { data, type }: OnnxTensor): Promise<Float32Array> {
-  if (data instanceof Uint8Array) throw new RangeError('not an external tensor');
-  const bytes = (await model.read(data.location)).slice(data.offset, data.offset + data.length).buffer;
-  return type === 'f16' ? Float32Array.from(new Float16Array(bytes)) : new Float32Array(bytes);
+/** All stored tensors of a graph as f32 by their names; quantised layers are multiplied out. */
+async function readTensors(
+  model: Model,
+  { shape }: Llama,
+  format: WeightFormat,
+  { initializers }: OnnxModel,
+): Promise<Map<string, Float32Array>> {
+  const raw = new Map<string, Exclude<Awaited<ReturnType<typeof readTensor>>, undefined>>();
+  for (const tensor of initializers) {
+    const values = await readTensor(model, tensor);
+    if (values !== undefined) raw.set(tensor.name, values);
+  }
+  const tensors = new Map<string, Float32Array>();
+  for (const [name, values] of raw) {
+    if (values instanceof Float32Array) {
+      tensors.set(name, values);
+      continue;
+    }
+    const layer = name.slice(0, name.lastIndexOf('.'));
+    const scales = raw.get(quantParts(layer).scales);
+    if (format === 'f16' || !(scales instanceof Float32Array)) throw new RangeError(`${name} has no scales`);
+    tensors.set(
+      layer,
+      dequantizeLayer(format, { values, scales: scales as Float32Array<ArrayBuffer> }, linearDims(shape, layer)),
+    );
+  }
+  return tensors;
+}
+
+/** Undefined for constants that lie in the graph. */
+async function readTensor(model: Model, { data, type }: OnnxTensor) {
+  if (data instanceof Uint8Array) return undefined;
+  const bytes = (await model.read(data.location)).slice(data.offset, data.offset + data.length);
+  if (type === 'u8') return bytes as Uint8Array<ArrayBuffer>;
+  if (type === 'i8') return new Int8Array(bytes.buffer as ArrayBuffer);
+  return type === 'f16'
+    ? Float32Array.from(new Float16Array(bytes.buffer))
+    : new Float32Array(bytes.buffer as ArrayBuffer);
 }
 
 function hiddenOf(rows: readonly Float64Array[]): Extract<StepResult, { kind: 'hidden' }> {

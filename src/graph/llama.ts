@@ -1,30 +1,33 @@
-// Shards of a Llama-style decoder as ONNX graphs: blocks [from, to) with their KV caches as ports (engine.md 1.2, 1.3, 2.2).
-// Weights are f16 in files beside the graph and cast to f32 here; the runtime folds the casts at load. All arithmetic is f32 and the norms are
-// Add + RMSNormalization, so that neither batch nor cut nor threads change a bit.
+// Shards of a decoder of the Llama family as ONNX graphs: blocks [from, to) with their KV caches as ports (engine.md 1.2, 1.3, 2.2).
+// Between linear layers all arithmetic is f32 and the norms are Add + RMSNormalization, so that neither cut nor threads change a bit.
 
 import { createGraphBuilder, type GraphBuilder } from './builder.ts';
-import type { ExternalData, OnnxAttribute, OnnxModel } from './onnx.ts';
+import type { WeightFormat } from './formats.ts';
+import { createConstants, createLinear, type Linear, type Profile } from './linear.ts';
+import { attribute, type ExternalData, type OnnxModel } from './onnx.ts';
 import {
-  type blockParts,
   blockTensor,
   EMBED,
   FINAL_NORM,
   HEAD,
+  hasHead,
+  type LinearPart,
+  type Llama,
   type LlamaShape,
+  linearDims,
   llamaWeights,
   ROPE_COS,
   ROPE_SIN,
+  type VectorPart,
 } from './weights.ts';
 
-export interface ShardOptions {
-  readonly shape: LlamaShape;
-  /** The head is the transposed embedding. */
-  readonly tie: boolean;
+export interface ShardOptions extends Llama {
+  readonly format: WeightFormat;
   /** Blocks [from, to). */
   readonly from: number;
   readonly to: number;
   /** `serve`: the last shard gives the best candidates of the last row; `det`: its probe columns of all rows (protocol.md 5). */
-  readonly profile: 'serve' | 'det';
+  readonly profile: Profile;
   readonly probe: readonly number[];
   readonly places: ReadonlyMap<string, ExternalData>;
 }
@@ -53,8 +56,8 @@ const MICROSOFT = 'com.microsoft';
 /** RMSNormalization came with opset 23. */
 const OPSETS = { '': 23, [MICROSOFT]: 1 };
 /** onnx.proto's number of FLOAT and INT32, for Cast. */
-const TO_FLOAT = 1;
-const TO_INT32 = 6;
+const TO_FLOAT = attribute.int(1);
+const TO_INT32 = attribute.int(6);
 
 /** Names of the KV ports of one block, each f32 (B, kvHeads, capacity, headDim); past and present may be the same memory. */
 export function kvPorts(block: number) {
@@ -66,81 +69,122 @@ export function kvPorts(block: number) {
   };
 }
 
+/** What building a shard needs at every place. */
+interface Building extends ShardOptions {
+  readonly graph: GraphBuilder;
+  readonly linear: Linear;
+  readonly constants: ReturnType<typeof createConstants>;
+  /** A stored tensor as it is. */
+  stored(name: string): string;
+  /** A stored tensor as f32, cast once per graph; the runtime folds the casts when it loads the graph. */
+  float(name: string): string;
+}
+
 /** Builds one shard; the same options give the same graph. Takes ids when `from` is 0 and ends the model when `to` is its last block. */
 export function llamaShard(options: ShardOptions): OnnxModel {
   const { shape, from, to } = options;
   const graph = createGraphBuilder(`blocks-${from}-${to}-${options.profile}`);
-  const weight = createWeights(graph, options);
-  graph.node('SequenceEmpty', [], { outputs: [PORT.quiet], attributes: { dtype: int(TO_FLOAT) } });
+  const building = startBuilding(graph, options);
+  graph.node('SequenceEmpty', [], { outputs: [PORT.quiet], attributes: { dtype: TO_FLOAT } });
   graph.output(PORT.quiet, 'sequence', []);
-  const start = from === 0 ? embedding(graph, weight) : graph.input(PORT.hiddenIn, 'f32', ['B', 'S', shape.width]);
+  const start = from === 0 ? embedding(building) : graph.input(PORT.hiddenIn, 'f32', ['B', 'S', shape.width]);
   graph.input(PORT.seqlens, 'i32', ['B']);
   graph.input(PORT.total, 'i32', [1]);
   let hidden = start; // (B, S, width)
-  for (let block = from; block < to; block++) hidden = decoderBlock(graph, weight, shape, block, hidden);
+  for (let block = from; block < to; block++) hidden = decoderBlock(building, block, hidden);
   if (to < shape.blocks) emit(graph, hidden, shape.width);
-  else if (options.profile === 'serve') candidates(graph, weight, options, hidden);
-  else probeColumns(graph, weight, options, hidden);
+  else if (options.profile === 'serve') candidates(building, hidden);
+  else probeColumns(building, hidden);
   return graph.finish(OPSETS);
 }
 
-type Weights = (name: string) => string;
-
-/** Answers the f32 value of a stored tensor, cast once per graph. */
-function createWeights(graph: GraphBuilder, { shape, tie, places }: ShardOptions): Weights {
-  const specs = new Map(llamaWeights(shape, tie).map((spec) => [spec.name, spec]));
-  const values = new Map<string, string>();
-  return (name) => {
-    const known = values.get(name);
-    if (known !== undefined) return known;
+function startBuilding(graph: GraphBuilder, options: ShardOptions): Building {
+  const specs = new Map(llamaWeights(options, options.format).map((spec) => [spec.name, spec]));
+  const floats = new Map<string, string>();
+  const stored = (name: string): string => {
     const spec = specs.get(name);
-    const place = places.get(name);
+    const place = options.places.get(name);
     if (spec === undefined || place === undefined) throw new RangeError(`no such tensor: ${name}`);
-    const stored = graph.constant(name, spec.type, spec.dims, place);
-    const value = spec.type === 'f16' ? graph.node('Cast', [stored], { attributes: { to: int(TO_FLOAT) } }) : stored;
-    values.set(name, value);
+    return graph.constant(name, spec.type, spec.dims, place);
+  };
+  const float = (name: string): string => {
+    const known = floats.get(name);
+    if (known !== undefined) return known;
+    const raw = stored(name);
+    const value = specs.get(name)?.type === 'f32' ? raw : toFloat(graph, raw);
+    floats.set(name, value);
     return value;
   };
+  const linear = createLinear({ ...options, graph, stored, float });
+  return { ...options, graph, linear, constants: createConstants(graph), stored, float };
 }
 
-function embedding(graph: GraphBuilder, weight: Weights): string {
+/** Only the rows that are asked for are cast: the table stays small in memory. */
+function embedding({ graph, stored }: Building): string {
   const ids = graph.input(PORT.ids, 'i64', ['B', 'S']);
-  return graph.node('Gather', [weight(EMBED), ids], { attributes: { axis: int(0) } });
+  return toFloat(graph, graph.node('Gather', [stored(EMBED), ids], { attributes: { axis: attribute.int(0) } }));
 }
 
-function decoderBlock(graph: GraphBuilder, weight: Weights, shape: LlamaShape, block: number, hidden: string): string {
-  const part = (name: keyof ReturnType<typeof blockParts>) => weight(blockTensor(block, name));
-  const attended = attention(graph, weight, shape, block, norm(graph, shape, hidden, part('attn_norm')));
-  const middle = graph.node('Add', [hidden, graph.node('MatMul', [attended, part('out')])]);
-  const normed = norm(graph, shape, middle, part('ffn_norm'));
-  const gate = graph.node('MatMul', [normed, part('gate')]); // (B, S, ffn)
-  const up = graph.node('MatMul', [normed, part('up')]);
+function decoderBlock(building: Building, block: number, hidden: string): string {
+  const { graph, shape } = building;
+  const project = (input: string, part: LinearPart) => {
+    const name = blockTensor(block, part);
+    return building.linear(input, name, linearDims(shape, name));
+  };
+  const vector = (part: VectorPart) => building.float(blockTensor(block, part));
+  const qkv = project(norm(building, hidden, vector('attn_norm')), 'qkv');
+  const middle = graph.node('Add', [hidden, project(attention(building, block, qkv), 'out')]);
+  const normed = norm(building, middle, vector('ffn_norm'));
+  const gate = project(normed, 'gate'); // (B, S, ffn)
+  const up = project(normed, 'up');
   const silu = graph.node('Mul', [gate, graph.node('Sigmoid', [gate])]);
-  return graph.node('Add', [middle, graph.node('MatMul', [graph.node('Mul', [silu, up]), part('down')])]);
+  return graph.node('Add', [middle, project(graph.node('Mul', [silu, up]), 'down')]);
 }
 
-/** (B, S, width) -> (B, S, heads * headDim). Packed queries, keys and values leave the second and third input empty. */
-function attention(graph: GraphBuilder, weight: Weights, shape: LlamaShape, block: number, normed: string): string {
+/** (B, S, (heads + 2 kvHeads) * headDim) -> (B, S, heads * headDim) */
+function attention(building: Building, block: number, qkv: string): string {
+  const { graph, shape, traits, float } = building;
   const ports = kvPorts(block);
   const cache = ['B', shape.kvHeads, 'P', shape.headDim];
   for (const name of [ports.pastKey, ports.pastValue]) graph.input(name, 'f32', cache);
   for (const name of [ports.presentKey, ports.presentValue]) graph.output(name, 'f32', cache);
-  const qkv = graph.node('MatMul', [normed, weight(blockTensor(block, 'qkv'))]);
-  const positions = [PORT.seqlens, PORT.total, weight(ROPE_COS), weight(ROPE_SIN)];
-  return graph.node('GroupQueryAttention', [qkv, '', '', ports.pastKey, ports.pastValue, ...positions], {
+  const biased = traits.qkvBias ? graph.node('Add', [qkv, float(blockTensor(block, 'qkv_bias'))]) : qkv;
+  // Packed queries, keys and values leave the second and third input empty.
+  const heads = traits.qkNorm ? normedHeads(building, block, biased) : [biased, '', ''];
+  const positions = [PORT.seqlens, PORT.total, float(ROPE_COS), float(ROPE_SIN)];
+  return graph.node('GroupQueryAttention', [...heads, ports.pastKey, ports.pastValue, ...positions], {
     domain: MICROSOFT,
     outputs: [`attention.${block}`, ports.presentKey, ports.presentValue],
     attributes: {
-      num_heads: int(shape.heads),
-      kv_num_heads: int(shape.kvHeads),
-      do_rotary: int(1),
-      rotary_interleaved: int(0),
+      num_heads: attribute.int(shape.heads),
+      kv_num_heads: attribute.int(shape.kvHeads),
+      do_rotary: attribute.int(1),
+      rotary_interleaved: attribute.int(0),
+      ...(traits.window === null ? {} : { local_window_size: attribute.int(traits.window) }),
     },
   });
 }
 
-function norm(graph: GraphBuilder, shape: LlamaShape, hidden: string, scale: string): string {
-  const attributes = { axis: int(-1), epsilon: { kind: 'float', value: Math.fround(shape.eps) } } as const;
+/** Queries and keys with every head normalised, and values as they are. */
+function normedHeads(building: Building, block: number, qkv: string): readonly string[] {
+  const { graph, shape, constants, float } = building;
+  const sizes = [shape.heads, shape.kvHeads, shape.kvHeads].map((heads) => heads * shape.headDim);
+  const parts = [`query.${block}`, `key.${block}`, `value.${block}`] as const;
+  graph.node('Split', [qkv, constants.integers(sizes)], { outputs: parts, attributes: { axis: attribute.int(-1) } });
+  const perHead = (input: string, heads: number, part: VectorPart) => {
+    const split = graph.node('Reshape', [input, constants.integers([0, 0, heads, shape.headDim])]);
+    const normed = norm(building, split, float(blockTensor(block, part)));
+    return graph.node('Reshape', [normed, constants.integers([0, 0, heads * shape.headDim])]);
+  };
+  return [perHead(parts[0], shape.heads, 'q_norm'), perHead(parts[1], shape.kvHeads, 'k_norm'), parts[2]];
+}
+
+function norm(
+  { graph, shape }: { readonly graph: GraphBuilder; readonly shape: LlamaShape },
+  hidden: string,
+  scale: string,
+): string {
+  const attributes = { axis: attribute.int(-1), epsilon: attribute.float(Math.fround(shape.eps)) };
   return graph.node('RMSNormalization', [hidden, scale], { attributes });
 }
 
@@ -150,43 +194,53 @@ function emit(graph: GraphBuilder, hidden: string, width: number): void {
 }
 
 /** The head runs for the last row only: prompts pay for one row of logits. */
-function candidates(graph: GraphBuilder, weight: Weights, { shape, tie }: ShardOptions, hidden: string): void {
+function candidates(building: Building, hidden: string): void {
+  const { graph, shape, constants, float } = building;
   const count = Math.min(TOP_K, shape.vocab);
-  const last = graph.node('Gather', [hidden, integers(graph, 'last', [-1], [])], { attributes: { axis: int(1) } }); // (B, width)
-  const normed = norm(graph, shape, last, weight(FINAL_NORM));
-  const head = tie ? graph.node('Transpose', [weight(EMBED)], { attributes: { perm: ints([1, 0]) } }) : weight(HEAD);
-  const logits = graph.node('MatMul', [normed, head]); // (B, vocab)
-  const best = graph.node('TopK', [logits, integers(graph, 'k', [count], [1])], {
+  const last = graph.node('Gather', [hidden, constants.integers([-1], [])], { attributes: { axis: attribute.int(1) } }); // (B, width)
+  const logits = head(building, norm(building, last, float(FINAL_NORM))); // (B, vocab)
+  const best = graph.node('TopK', [logits, constants.integers([count])], {
     outputs: [PORT.topValues, 'topk_ids.i64'],
-    attributes: { axis: int(-1), largest: int(1), sorted: int(1) },
+    attributes: { axis: attribute.int(-1), largest: attribute.int(1), sorted: attribute.int(1) },
   });
   graph.output(best, 'f32', ['B', count]);
-  graph.node('Cast', ['topk_ids.i64'], { outputs: [PORT.topIds], attributes: { to: int(TO_INT32) } });
+  graph.node('Cast', ['topk_ids.i64'], { outputs: [PORT.topIds], attributes: { to: TO_INT32 } });
   graph.output(PORT.topIds, 'i32', ['B', count]);
-  graph.node('ReduceLogSumExp', [logits, integers(graph, 'last_axis', [-1], [1])], {
+  graph.node('ReduceLogSumExp', [logits, constants.integers([-1])], {
     outputs: [PORT.logSumExp],
-    attributes: { keepdims: int(0) },
+    attributes: { keepdims: attribute.int(0) },
   });
   graph.output(PORT.logSumExp, 'f32', ['B']);
 }
 
-function probeColumns(graph: GraphBuilder, weight: Weights, { shape, tie, probe }: ShardOptions, hidden: string): void {
-  const columns = integers(graph, 'columns', probe, [probe.length]);
-  const table = graph.node('Gather', [weight(tie ? EMBED : HEAD), columns], { attributes: { axis: int(tie ? 0 : 1) } });
-  const head = tie ? graph.node('Transpose', [table], { attributes: { perm: ints([1, 0]) } }) : table; // (width, columns)
-  graph.node('MatMul', [norm(graph, shape, hidden, weight(FINAL_NORM)), head], { outputs: [PORT.probe] });
+/** (..., width) -> (..., vocab) */
+function head(building: Building, normed: string): string {
+  const { graph, shape, traits, format, linear, float } = building;
+  if (hasHead(traits, format)) return linear(normed, HEAD, linearDims(shape, HEAD));
+  return graph.node('MatMul', [
+    normed,
+    graph.node('Transpose', [float(EMBED)], { attributes: { perm: attribute.ints([1, 0]) } }),
+  ]);
+}
+
+/** In half precision only the probed columns of the head are multiplied; a quantised head is multiplied whole. */
+function probeColumns(building: Building, hidden: string): void {
+  const { graph, traits, format, constants, float, stored, probe } = building;
+  const normed = norm(building, hidden, float(FINAL_NORM));
+  const columns = constants.integers(probe, [probe.length], 'probe');
+  const pick = (from: string, axis: number, outputs?: readonly string[]) =>
+    graph.node('Gather', [from, columns], { attributes: { axis: attribute.int(axis) }, ...(outputs && { outputs }) });
+  if (format !== 'f16') pick(head(building, normed), -1, [PORT.probe]);
+  else if (hasHead(traits, format))
+    graph.node('MatMul', [normed, toFloat(graph, pick(stored(HEAD), 1))], { outputs: [PORT.probe] });
+  else {
+    const table = toFloat(graph, pick(stored(EMBED), 0)); // (columns, width)
+    const turned = graph.node('Transpose', [table], { attributes: { perm: attribute.ints([1, 0]) } });
+    graph.node('MatMul', [normed, turned], { outputs: [PORT.probe] });
+  }
   graph.output(PORT.probe, 'f32', ['B', 'S', probe.length]);
 }
 
-function integers(graph: GraphBuilder, name: string, values: readonly number[], dims: readonly number[]): string {
-  const data = new Uint8Array(BigInt64Array.from(values, BigInt).buffer);
-  return graph.constant(name, 'i64', dims, data);
-}
-
-function int(value: number): OnnxAttribute {
-  return { kind: 'int', value };
-}
-
-function ints(value: readonly number[]): OnnxAttribute {
-  return { kind: 'ints', value };
+function toFloat(graph: GraphBuilder, value: string): string {
+  return graph.node('Cast', [value], { attributes: { to: TO_FLOAT } });
 }

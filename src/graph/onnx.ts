@@ -5,10 +5,10 @@ import { GraphError } from './errors.ts';
 import { createProtoWriter, type ProtoField, type ProtoWriter, readProtoFields } from './protobuf.ts';
 
 /** Tensor element types by their numbers in onnx.proto. */
-const TYPE_NUMBER = { f32: 1, u8: 2, i32: 6, i64: 7, f16: 10 } as const;
+const TYPE_NUMBER = { f32: 1, u8: 2, i8: 3, i32: 6, i64: 7, f16: 10 } as const;
 export type OnnxType = keyof typeof TYPE_NUMBER;
 /** Bytes per element. */
-export const TYPE_BYTES: Readonly<Record<OnnxType, number>> = { f32: 4, u8: 1, i32: 4, i64: 8, f16: 2 };
+export const TYPE_BYTES: Readonly<Record<OnnxType, number>> = { f32: 4, u8: 1, i8: 1, i32: 4, i64: 8, f16: 2 };
 
 /** Where an initializer's bytes lie in a file beside the graph. */
 export interface ExternalData {
@@ -29,6 +29,13 @@ export type OnnxAttribute =
   | { readonly kind: 'int'; readonly value: number }
   | { readonly kind: 'float'; readonly value: number }
   | { readonly kind: 'ints'; readonly value: readonly number[] };
+
+/** Attributes by their kind. */
+export const attribute = {
+  int: (value: number): OnnxAttribute => ({ kind: 'int', value }),
+  float: (value: number): OnnxAttribute => ({ kind: 'float', value }),
+  ints: (value: readonly number[]): OnnxAttribute => ({ kind: 'ints', value }),
+} as const;
 
 export interface OnnxNode {
   readonly op: string;

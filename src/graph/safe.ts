@@ -5,20 +5,28 @@ import { type OnnxModel, type OnnxTensor, TYPE_BYTES } from './onnx.ts';
 /** Operators that our builder emits, by domain. */
 const ALLOWED: Readonly<Record<string, ReadonlySet<string>>> = {
   '': new Set([
+    'Abs',
     'Add',
     'Cast',
+    'Concat',
+    'Expand',
     'Gather',
     'Identity',
     'MatMul',
     'Mul',
+    'QuantizeLinear',
     'RMSNormalization',
     'ReduceLogSumExp',
+    'ReduceMax',
+    'Reshape',
     'SequenceEmpty',
+    'Shape',
     'Sigmoid',
+    'Split',
     'TopK',
     'Transpose',
   ]),
-  'com.microsoft': new Set(['GroupQueryAttention']),
+  'com.microsoft': new Set(['GroupQueryAttention', 'MatMulIntegerToFloat', 'MatMulNBits']),
 };
 /** More nodes than any model of this language needs; the runtime's memory grows with them. */
 const MAX_NODES = 200_000;

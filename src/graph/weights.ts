@@ -1,6 +1,7 @@
-// Which tensors a Llama model has, in which files they are stored and where: a pure function of its shape, so that any cut of its blocks is
-// a small graph over the same weight files (engine.md 2.1). Linear layers are stored transposed, (in, out), as MatMul reads them.
+// Which tensors a model of the Llama family has, in which files they are stored and where: a pure function of its shape and format, so that any
+// cut of its blocks is a small graph over the same weight files (engine.md 2.1).
 
+import { linearSpecs, type WeightFormat } from './formats.ts';
 import { type ExternalData, type OnnxType, TYPE_BYTES } from './onnx.ts';
 
 /** The numbers of a Llama-style decoder; the manifest's `shape` is one. */
@@ -16,10 +17,27 @@ export interface LlamaShape {
   readonly eps: number;
 }
 
+/** What tells the decoders of the family apart, beside their numbers. */
+export interface LlamaTraits {
+  /** The head is the transposed embedding. */
+  readonly tie: boolean;
+  /** Queries, keys and values have a bias (Qwen 2). */
+  readonly qkvBias: boolean;
+  /** Each head of queries and keys is RMS-normalised before it is turned (Qwen 3). */
+  readonly qkNorm: boolean;
+  /** Positions that a query sees, itself included (Mistral); null: all before it. */
+  readonly window: number | null;
+}
+
+export interface Llama {
+  readonly shape: LlamaShape;
+  readonly traits: LlamaTraits;
+}
+
 export interface WeightSpec {
   readonly name: string;
   readonly dims: readonly number[];
-  readonly type: Extract<OnnxType, 'f16' | 'f32'>;
+  readonly type: Extract<OnnxType, 'f16' | 'f32' | 'u8' | 'i8'>;
   readonly file: string;
 }
 
@@ -32,42 +50,82 @@ export const FINAL_NORM = 'norm';
 export const ROPE_COS = 'rope.cos';
 export const ROPE_SIN = 'rope.sin';
 
-/** The name of a tensor of one block: `block.3.qkv`. */
-export function blockTensor(block: number, part: keyof ReturnType<typeof blockParts>): string {
-  return `block.${block}.${part}`;
-}
-
-/** Dims of the tensors of one block; `qkv` packs queries, keys and values along the output axis. */
-export function blockParts(shape: LlamaShape) {
+/** Linear layers of a block: (in, out). `qkv` packs queries, keys and values along the output axis. */
+function linearParts(shape: LlamaShape) {
   const queries = shape.heads * shape.headDim;
   const keys = shape.kvHeads * shape.headDim;
   return {
-    attn_norm: [shape.width],
     qkv: [shape.width, queries + 2 * keys],
     out: [queries, shape.width],
-    ffn_norm: [shape.width],
     gate: [shape.width, shape.ffn],
     up: [shape.width, shape.ffn],
     down: [shape.ffn, shape.width],
   } as const;
 }
+/** Vectors of a block; not every model of the family has all of them. */
+function vectorParts(shape: LlamaShape) {
+  return {
+    attn_norm: shape.width,
+    ffn_norm: shape.width,
+    qkv_bias: linearParts(shape).qkv[1],
+    q_norm: shape.headDim,
+    k_norm: shape.headDim,
+  } as const;
+}
+export type LinearPart = keyof ReturnType<typeof linearParts>;
+export type VectorPart = keyof ReturnType<typeof vectorParts>;
 
-/** All stored tensors in storage order: one file per block, one for the embedding, one for the end, one for the rotary tables (f32). */
-export function llamaWeights(shape: LlamaShape, tie: boolean): WeightSpec[] {
-  const blocks = Array.from({ length: shape.blocks }, (_, block) =>
-    Object.entries(blockParts(shape)).map(
-      ([part, dims]): WeightSpec => ({ name: `block.${block}.${part}`, dims, type: 'f16', file: `block-${block}.f16` }),
-    ),
-  );
+/** The name of a tensor of one block: `block.3.qkv`. */
+export function blockTensor(block: number, part: LinearPart | VectorPart): string {
+  return `block.${block}.${part}`;
+}
+
+/** Rows and columns of a linear layer by its tensor name: (in, out). */
+export function linearDims(shape: LlamaShape, name: string): readonly [number, number] {
+  if (name === HEAD) return [shape.width, shape.vocab];
+  return linearParts(shape)[name.split('.')[2] as LinearPart];
+}
+
+/**
+ * All stored tensors in storage order: one file per block, one for the embedding, one for the end, one for the rotary tables (f32).
+ * A tied head is stored in its own right when linear layers are quantised: the embedding is not.
+ */
+export function llamaWeights({ shape, traits }: Llama, format: WeightFormat): WeightSpec[] {
+  const has: Readonly<Record<VectorPart, boolean>> = {
+    attn_norm: true,
+    ffn_norm: true,
+    qkv_bias: traits.qkvBias,
+    q_norm: traits.qkNorm,
+    k_norm: traits.qkNorm,
+  };
+  const ofBlock = (block: number): WeightSpec[] => {
+    const file = `block-${block}.${format}`;
+    const vectors = (Object.entries(vectorParts(shape)) as [VectorPart, number][])
+      .filter(([part]) => has[part])
+      .map(([part, length]): WeightSpec => ({ name: blockTensor(block, part), dims: [length], type: 'f16', file }));
+    const linears = (Object.entries(linearParts(shape)) as [LinearPart, readonly [number, number]][]).flatMap(
+      ([part, dims]) => linearSpecs(format, blockTensor(block, part), dims).map((spec) => ({ ...spec, file })),
+    );
+    return [...vectors, ...linears];
+  };
   const rope = [shape.maxContext, shape.headDim / 2];
+  const end = `end.${format}`;
   return [
     { name: EMBED, dims: [shape.vocab, shape.width], type: 'f16', file: 'embed.f16' },
-    ...blocks.flat(),
-    { name: FINAL_NORM, dims: [shape.width], type: 'f16', file: 'end.f16' },
-    ...(tie ? [] : [{ name: HEAD, dims: [shape.width, shape.vocab], type: 'f16', file: 'end.f16' } as const]),
+    ...Array.from({ length: shape.blocks }, (_, block) => ofBlock(block)).flat(),
+    { name: FINAL_NORM, dims: [shape.width], type: 'f16', file: end },
+    ...(hasHead(traits, format) ? linearSpecs(format, HEAD, linearDims(shape, HEAD)) : []).map((spec) => ({
+      ...spec,
+      file: end,
+    })),
     { name: ROPE_COS, dims: rope, type: 'f32', file: 'rope.f32' },
     { name: ROPE_SIN, dims: rope, type: 'f32', file: 'rope.f32' },
   ];
+}
+
+/** Whether the head is a tensor of its own, or the embedding read the other way. */
+export function hasHead({ tie }: LlamaTraits, format: WeightFormat): boolean {
+  return !tie || format !== 'f16';
 }
 
 /** Where each tensor lies: by name, in the order of `specs`. */
@@ -81,15 +139,4 @@ export function layoutWeights(specs: readonly WeightSpec[]): ReadonlyMap<string,
     ends.set(spec.file, offset + length);
   }
   return places;
-}
-
-/** Cosines and sines of the rotary angles, each (maxContext, headDim / 2) row-major float32: angle = position / theta^(2i / headDim). */
-export function ropeTables(
-  shape: LlamaShape,
-  theta: number,
-): { readonly cos: Float32Array; readonly sin: Float32Array } {
-  const half = shape.headDim / 2;
-  const angle = (_: unknown, i: number) => Math.floor(i / half) / theta ** ((2 * (i % half)) / shape.headDim);
-  const angles = Array.from({ length: shape.maxContext * half }, angle);
-  return { cos: Float32Array.from(angles, Math.cos), sin: Float32Array.from(angles, Math.sin) };
 }

@@ -1,165 +1,151 @@
-// Reads a Hugging Face folder of a LlamaForCausalLM: config.json, model.safetensors, tokenizer.json, chat template (engine.md 2.3).
+// Reads a Hugging Face folder of the Llama family: config.json, safetensors in one file or several, tokenizer.json, chat template (engine.md 2.3).
 // What this version cannot run is refused by the name of the config key; nothing is executed, no pickle is read.
 
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { blockParts, EMBED, FINAL_NORM, HEAD, type LlamaShape } from '../graph/weights.ts';
+import {
+  EMBED,
+  FINAL_NORM,
+  HEAD,
+  type LinearPart,
+  type LlamaShape,
+  linearDims,
+  type VectorPart,
+} from '../graph/weights.ts';
+import { errorMessage } from '../util/errors.ts';
 import { ModelError } from './errors.ts';
-import { openSafetensors, type Safetensors } from './safetensors.ts';
+import { readHfConfig, readJson } from './hf-config.ts';
+import { openWeights, type Safetensors } from './safetensors.ts';
 import type { LlamaSource } from './source.ts';
-
-const positive = z.number().int().positive();
-const config = z.looseObject({
-  architectures: z.array(z.string()),
-  vocab_size: positive,
-  hidden_size: positive,
-  intermediate_size: positive,
-  num_hidden_layers: positive,
-  num_attention_heads: positive,
-  num_key_value_heads: positive.optional(),
-  head_dim: positive.optional(),
-  max_position_embeddings: positive,
-  rms_norm_eps: z.number().positive(),
-  rope_theta: z.number().positive().default(10_000),
-  tie_word_embeddings: z.boolean().default(false),
-  bos_token_id: z.number().int().min(0),
-  eos_token_id: z.union([z.number().int().min(0), z.array(z.number().int().min(0)).min(1)]),
-});
-type Config = z.infer<typeof config>;
-
-/** Config keys and the values that this version can run; absent is fine. */
-const SUPPORTED: Readonly<Record<string, readonly unknown[]>> = {
-  rope_scaling: [null],
-  attention_bias: [false],
-  mlp_bias: [false],
-  hidden_act: ['silu'],
-  sliding_window: [null],
-};
+import { transpose } from './transpose.ts';
 
 export interface ImportedModel extends LlamaSource {
   close(): Promise<void>;
 }
 
+export interface ImportOptions {
+  /** Positions that the written model can hold; as many as the config says unless given. */
+  readonly maxContext?: number | undefined;
+}
+
+/** Models without a template of their own: what was said, one message after the other. */
+const PLAIN_TEMPLATE = "{{ bos_token }}{% for message in messages %}{{ message['content'] }}\n{% endfor %}";
+
 /** Opens a folder for reading. Throws ModelError MODEL_UNSUPPORTED or MODEL_FILE. */
-export async function importHf(folder: string): Promise<ImportedModel> {
-  const settings = await readConfig(folder);
-  const json = await readFile(join(folder, 'tokenizer.json'));
-  const file = await openSafetensors(join(folder, 'model.safetensors'));
-  const shape = shapeOf(settings);
+export async function importHf(folder: string, { maxContext }: ImportOptions = {}): Promise<ImportedModel> {
+  const { shape: full, traits, rope, tokens } = await readHfConfig(folder);
+  const shape = { ...full, maxContext: Math.min(full.maxContext, maxContext ?? full.maxContext) };
+  const json = await readTokenizer(folder);
+  const chatTemplate = await readChatTemplate(folder);
+  const weights = await openWeights(folder);
   return {
     shape,
-    theta: settings.rope_theta,
-    tie: settings.tie_word_embeddings,
-    tokenizer: { json, bos: settings.bos_token_id, eos: [settings.eos_token_id].flat(), specials: countSpecials(json) },
-    chatTemplate: await readChatTemplate(folder),
-    tensor: (name) => readStored(file, shape, name),
-    close: () => file.close(),
+    traits,
+    rope,
+    tokenizer: { json, ...tokens, specials: countSpecials(json) },
+    chatTemplate,
+    tensor: (name) => readStored(weights, shape, name),
+    close: () => weights.close(),
   };
 }
 
-async function readConfig(folder: string): Promise<Config> {
-  const parsed = config.safeParse(JSON.parse(await readFile(join(folder, 'config.json'), 'utf8')));
-  if (!parsed.success) throw unsupported(z.prettifyError(parsed.error));
-  if (!parsed.data.architectures.includes('LlamaForCausalLM'))
-    throw unsupported(`architectures ${parsed.data.architectures}`);
-  for (const [key, values] of Object.entries(SUPPORTED))
-    if (parsed.data[key] !== undefined && !values.includes(parsed.data[key])) throw unsupported(key);
-  return parsed.data;
+async function readTokenizer(folder: string): Promise<Uint8Array> {
+  const file = 'tokenizer.json';
+  return readFile(join(folder, file)).catch((error: unknown) => {
+    const advice = 'save the model with a fast tokenizer of transformers to get one';
+    throw new ModelError(
+      { code: 'MODEL_FILE', file, why: 'it is missing' },
+      `${file} cannot be read (${errorMessage(error)}); ${advice}`,
+      { cause: error },
+    );
+  });
 }
 
-function shapeOf(settings: Config): LlamaShape {
-  const heads = settings.num_attention_heads;
-  return {
-    blocks: settings.num_hidden_layers,
-    width: settings.hidden_size,
-    ffn: settings.intermediate_size,
-    heads,
-    kvHeads: settings.num_key_value_heads ?? heads,
-    headDim: settings.head_dim ?? settings.hidden_size / heads,
-    vocab: settings.vocab_size,
-    maxContext: settings.max_position_embeddings,
-    eps: settings.rms_norm_eps,
-  };
-}
-
-/** The special tokens must be the first ids, which is how challenges leave them out (protocol.md 5). */
+/** How many of the first ids are special: challenges leave those out (protocol.md 5). Special tokens elsewhere do no harm there. */
 function countSpecials(json: Uint8Array): number {
-  const shape = z.looseObject({ added_tokens: z.array(z.looseObject({ id: z.number().int(), special: z.boolean() })) });
-  const ids = shape
-    .parse(JSON.parse(Buffer.from(json).toString('utf8')))
-    .added_tokens.flatMap((token) => (token.special ? [token.id] : []));
-  if (ids.toSorted((a, b) => a - b).some((id, i) => id !== i))
-    throw unsupported('special tokens that are not the first ids');
-  return ids.length;
+  const shape = z.looseObject({
+    added_tokens: z.array(z.looseObject({ id: z.number().int(), special: z.boolean().optional() })).optional(),
+  });
+  const parsed = shape.parse(JSON.parse(Buffer.from(json).toString('utf8')));
+  const special = new Set((parsed.added_tokens ?? []).flatMap((token) => (token.special === true ? [token.id] : [])));
+  let count = 0;
+  while (special.has(count)) count++;
+  return count;
 }
 
 /** A file of its own in newer folders, else a key of tokenizer_config.json. */
 async function readChatTemplate(folder: string): Promise<string> {
   const own = await readFile(join(folder, 'chat_template.jinja'), 'utf8').catch(() => undefined);
   if (own !== undefined) return own;
-  const parsed = z
-    .looseObject({ chat_template: z.string() })
-    .safeParse(JSON.parse(await readFile(join(folder, 'tokenizer_config.json'), 'utf8')));
-  if (!parsed.success) throw unsupported('chat_template');
-  return parsed.data.chat_template;
+  const named = z.array(z.object({ name: z.string(), template: z.string() }));
+  const schema = z.looseObject({ chat_template: z.union([z.string(), named]).nullish() });
+  const { chat_template: found } = await readJson(folder, 'tokenizer_config.json', schema, {});
+  if (typeof found === 'string') return found;
+  return found?.find(({ name }) => name === 'default')?.template ?? PLAIN_TEMPLATE;
 }
 
 /** Our tensor from theirs: linear layers are stored (out, in) there and (in, out) here. */
-async function readStored(file: Safetensors, shape: LlamaShape, name: string): Promise<Float32Array> {
+async function readStored(weights: Safetensors, shape: LlamaShape, name: string): Promise<Float32Array> {
   const { width, vocab } = shape;
-  if (name === EMBED) return file.read('model.embed_tokens.weight', [vocab, width]);
-  if (name === FINAL_NORM) return file.read('model.norm.weight', [width]);
-  if (name === HEAD) return transpose(await file.read('lm_head.weight', [vocab, width]), vocab, width);
+  if (name === EMBED) return weights.read('model.embed_tokens.weight', [vocab, width]);
+  if (name === FINAL_NORM) return weights.read('model.norm.weight', [width]);
+  if (name === HEAD) return transpose(await weights.read('lm_head.weight', [vocab, width]), vocab, width);
   const [, block, part] = name.split('.');
-  return readBlock(file, shape, `model.layers.${block}.`, part as keyof ReturnType<typeof blockParts>);
+  return readBlock(weights, shape, `model.layers.${block}.`, name, part as LinearPart | VectorPart);
 }
 
 async function readBlock(
-  file: Safetensors,
+  weights: Safetensors,
   shape: LlamaShape,
   prefix: string,
-  part: keyof ReturnType<typeof blockParts>,
+  name: string,
+  part: LinearPart | VectorPart,
 ): Promise<Float32Array> {
-  const linear = async (name: string, [inputs, outputs]: readonly [number, number]) =>
-    transpose(await file.read(`${prefix}${name}.weight`, [outputs, inputs]), outputs, inputs);
-  const parts = blockParts(shape);
+  const linear = async (theirs: string) => {
+    const [inputs, outputs] = linearDims(shape, name);
+    return transpose(await weights.read(`${prefix}${theirs}.weight`, [outputs, inputs]), outputs, inputs);
+  };
   switch (part) {
     case 'attn_norm':
-      return file.read(`${prefix}input_layernorm.weight`, parts.attn_norm);
+      return weights.read(`${prefix}input_layernorm.weight`, [shape.width]);
     case 'ffn_norm':
-      return file.read(`${prefix}post_attention_layernorm.weight`, parts.ffn_norm);
+      return weights.read(`${prefix}post_attention_layernorm.weight`, [shape.width]);
+    case 'q_norm':
+    case 'k_norm':
+      return weights.read(`${prefix}self_attn.${part}.weight`, [shape.headDim]);
     case 'out':
-      return linear('self_attn.o_proj', parts.out);
+      return linear('self_attn.o_proj');
     case 'gate':
     case 'up':
     case 'down':
-      return linear(`mlp.${part}_proj`, parts[part]);
-    case 'qkv':
-      return transpose(await stackedQkv(file, shape, prefix), parts.qkv[1], parts.qkv[0]);
+      return linear(`mlp.${part}_proj`);
+    case 'qkv': {
+      const [inputs, outputs] = linearDims(shape, name);
+      return transpose(await stacked(weights, shape, prefix, 'weight', [inputs]), outputs, inputs);
+    }
+    case 'qkv_bias':
+      return stacked(weights, shape, prefix, 'bias', []);
   }
 }
 
-/** Queries, keys and values under each other: (heads + 2 kvHeads) * headDim rows of width. */
-async function stackedQkv(file: Safetensors, shape: LlamaShape, prefix: string): Promise<Float32Array> {
-  const rows = [shape.heads, shape.kvHeads, shape.kvHeads].map((heads) => heads * shape.headDim);
-  const out = new Float32Array(rows.reduce((sum, count) => sum + count, 0) * shape.width);
+/** Queries, keys and values under each other: (heads + 2 kvHeads) * headDim rows. */
+async function stacked(
+  weights: Safetensors,
+  shape: LlamaShape,
+  prefix: string,
+  kind: 'weight' | 'bias',
+  columns: readonly number[],
+): Promise<Float32Array> {
+  const rows = { q: shape.heads, k: shape.kvHeads, v: shape.kvHeads };
+  const parts: Float32Array[] = [];
+  for (const [part, heads] of Object.entries(rows))
+    parts.push(await weights.read(`${prefix}self_attn.${part}_proj.${kind}`, [heads * shape.headDim, ...columns]));
+  const out = new Float32Array(parts.reduce((sum, values) => sum + values.length, 0));
   let at = 0;
-  for (const [i, name] of ['q', 'k', 'v'].entries()) {
-    const tensor = await file.read(`${prefix}self_attn.${name}_proj.weight`, [rows[i] ?? 0, shape.width]);
-    out.set(tensor, at);
-    at += tensor.length;
+  for (const values of parts) {
+    out.set(values, at);
+    at += values.length;
   }
   return out;
-}
-
-function transpose(values: Float32Array, rows: number, columns: number): Float32Array {
-  const out = new Float32Array(values.length);
-  for (let row = 0; row < rows; row++)
-    for (let column = 0; column < columns; column++) out[column * rows + row] = values[row * columns + column] ?? 0;
-  return out;
-}
-
-function unsupported(key: string): ModelError {
-  return new ModelError({ code: 'MODEL_UNSUPPORTED', key }, `this model cannot be imported: ${key} is not supported`);
 }

@@ -2,6 +2,8 @@
 // so only the one canonical text is taken. Trusts nothing: a manifest comes from strangers.
 
 import { z } from 'zod';
+import { WEIGHT_FORMATS } from '../graph/formats.ts';
+import type { Llama } from '../graph/weights.ts';
 import type { Manifest, ManifestHash, ManifestShard } from '../types/model.ts';
 import { toHex, utf8 } from '../util/bytes.ts';
 import { sha256 } from '../util/hash.ts';
@@ -34,7 +36,7 @@ const port = z.strictObject({
 
 const shard = z.strictObject({
   id: z.string().min(1).max(100),
-  format: z.string().min(1).max(40),
+  format: z.enum(WEIGHT_FORMATS),
   from: index,
   to: count,
   first: z.boolean(),
@@ -52,6 +54,26 @@ const shard = z.strictObject({
   memory: z.strictObject({ weights: z.number().int().min(0), kvPerToken: z.number().int().min(0) }),
 });
 
+const positive = z.number().positive();
+const ropeScaling = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('linear'), factor: positive }),
+  z.strictObject({
+    kind: z.literal('llama3'),
+    factor: positive,
+    lowFactor: positive,
+    highFactor: positive,
+    originalContext: count,
+  }),
+  z.strictObject({
+    kind: z.literal('yarn'),
+    factor: positive,
+    betaFast: positive,
+    betaSlow: positive,
+    originalContext: count,
+    amplitude: positive,
+  }),
+]);
+
 const manifest = z.strictObject({
   format: z.literal('tessera-model/1'),
   name: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/),
@@ -68,9 +90,17 @@ const manifest = z.strictObject({
     maxContext: count.max(MAX_CONTEXT),
     eps: z.number().positive().max(1),
   }),
-  rope: z.strictObject({ theta: z.number().positive() }),
+  rope: z.strictObject({ theta: positive, scaling: ropeScaling.optional() }),
   tie: z.boolean(),
-  tokenizer: z.strictObject({ file: fileName, bos: index, eos: z.array(index).min(1).max(16), specials: index }),
+  attention: z
+    .strictObject({ qkvBias: z.boolean(), qkNorm: z.boolean(), window: count.max(MAX_CONTEXT).nullable() })
+    .optional(),
+  tokenizer: z.strictObject({
+    file: fileName,
+    bos: index.nullable(),
+    eos: z.array(index).min(1).max(16),
+    specials: index,
+  }),
   chatTemplate: fileName,
   files: z.record(
     fileName,
@@ -94,6 +124,11 @@ export function parseManifest(bytes: Uint8Array): Manifest {
   return parsed.data;
 }
 
+/** The decoder that a manifest describes. */
+export function llamaOf({ shape, tie, attention }: Manifest): Llama {
+  return { shape, traits: { tie, ...(attention ?? { qkvBias: false, qkNorm: false, window: null }) } };
+}
+
 /** The canonical text, UTF-8. */
 export function manifestBytes(value: Manifest): Uint8Array {
   return utf8(canonicalJson(value));
@@ -115,7 +150,9 @@ export function cutShards(value: Manifest, cut: string): readonly ManifestShard[
 export function canonicalJson(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
   if (typeof value !== 'object' || value === null) return JSON.stringify(value);
-  const entries = Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1));
+  const entries = Object.entries(value)
+    .filter(([, item]) => item !== undefined)
+    .toSorted(([a], [b]) => (a < b ? -1 : 1));
   return `{${entries.map(([key, item]) => `${JSON.stringify(key)}:${canonicalJson(item)}`).join(',')}}`;
 }
 
@@ -134,7 +171,7 @@ function refused(why: string): ModelError {
 function contradiction(value: Manifest): string | undefined {
   const { shape, shards, cuts, tokenizer } = value;
   if (shape.heads % shape.kvHeads !== 0) return 'heads is no multiple of kvHeads';
-  if ([tokenizer.bos, ...tokenizer.eos, tokenizer.specials].some((id) => id >= shape.vocab))
+  if ([tokenizer.bos ?? 0, ...tokenizer.eos, tokenizer.specials].some((id) => id >= shape.vocab))
     return 'a special token lies outside of the vocabulary';
   if (new Set(shards.map((item) => item.id)).size !== shards.length) return 'two shards have one id';
   const missing = namedFiles(value).find((file) => !Object.hasOwn(value.files, file));

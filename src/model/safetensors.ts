@@ -1,15 +1,14 @@
-// Reads tensors of a .safetensors file by offset, one at a time: u64 header length, JSON header, raw little-endian data.
+// Reads tensors of .safetensors files by offset, one at a time: u64 header length, JSON header, raw little-endian data; an index names the file of
+// each tensor where there are several.
 // Trusts nothing: lengths are checked against the file before memory is taken.
 
 import type { FileHandle } from 'node:fs/promises';
-import { open } from 'node:fs/promises';
-import { basename } from 'node:path';
+import { open, readFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { z } from 'zod';
 import { ModelError } from './errors.ts';
 
 export interface Safetensors {
-  /** Whether the file has a tensor of this name. */
-  has(name: string): boolean;
   /** A tensor as row-major float32. Throws ModelError MODEL_FILE when it is missing, of another shape, or of a type that is no float. */
   read(name: string, dims: readonly number[]): Promise<Float32Array>;
   close(): Promise<void>;
@@ -26,13 +25,50 @@ const entry = z.object({
 });
 type Entry = z.infer<typeof entry>;
 
-export async function openSafetensors(path: string): Promise<Safetensors> {
+const SINGLE_FILE = 'model.safetensors';
+const INDEX_FILE = 'model.safetensors.index.json';
+/** Files beside the index: bare names only. */
+const index = z.looseObject({ weight_map: z.record(z.string(), z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/)) });
+
+/** The weights of a folder, in one file or in those that the index names. */
+export async function openWeights(folder: string): Promise<Safetensors> {
+  const text = await readFile(join(folder, INDEX_FILE), 'utf8').catch(() => undefined);
+  if (text === undefined) return openSafetensors(join(folder, SINGLE_FILE));
+  const { weight_map: homes } = parseIndex(text);
+  const files = new Map<string, Safetensors>();
+  const close = async () => {
+    for (const file of files.values()) await file.close();
+  };
+  try {
+    for (const name of new Set(Object.values(homes))) files.set(name, await openSafetensors(join(folder, name)));
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  const read: Safetensors['read'] = async (name, dims) => {
+    const home = Object.hasOwn(homes, name) ? files.get(homes[name] ?? '') : undefined;
+    if (home === undefined) throw bad(INDEX_FILE, `no tensor ${name}`);
+    return home.read(name, dims);
+  };
+  return { read, close };
+}
+
+function parseIndex(text: string): z.infer<typeof index> {
+  try {
+    return index.parse(JSON.parse(text));
+  } catch (error) {
+    throw bad(INDEX_FILE, 'not an index of tensors', error);
+  }
+}
+
+async function openSafetensors(path: string): Promise<Safetensors> {
   const file = basename(path);
-  const handle = await open(path, 'r');
+  const handle = await open(path, 'r').catch((error: unknown) => {
+    throw bad(file, 'it is missing', error);
+  });
   try {
     const { header, start } = await readHeader(handle, file);
     return {
-      has: (name) => header.has(name),
       read: (name, dims) => readTensor(handle, file, header.get(name), start, name, dims),
       close: () => handle.close(),
     };
@@ -47,10 +83,18 @@ async function readHeader(handle: FileHandle, file: string): Promise<{ header: M
   const length = Number((await readExactly(handle, file, 0, PREFIX_BYTES)).readBigUInt64LE());
   if (length > MAX_HEADER_BYTES || PREFIX_BYTES + length > size) throw bad(file, `a header of ${length} bytes`);
   const text = (await readExactly(handle, file, PREFIX_BYTES, length)).toString('utf8');
-  const header = new Map<string, Entry>();
-  for (const [name, value] of Object.entries(z.record(z.string(), z.unknown()).parse(JSON.parse(text))))
-    if (name !== '__metadata__') header.set(name, entry.parse(value));
-  return { header, start: PREFIX_BYTES + length };
+  return { header: parseHeader(file, text), start: PREFIX_BYTES + length };
+}
+
+function parseHeader(file: string, text: string): Map<string, Entry> {
+  try {
+    const entries = Object.entries(z.record(z.string(), z.unknown()).parse(JSON.parse(text)));
+    return new Map(
+      entries.filter(([name]) => name !== '__metadata__').map(([name, value]) => [name, entry.parse(value)]),
+    );
+  } catch (error) {
+    throw bad(file, 'its header lists no tensors', error);
+  }
 }
 
 async function readTensor(
@@ -64,29 +108,35 @@ async function readTensor(
   if (found === undefined) throw bad(file, `no tensor ${name}`);
   if (found.shape.join() !== dims.join()) throw bad(file, `${name} is [${found.shape}], not [${dims}]`);
   const [from, to] = found.data_offsets;
+  // Before memory is taken: a header may claim anything.
+  if (to - from !== dims.reduce((product, dim) => product * dim, DTYPE_BYTES[found.dtype] ?? 0))
+    throw bad(file, `${name}: ${found.dtype} in ${to - from} bytes`);
   const raw = await readExactly(handle, file, start + from, to - from);
-  const values = toFloat32(raw, found.dtype);
-  const elements = dims.reduce((product, dim) => product * dim, 1);
-  if (values?.length !== elements) throw bad(file, `${name}: ${found.dtype} in ${raw.length} bytes`);
-  return values;
+  return toFloat32(raw, found.dtype);
 }
 
-function toFloat32(raw: Buffer, dtype: string): Float32Array | undefined {
-  const bytes = new Uint8Array(raw).buffer;
+/** Element types that weights come in. */
+const DTYPE_BYTES: Readonly<Record<string, number>> = { F32: 4, F16: 2, BF16: 2 };
+
+function toFloat32(raw: Uint8Array<ArrayBuffer>, dtype: string): Float32Array {
+  const bytes = raw.buffer;
   if (dtype === 'F32') return new Float32Array(bytes);
   if (dtype === 'F16') return Float32Array.from(new Float16Array(bytes));
-  if (dtype !== 'BF16') return undefined;
   return new Float32Array(Uint32Array.from(new Uint16Array(bytes), (bits) => bits << 16).buffer);
 }
 
-async function readExactly(handle: FileHandle, file: string, at: number, length: number): Promise<Buffer> {
+async function readExactly(handle: FileHandle, file: string, at: number, length: number): Promise<Buffer<ArrayBuffer>> {
   const { size } = await handle.stat();
   if (length < 0 || at + length > size) throw bad(file, 'it ends early');
-  const buffer = Buffer.alloc(length);
-  await handle.read(buffer, 0, length, at);
+  const buffer = Buffer.from(new ArrayBuffer(length)); // not from the pool: its memory becomes a tensor
+  for (let done = 0; done < length; ) {
+    const { bytesRead } = await handle.read(buffer, done, length - done, at + done);
+    if (bytesRead === 0) throw bad(file, 'it ends early');
+    done += bytesRead;
+  }
   return buffer;
 }
 
-function bad(file: string, why: string): ModelError {
-  return new ModelError({ code: 'MODEL_FILE', file, why }, `${file} cannot be read: ${why}`);
+function bad(file: string, why: string, cause?: unknown): ModelError {
+  return new ModelError({ code: 'MODEL_FILE', file, why }, `${file} cannot be read: ${why}`, { cause });
 }

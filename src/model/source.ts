@@ -1,21 +1,19 @@
 // Where the weights of a model come from before it is written in our own form: an imported folder, or a generator in tests.
 
-import type { LlamaShape } from '../graph/weights.ts';
+import type { Rope } from '../graph/rope.ts';
+import type { Llama } from '../graph/weights.ts';
 
-export interface LlamaSource {
-  readonly shape: LlamaShape;
-  readonly theta: number;
-  /** The head is the transposed embedding. */
-  readonly tie: boolean;
+export interface LlamaSource extends Llama {
+  readonly rope: Rope;
   readonly tokenizer: {
     readonly json: Uint8Array;
-    readonly bos: number;
+    readonly bos: number | null;
     readonly eos: readonly number[];
     /** Ids below this are special. */
     readonly specials: number;
   };
   /** Jinja. */
   readonly chatTemplate: string;
-  /** A tensor of graph/weights.ts by its name, row-major in the dims stored there; rotary tables are not asked for. */
+  /** A tensor of graph/weights.ts by its name in the format f16, row-major in the dims stored there; rotary tables are not asked for. */
   tensor(name: string, dims: readonly number[]): Promise<Float32Array>;
 }

@@ -16,7 +16,8 @@ export interface TextStream {
 }
 
 export interface ModelTokenizer {
-  readonly bos: number;
+  /** The beginning mark of plain prompts, if there is one. */
+  readonly bos: number | null;
   /** A generated one of these ends the text. */
   readonly eos: readonly number[];
   /** Ids of plain text: never a special token, no beginning mark. */
@@ -59,7 +60,7 @@ function parse(file: string, bytes: Uint8Array): z.infer<typeof tokenizerJson> {
 function createTokenizer(
   json: z.infer<typeof tokenizerJson>,
   template: string,
-  { bos, eos }: { readonly bos: number; readonly eos: readonly number[] },
+  { bos, eos }: { readonly bos: number | null; readonly eos: readonly number[] },
 ): ModelTokenizer {
   const special = new Map(
     (json.added_tokens ?? []).filter((token) => token.special === true).map((token) => [token.content, token.id]),
@@ -69,7 +70,7 @@ function createTokenizer(
   // Without the special ones the library has nothing to find in a text of people.
   const ordinary = (json.added_tokens ?? []).filter((token) => token.special !== true);
   const plain = new Tokenizer({ ...json, added_tokens: ordinary, post_processor: null }, {});
-  const chat = createChatRenderer(template, [...special.keys()], textOf(bos), textOf(eos[0] ?? -1));
+  const chat = createChatRenderer(template, [...special.keys()], textOf(bos ?? -1), textOf(eos[0] ?? -1));
 
   const encode = (text: string) =>
     text === ''
@@ -85,7 +86,7 @@ function createTokenizer(
     bos,
     eos,
     encode,
-    encodePrompt: (text) => [bos, ...encode(text)],
+    encodePrompt: (text) => [...(bos === null ? [] : [bos]), ...encode(text)],
     encodeChat: (messages) =>
       chat
         .render(messages)

@@ -1,28 +1,47 @@
-// Writes a model in our own form: f16 weight files, one small graph per shard and profile, tokenizer, chat template, manifest (engine.md 2.1).
-// The same source gives the same bytes.
+// Writes a model in our own form: weight files, one small graph per shard and profile, tokenizer, chat template, manifest (engine.md 2.1).
+// The same source gives the same bytes. One tensor is in memory at a time.
 
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { type FileHandle, mkdir, open, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { quantParts, type WeightFormat } from '../graph/formats.ts';
+import type { Profile } from '../graph/linear.ts';
 import { llamaShard, PORT } from '../graph/llama.ts';
-import { type ExternalData, encodeModel, type OnnxModel, type OnnxValue } from '../graph/onnx.ts';
-import { layoutWeights, llamaWeights, ROPE_COS, ROPE_SIN, ropeTables, type WeightSpec } from '../graph/weights.ts';
+import { type ExternalData, encodeModel, type OnnxModel, type OnnxValue, TYPE_BYTES } from '../graph/onnx.ts';
+import { quantizeLayer } from '../graph/quant.ts';
+import { ropeTables } from '../graph/rope.ts';
+import {
+  EMBED,
+  HEAD,
+  layoutWeights,
+  linearDims,
+  llamaWeights,
+  ROPE_COS,
+  ROPE_SIN,
+  type WeightSpec,
+} from '../graph/weights.ts';
 import type { Manifest, ManifestShard, ModelFile, Port } from '../types/model.ts';
 import { toHex } from '../util/bytes.ts';
 import { sha256 } from '../util/hash.ts';
+import { ModelError } from './errors.ts';
 import { manifestBytes, parseManifest } from './manifest.ts';
 import { MANIFEST_FILE } from './open.ts';
 import type { LlamaSource } from './source.ts';
+import { transpose } from './transpose.ts';
 
 export interface WriteOptions {
   readonly name: string;
   readonly license: string;
   /** Blocks of each shard of the cut `default`, in order; they add up to all blocks. */
   readonly shardBlocks: readonly number[];
+  /** How linear layers are stored; in half precision unless given. */
+  readonly format?: WeightFormat;
+  /** Told after each tensor: its file and the bytes written so far. */
+  readonly onProgress?: (file: string, bytes: number) => void;
 }
 
 /** The name of the one cut that is written. */
 export const DEFAULT_CUT = 'default';
-const FORMAT = 'f16';
 /**
  * Sketch units of 2^-24 (protocol.md 5, 8.3). Measured on the bundled model, 16 positions, each of its four shards: f32 on ONNX Runtime against the
  * float64 reference d = 4 to 8 (between machines about 100 is expected, q = 0.91); outputs rounded to int8, one scale per row, d = 57,000 to 104,000,
@@ -34,24 +53,25 @@ const PROBE_COLUMNS = 64;
 /** RMS of a + b + c + d - 131070 for four u16 (protocol.md 5). */
 const CHALLENGE_RMS = 37837.23;
 const FLOAT_BYTES = 4;
+/** Copies of a stored tensor in memory: integers are repacked for the kernels, and the file's own pages stay mapped (engine.md 4, P12). */
+const COPIES = { f32: 1, u8: 2, i8: 2, i32: 1, i64: 1, f16: 1 } as const;
 
 /** Writes the whole folder. Boundaries are left at RMS 1: measure them by running the model, then call setBoundaryRms. */
 export async function writeModel(folder: string, source: LlamaSource, options: WriteOptions): Promise<void> {
+  const { format = 'f16' } = options;
   await mkdir(folder, { recursive: true });
-  const files: Record<string, ModelFile> = {};
+  const specs = llamaWeights(source, format);
+  const places = layoutWeights(specs);
+  const files = await writeWeights(folder, source, format, specs, places, options.onProgress);
   const put = async (name: string, bytes: Uint8Array) => {
     files[name] = { bytes: bytes.length, sha256: toHex(sha256(bytes)) };
     await writeFile(join(folder, name), bytes);
   };
-  const specs = llamaWeights(source.shape, source.tie);
-  const places = layoutWeights(specs);
-  for (const name of new Set(specs.map((spec) => spec.file)))
-    await put(name, await weightFile(source, specs, places, name));
   await put('tokenizer.json', source.tokenizer.json);
   await put('chat_template.jinja', Buffer.from(source.chatTemplate, 'utf8'));
   const shards: ManifestShard[] = [];
   for (const [from, to] of blockRanges(options.shardBlocks))
-    shards.push(await writeShard(source, places, from, to, put));
+    shards.push(await writeShard(source, format, places, from, to, put));
   await writeFile(join(folder, MANIFEST_FILE), manifestBytes(describe(source, options, files, shards)));
 }
 
@@ -69,61 +89,122 @@ export async function setBoundaryRms(folder: string, rms: readonly number[]): Pr
   await writeFile(path, bytes);
 }
 
-async function weightFile(
+type Places = ReadonlyMap<string, ExternalData>;
+
+/** Tensor after tensor, hashed as it is written. */
+async function writeWeights(
+  folder: string,
   source: LlamaSource,
+  format: WeightFormat,
   specs: readonly WeightSpec[],
-  places: ReadonlyMap<string, ExternalData>,
-  file: string,
-): Promise<Uint8Array> {
-  const own = specs.filter((spec) => spec.file === file).map((spec) => ({ spec, place: placeOf(places, spec.name) }));
-  const bytes = new Uint8Array(Math.max(...own.map(({ place }) => place.offset + place.length)));
-  for (const { spec, place } of own) bytes.set(await tensorBytes(source, spec), place.offset);
-  return bytes;
+  places: Places,
+  onProgress: WriteOptions['onProgress'],
+): Promise<Record<string, ModelFile>> {
+  const files: Record<string, ModelFile> = {};
+  const stored = createStored(source, format);
+  let total = 0;
+  for (const file of new Set(specs.map((spec) => spec.file))) {
+    await using handle = await open(join(folder, file), 'w');
+    const hash = createHash('sha256');
+    let end = 0;
+    for (const spec of specs.filter((candidate) => candidate.file === file)) {
+      const padding = new Uint8Array((places.get(spec.name)?.offset ?? 0) - end);
+      const bytes = await stored(spec);
+      for (const part of [padding, bytes]) {
+        hash.update(part);
+        await writeAll(handle, part, end);
+        end += part.length;
+      }
+      total += bytes.length;
+      onProgress?.(file, total);
+    }
+    files[file] = { bytes: end, sha256: hash.digest('hex') };
+  }
+  return files;
 }
 
-async function tensorBytes(source: LlamaSource, spec: WeightSpec): Promise<Uint8Array> {
-  const rope = ropeTables(source.shape, source.theta);
-  if (spec.name === ROPE_COS) return new Uint8Array(rope.cos.buffer);
-  if (spec.name === ROPE_SIN) return new Uint8Array(rope.sin.buffer);
-  return new Uint8Array(Float16Array.from(await source.tensor(spec.name, spec.dims)).buffer);
+async function writeAll(handle: FileHandle, bytes: Uint8Array, at: number): Promise<void> {
+  for (let done = 0; done < bytes.length; ) {
+    const { bytesWritten } = await handle.write(bytes, done, bytes.length - done, at + done);
+    done += bytesWritten;
+  }
+}
+
+/** The bytes of a stored tensor. Values and scales of one layer are asked for one after the other: it is quantised once. */
+function createStored(source: LlamaSource, format: WeightFormat): (spec: WeightSpec) => Promise<Uint8Array> {
+  const { shape, traits, rope } = source;
+  const tables = ropeTables(shape, rope);
+  let layer: { readonly name: string; readonly parts: ReturnType<typeof quantizeLayer> } | undefined;
+  const quantized = async (name: string) => {
+    if (format === 'f16') throw new RangeError(`${name} is not quantised`);
+    const dims = linearDims(shape, name);
+    layer =
+      layer?.name === name ? layer : { name, parts: quantizeLayer(format, await readLinear(source, name, dims), dims) };
+    return layer.parts;
+  };
+  return async (spec) => {
+    if (spec.name === ROPE_COS) return new Uint8Array(tables.cos.buffer);
+    if (spec.name === ROPE_SIN) return new Uint8Array(tables.sin.buffer);
+    if (spec.type === 'f16') return halves(spec.name, await source.tensor(spec.name, spec.dims));
+    const name = spec.name.slice(0, spec.name.lastIndexOf('.'));
+    const { values, scales } = await quantized(name);
+    return new Uint8Array(spec.name === quantParts(name).values ? values.buffer : scales.buffer);
+  };
+  async function readLinear(from: LlamaSource, name: string, dims: readonly [number, number]): Promise<Float32Array> {
+    if (name !== HEAD || !traits.tie) return from.tensor(name, dims);
+    return transpose(await from.tensor(EMBED, [shape.vocab, shape.width]), shape.vocab, shape.width);
+  }
+}
+
+/** Throws MODEL_UNSUPPORTED for what half precision cannot hold. */
+function halves(name: string, values: Float32Array): Uint8Array {
+  const rounded = Float16Array.from(values);
+  if (!rounded.every(Number.isFinite))
+    throw new ModelError(
+      { code: 'MODEL_UNSUPPORTED', key: name },
+      `this model cannot be stored: ${name} has values that half precision cannot hold`,
+    );
+  return new Uint8Array(rounded.buffer);
 }
 
 async function writeShard(
   source: LlamaSource,
-  places: ReadonlyMap<string, ExternalData>,
+  format: WeightFormat,
+  places: Places,
   from: number,
   to: number,
   put: (name: string, bytes: Uint8Array) => Promise<void>,
 ): Promise<ManifestShard> {
-  const { shape, tie } = source;
+  const { shape, traits } = source;
   const last = to === shape.blocks;
   const probe = last ? spread(shape.vocab, PROBE_COLUMNS) : [];
-  const build = (profile: 'serve' | 'det') => llamaShard({ shape, tie, from, to, profile, probe, places });
-  const serve = build('serve');
-  const graph = `${FORMAT}-${from}-${to}.onnx`;
-  // Inside the model both profiles are the same f32 arithmetic with the same output; only the end differs.
-  const det = last ? `${FORMAT}-${from}-${to}.det.onnx` : graph;
+  const build = (profile: Profile) => llamaShard({ shape, traits, format, from, to, profile, probe, places });
+  const [serve, det] = [build('serve'), build('det')];
+  const graph = `${format}-${from}-${to}.onnx`;
+  // Inside a model in half precision both profiles are the same f32 arithmetic with the same output; only the end differs.
+  const same = format === 'f16' && !last;
+  const detGraph = same ? graph : `${format}-${from}-${to}.det.onnx`;
   await put(graph, encodeModel(serve));
-  if (last) await put(det, encodeModel(build('det')));
+  if (!same) await put(detGraph, encodeModel(det));
   return {
-    id: `${FORMAT}/${from}-${to}`,
-    format: FORMAT,
+    id: `${format}/${from}-${to}`,
+    format,
     from,
     to,
     first: from === 0,
     last,
     graph,
-    weights: weightsOf([serve, build('det')]),
+    weights: weightsOf([serve, det]),
     inputs: serve.inputs.map(port),
     outputs: serve.outputs.filter((value) => value.name !== PORT.quiet).map(port),
-    det: { graph: det },
+    det: { graph: detGraph },
     tau: TAU,
     rmsBits: floatBits(1),
     gBits: from === 0 ? 0 : floatBits(1 / CHALLENGE_RMS),
     probe,
     auditable: true,
     memory: {
-      weights: loadedBytes(serve) + (last ? loadedBytes(build('det')) : 0),
+      weights: loadedBytes(serve) + (same ? 0 : loadedBytes(det)),
       kvPerToken: 2 * (to - from) * shape.kvHeads * shape.headDim * FLOAT_BYTES,
     },
   };
@@ -136,14 +217,17 @@ function describe(
   shards: readonly ManifestShard[],
 ): Manifest {
   const { bos, eos, specials } = source.tokenizer;
+  const { tie, ...attention } = source.traits;
+  const plain = !attention.qkvBias && !attention.qkNorm && attention.window === null;
   return {
     format: 'tessera-model/1',
     name: options.name,
     license: options.license,
     arch: 'llama',
     shape: source.shape,
-    rope: { theta: source.theta },
-    tie: source.tie,
+    rope: source.rope,
+    tie,
+    ...(plain ? {} : { attention }),
     tokenizer: { file: 'tokenizer.json', bos, eos, specials },
     chatTemplate: 'chat_template.jinja',
     files,
@@ -167,12 +251,13 @@ function weightsOf(models: readonly OnnxModel[]): string[] {
   return [...new Set(names)].toSorted();
 }
 
-/** What the runtime holds after it has cast the weights to f32. */
+/** What the runtime holds of a graph's weights: f32 where it casts or multiplies integers out, else a repacked copy beside the file's pages. */
 function loadedBytes(model: OnnxModel): number {
-  return model.initializers.reduce(
-    (sum, tensor) => sum + tensor.dims.reduce((product, dim) => product * dim, FLOAT_BYTES),
-    0,
-  );
+  const cast = new Set(model.nodes.filter(({ op }) => op === 'Cast').flatMap(({ inputs }) => inputs));
+  return model.initializers.reduce((sum, { name, type, dims }) => {
+    const elements = dims.reduce((product, dim) => product * dim, 1);
+    return sum + elements * (cast.has(name) ? FLOAT_BYTES : COPIES[type] * TYPE_BYTES[type]);
+  }, 0);
 }
 
 function port(value: OnnxValue): Port {
@@ -188,10 +273,4 @@ function spread(limit: number, count: number): number[] {
 /** u32 bits of the nearest float32 to three significant digits: the last bits differ between machines, the manifest must not. */
 function floatBits(value: number): number {
   return new Uint32Array(Float32Array.of(Number(value.toPrecision(3))).buffer)[0] ?? 0;
-}
-
-function placeOf(places: ReadonlyMap<string, ExternalData>, name: string): ExternalData {
-  const place = places.get(name);
-  if (place === undefined) throw new RangeError(`no such tensor: ${name}`);
-  return place;
 }

@@ -17,7 +17,7 @@ export interface Port {
 
 export interface ManifestShard {
   readonly id: string;
-  readonly format: string;
+  readonly format: 'f16' | 'int4b32' | 'int4b128' | 'w8a8';
   /** Blocks [from, to). */
   readonly from: number;
   readonly to: number;
@@ -41,6 +41,25 @@ export interface ManifestShard {
   readonly memory: { readonly weights: number; readonly kvPerToken: number };
 }
 
+export type RopeScaling =
+  | { readonly kind: 'linear'; readonly factor: number }
+  | {
+      readonly kind: 'llama3';
+      readonly factor: number;
+      readonly lowFactor: number;
+      readonly highFactor: number;
+      readonly originalContext: number;
+    }
+  | {
+      readonly kind: 'yarn';
+      readonly factor: number;
+      readonly betaFast: number;
+      readonly betaSlow: number;
+      readonly originalContext: number;
+      /** Cosines and sines are multiplied by it. */
+      readonly amplitude: number;
+    };
+
 export interface Manifest {
   readonly format: 'tessera-model/1';
   readonly name: string;
@@ -57,11 +76,24 @@ export interface Manifest {
     readonly maxContext: number;
     readonly eps: number;
   };
-  readonly rope: { readonly theta: number };
+  /** `scaling` is a record of how the tables were made, which are files of the model. */
+  readonly rope: { readonly theta: number; readonly scaling?: RopeScaling | undefined };
   readonly tie: boolean;
+  /** What differs from a plain Llama; absent: nothing. */
+  readonly attention?:
+    | {
+        /** Queries, keys and values have a bias. */
+        readonly qkvBias: boolean;
+        /** Each head of queries and keys is normalised. */
+        readonly qkNorm: boolean;
+        /** Positions that a query sees, itself included; null: all. */
+        readonly window: number | null;
+      }
+    | undefined;
   readonly tokenizer: {
     readonly file: string;
-    readonly bos: number;
+    /** The beginning mark of plain prompts; null: they have none. */
+    readonly bos: number | null;
     readonly eos: readonly number[];
     /** Ids below this are special: challenges never draw them. */
     readonly specials: number;

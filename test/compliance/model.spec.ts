@@ -226,7 +226,10 @@ describe('model: import of a Hugging Face folder', () => {
       const keys = tensors.get('model.layers.0.self_attn.k_proj.weight')?.data ?? [];
       assert.equal(qkv[3 * 64 + 32 + 5], keys[5 * WIDTH + 3]);
       assert.deepEqual(await source.tensor('embed', [300, WIDTH]), tensors.get('model.embed_tokens.weight')?.data);
-      assert.deepEqual([source.shape.eps, source.theta, source.tie, source.tokenizer.specials], [1e-6, 5000, false, 4]);
+      assert.deepEqual(
+        [source.shape.eps, source.rope, source.traits.tie, source.tokenizer.specials],
+        [1e-6, { theta: 5000 }, false, 4],
+      );
       await source.close();
     });
 
@@ -239,7 +242,7 @@ describe('model: import of a Hugging Face folder', () => {
   });
 
   for (const [what, change] of [
-    ['rope_scaling', { rope_scaling: { type: 'linear', factor: 2 } }],
+    ['rope_scaling', { rope_scaling: { type: 'dynamic', factor: 2 } }],
     ['attention_bias', { attention_bias: true }],
     ['hidden_act', { hidden_act: 'gelu' }],
     ['architectures', { architectures: ['BertModel'] }],

@@ -3,7 +3,8 @@
 import { createHash } from 'node:crypto';
 import { measureBoundaries } from '../../src/engine/calibrate.ts';
 import { createReferenceEngine } from '../../src/engine/reference.ts';
-import type { LlamaShape } from '../../src/graph/weights.ts';
+import type { WeightFormat } from '../../src/graph/formats.ts';
+import type { LlamaShape, LlamaTraits } from '../../src/graph/weights.ts';
 import { openModel } from '../../src/model/open.ts';
 import type { LlamaSource } from '../../src/model/source.ts';
 import { DEFAULT_CUT, setBoundaryRms, writeModel } from '../../src/model/write.ts';
@@ -19,6 +20,8 @@ export interface RandomModelOptions {
   readonly vocab?: number;
   readonly maxContext?: number;
   readonly tie?: boolean;
+  readonly traits?: Partial<LlamaTraits>;
+  readonly format?: WeightFormat;
   /** Blocks are shared out evenly over so many shards of the cut `default`. */
   readonly shards?: number;
   readonly seed?: string;
@@ -39,7 +42,12 @@ export async function writeRandomModel(dir: string, options: RandomModelOptions 
     { length: shards },
     (_, i) => Math.floor(((i + 1) * shape.blocks) / shards) - Math.floor((i * shape.blocks) / shards),
   );
-  await writeModel(dir, randomSource(shape, options), { name: 'random', license: 'MIT', shardBlocks });
+  await writeModel(dir, randomSource(shape, options), {
+    name: 'random',
+    license: 'MIT',
+    shardBlocks,
+    ...(options.format && { format: options.format }),
+  });
   const model = await openModel(dir);
   const engine = createReferenceEngine({ model, cut: DEFAULT_CUT });
   await setBoundaryRms(dir, await measureBoundaries(engine, model.manifest, DEFAULT_CUT, CALIBRATION_IDS));
@@ -59,11 +67,11 @@ function shapeOf(options: RandomModelOptions): LlamaShape {
   return { blocks, width, ffn, heads, kvHeads, headDim, vocab, maxContext, eps: 1e-5 };
 }
 
-function randomSource(shape: LlamaShape, { seed = 'tessera', tie = true }: RandomModelOptions): LlamaSource {
+function randomSource(shape: LlamaShape, { seed = 'tessera', tie = true, traits }: RandomModelOptions): LlamaSource {
   return {
     shape,
-    theta: 10_000,
-    tie,
+    rope: { theta: 10_000 },
+    traits: { tie, qkvBias: false, qkNorm: false, window: null, ...traits },
     tokenizer: { json: byteTokenizer(shape.vocab), bos: 0, eos: [1], specials: SPECIALS.length },
     chatTemplate: CHAT_TEMPLATE,
     async tensor(name, dims) {
@@ -89,7 +97,7 @@ function normals(name: string, count: number): Float32Array {
 }
 
 /** A tokenizer.json of the Hugging Face kind: special tokens, then one token per byte, then unused ones. */
-function byteTokenizer(vocab: number): Uint8Array {
+export function byteTokenizer(vocab: number): Uint8Array {
   const bytes = byteCharacters();
   const texts = [
     ...SPECIALS,

@@ -2,17 +2,17 @@ import { strict as assert } from 'node:assert';
 import { llamaShard, PORT } from '../../../src/graph/llama.ts';
 import type { OnnxModel } from '../../../src/graph/onnx.ts';
 import { layoutWeights, llamaWeights } from '../../../src/graph/weights.ts';
-import { SHAPE } from './shape.ts';
+import { llama } from './shape.ts';
 
 function build(from: number, to: number, profile: 'serve' | 'det' = 'serve', tie = true): OnnxModel {
   return llamaShard({
-    shape: SHAPE,
-    tie,
+    ...llama({ tie }),
+    format: 'f16',
     from,
     to,
     profile,
     probe: [3, 50],
-    places: layoutWeights(llamaWeights(SHAPE, tie)),
+    places: layoutWeights(llamaWeights(llama({ tie }), 'f16')),
   });
 }
 

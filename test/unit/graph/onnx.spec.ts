@@ -6,10 +6,10 @@ import { decodeModel, encodeModel } from '../../../src/graph/onnx.ts';
 import { createProtoWriter } from '../../../src/graph/protobuf.ts';
 import { layoutWeights, llamaWeights } from '../../../src/graph/weights.ts';
 import { concatBytes } from '../../../src/util/bytes.ts';
-import { SHAPE } from './shape.ts';
+import { llama } from './shape.ts';
 
-const PLACES = layoutWeights(llamaWeights(SHAPE, true));
-const MODEL = llamaShard({ shape: SHAPE, tie: true, from: 0, to: 2, profile: 'serve', probe: [], places: PLACES });
+const PLACES = layoutWeights(llamaWeights(llama(), 'f16'));
+const MODEL = llamaShard({ ...llama(), format: 'f16', from: 0, to: 2, profile: 'serve', probe: [], places: PLACES });
 const BYTES = encodeModel(MODEL);
 
 describe('graph/onnx', () => {

@@ -3,10 +3,10 @@ import { llamaShard } from '../../../src/graph/llama.ts';
 import type { OnnxModel, OnnxTensor } from '../../../src/graph/onnx.ts';
 import { brokenRule } from '../../../src/graph/safe.ts';
 import { layoutWeights, llamaWeights } from '../../../src/graph/weights.ts';
-import { SHAPE } from './shape.ts';
+import { llama } from './shape.ts';
 
-const places = layoutWeights(llamaWeights(SHAPE, true));
-const good = llamaShard({ shape: SHAPE, tie: true, from: 0, to: 2, profile: 'serve', probe: [], places });
+const places = layoutWeights(llamaWeights(llama(), 'f16'));
+const good = llamaShard({ ...llama(), format: 'f16', from: 0, to: 2, profile: 'serve', probe: [], places });
 const weights = sizes(places);
 
 /** Bytes of each weight file. */
@@ -35,8 +35,16 @@ function withTensor(change: Partial<OnnxTensor>): OnnxModel {
 describe('graph/safe', () => {
   it('takes what our builder makes', () => {
     assert.equal(brokenRule(good, weights), undefined);
-    const untied = layoutWeights(llamaWeights(SHAPE, false));
-    const det = llamaShard({ shape: SHAPE, tie: false, from: 1, to: 2, profile: 'det', probe: [1], places: untied });
+    const untied = layoutWeights(llamaWeights(llama({ tie: false }), 'f16'));
+    const det = llamaShard({
+      ...llama({ tie: false }),
+      format: 'f16',
+      from: 1,
+      to: 2,
+      profile: 'det',
+      probe: [1],
+      places: untied,
+    });
     assert.equal(brokenRule(det, sizes(untied)), undefined);
     assert.equal(brokenRule(withTensor({}), weights), undefined);
   });

@@ -1,6 +1,6 @@
 // A small decoder shape for tests of graphs.
 
-import type { LlamaShape } from '../../../src/graph/weights.ts';
+import type { Llama, LlamaShape, LlamaTraits } from '../../../src/graph/weights.ts';
 
 export const SHAPE: LlamaShape = {
   blocks: 2,
@@ -13,3 +13,10 @@ export const SHAPE: LlamaShape = {
   maxContext: 64,
   eps: 1e-5,
 };
+
+export const PLAIN: LlamaTraits = { tie: true, qkvBias: false, qkNorm: false, window: null };
+
+/** The shape as a decoder with some traits of its own. */
+export function llama(traits: Partial<LlamaTraits> = {}): Llama {
+  return { shape: SHAPE, traits: { ...PLAIN, ...traits } };
+}

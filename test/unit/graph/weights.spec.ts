@@ -1,19 +1,20 @@
 import { strict as assert } from 'node:assert';
-import { layoutWeights, llamaWeights, ropeTables } from '../../../src/graph/weights.ts';
-import { SHAPE } from './shape.ts';
+import { ropeTables } from '../../../src/graph/rope.ts';
+import { layoutWeights, llamaWeights } from '../../../src/graph/weights.ts';
+import { llama, SHAPE } from './shape.ts';
 
 describe('graph/weights', () => {
   it('stores each tensor once, a tied head with the embedding', () => {
-    const tied = llamaWeights(SHAPE, true).map((spec) => spec.name);
+    const tied = llamaWeights(llama(), 'f16').map((spec) => spec.name);
     assert.equal(new Set(tied).size, tied.length);
     assert.ok(!tied.includes('head'));
-    const free = llamaWeights(SHAPE, false);
+    const free = llamaWeights(llama({ tie: false }), 'f16');
     assert.deepEqual(free.find((spec) => spec.name === 'head')?.dims, [SHAPE.width, SHAPE.vocab]);
     assert.deepEqual(free.find((spec) => spec.name === 'block.1.qkv')?.dims, [32, (4 + 2 * 2) * 16]);
   });
 
   it('puts tensors on pages of their file, one behind the other', () => {
-    const specs = llamaWeights(SHAPE, false);
+    const specs = llamaWeights(llama({ tie: false }), 'f16');
     const places = layoutWeights(specs);
     const ends = new Map<string, number>();
     for (const spec of specs) {
@@ -28,7 +29,7 @@ describe('graph/weights', () => {
   });
 
   it('turns by position over theta to the power of the pair', () => {
-    const { cos, sin } = ropeTables(SHAPE, 10_000);
+    const { cos, sin } = ropeTables(SHAPE, { theta: 10_000 });
     const half = SHAPE.headDim / 2;
     assert.equal(cos.length, SHAPE.maxContext * half);
     assert.deepEqual([cos[0], sin[0]], [1, 0]);

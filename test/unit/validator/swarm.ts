@@ -82,7 +82,7 @@ function bitsOf(value: number): number {
 function manifestOfFour(): Manifest {
   const shard = (k: number): ManifestShard => ({
     id: `s${k}`,
-    format: 'fp32',
+    format: 'f16',
     from: k,
     to: k + 1,
     first: k === 0,
