@@ -17,7 +17,10 @@ const READ_BUFFER_BYTES = 2 * MAX_WINDOW_BYTES;
 const READ_BUFFER_BYTES_BEFORE_ADMISSION = 4096;
 /** Unread frames beyond this make the stream wait; one frame of any size always gets through. */
 const INBOX_BYTES = 1 << 20;
-/** Within this time an opener greets, and closes its side of a stream whose handler has ended; else the stream is broken off. */
+/**
+ * Within this time an opener greets, reads the rest of what is closed, and closes its side of a stream whose handler has ended; else the stream
+ * is broken off.
+ */
 const LINGER_MS = 10_000;
 
 /** Says that the opener is through with negotiating the protocol, and names the version of this layer. */
@@ -74,6 +77,11 @@ function isOver(stream: Stream): boolean {
   return stream.readBufferLength === 0 && (stream.readableEnded || stream.status !== 'open');
 }
 
+/** Whether it has ended in both directions: no 'close' will follow. */
+export function isGone(stream: Stream): boolean {
+  return stream.status === 'closed' || stream.status === 'aborted' || stream.status === 'reset';
+}
+
 function abortUnless(greeted: Promise<void>, stream: Stream): void {
   const timer = setTimeout(() => stream.abort(new Error('not greeted')), LINGER_MS);
   timer.unref();
@@ -82,7 +90,7 @@ function abortUnless(greeted: Promise<void>, stream: Stream): void {
 
 /** Breaks a stream off unless both sides close it in time. */
 export function lingerThenAbort(stream: Stream): void {
-  if (stream.status === 'closed' || stream.status === 'aborted' || stream.status === 'reset') return;
+  if (isGone(stream)) return;
   const timer = setTimeout(() => stream.abort(new Error('not closed by the other side')), LINGER_MS);
   timer.unref();
   stream.addEventListener('close', () => clearTimeout(timer));
@@ -179,10 +187,13 @@ export function createFrameStream(
     async close() {
       if (closed || failure !== undefined) return;
       closed = true;
+      const timer = setTimeout(() => abort(streamReset(peer, protocol, 'the rest was not read')), LINGER_MS);
+      timer.unref();
       // Negotiation reads ahead, and what it read is lost if the end is in already: an end follows the greeting.
       await greeted.promise;
       // A stream that breaks while the rest is written has nothing left to close.
       await stream.close().catch(() => undefined);
+      clearTimeout(timer);
     },
     abort,
   };

@@ -11,6 +11,7 @@ import { refused, streamReset, unreachable } from './errors.ts';
 import {
   createFrameStream,
   holdBack,
+  isGone,
   lingerThenAbort,
   readAdmission,
   sayAdmitted,
@@ -102,6 +103,8 @@ export async function serveStreams(
   };
   const serveOne = async (stream: Stream, connection: Connection) => {
     const peer = connection.remotePeer.toString() as PeerId;
+    // It may have broken while libp2p looked for the handler: then it has told all listeners already, and would be counted for ever.
+    if (isGone(stream)) return;
     holdBack(stream);
     // Counted before the question is asked, so that questions about one peer are bounded too.
     const hasRoom = (open.get(peer) ?? 0) < options.maxStreamsPerPeer;
