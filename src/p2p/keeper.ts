@@ -38,6 +38,8 @@ export function createKeeper(deps: KeeperDeps): Keeper {
     const failures = attempts.get(target)?.failures ?? 0;
     try {
       if (await deps.dial(target)) attempts.delete(target);
+      // It is due again at once, but behind all others that are.
+      else attempts.set(target, { failures, dueMs: nowMs });
     } catch (error) {
       const pauseMs = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** failures);
       attempts.set(target, { failures: failures + 1, dueMs: nowMs + pauseMs });
@@ -51,10 +53,11 @@ export function createKeeper(deps: KeeperDeps): Keeper {
     async sweep(nowMs) {
       const wanted = new Set(deps.wanted());
       for (const target of attempts.keys()) if (!wanted.has(target)) attempts.delete(target);
-      const due = [...wanted].filter(
-        (target) =>
-          !deps.isConnected(target) && !dialing.has(target) && (attempts.get(target)?.dueMs ?? nowMs) <= nowMs,
-      );
+      const dueMs = (target: string) => attempts.get(target)?.dueMs ?? Number.NEGATIVE_INFINITY;
+      // Who has waited longest comes first: peers that are dead or have no address must not take every turn.
+      const due = [...wanted]
+        .filter((target) => !deps.isConnected(target) && !dialing.has(target) && dueMs(target) <= nowMs)
+        .sort((a, b) => dueMs(a) - dueMs(b) || 0);
       await Promise.all(due.slice(0, MAX_DIALS - dialing.size).map((target) => tryOnce(target, nowMs)));
     },
   };

@@ -61,6 +61,25 @@ describe('keeper', () => {
     for (const ms of [0, 1000, 2000]) assert.deepEqual(await at(ms), ['no address']);
   });
 
+  it('comes to everybody, however many before them are dead or have no address', async () => {
+    for (const answers of [false, undefined]) {
+      const all = Array.from({ length: 20 * MAX_DIALS }, (_, i) => `peer ${i}`);
+      const dialled = new Set<string>();
+      const keeper = createKeeper({
+        wanted: () => all,
+        isConnected: () => false,
+        dial: async (target) => {
+          dialled.add(target);
+          if (answers === undefined) return false;
+          throw new Error('no answer');
+        },
+        log: silentLog,
+      });
+      for (let second = 0; second < 20; second += 1) await keeper.sweep(second * 1000);
+      assert.equal(dialled.size, all.length);
+    }
+  });
+
   it('forgets the failures of a peer that is wanted no more', async () => {
     const wanted = ['a'];
     const { at } = story(wanted);
