@@ -1,8 +1,8 @@
 // Commit and reveal (protocol.md 6): what is promised, and whether what was opened is what was promised. A payload that does not parse
 // is as if absent: it comes from a stranger.
 
-import { base58btc } from 'multiformats/bases/base58';
 import { type Epoch, type NodeId, ONE, type PeerId, type ShardIndex, type SubnetId } from '../types/ids.ts';
+import { peerToBytes } from '../types/peer-id.ts';
 import { concatBytes, equalBytes, u8, u16le, u32le } from '../util/bytes.ts';
 import { type Cbor, CborError, decodeCbor, encodeCbor } from '../util/cbor.ts';
 import { sha256, tag } from '../util/hash.ts';
@@ -48,7 +48,7 @@ export interface NodeScore {
 
 /** 32 bytes. */
 export function commitmentOf(binding: Binding, opening: Opening): Uint8Array {
-  const peer = peerBytes(binding.peer);
+  const peer = peerToBytes(binding.peer);
   return sha256(
     tag(`tessera/${binding.what}-commit/1`),
     binding.genesis,
@@ -116,11 +116,6 @@ export function encodeOpening(opening: Opening): Uint8Array {
 /** `bytes` came from the own journal. */
 export function decodeOpening(bytes: Uint8Array): Opening {
   return { salt: bytes.slice(0, SALT_BYTES), payload: bytes.slice(SALT_BYTES) };
-}
-
-/** A peer id's binary multihash from its base58 text (protocol.md 3). */
-function peerBytes(peer: PeerId): Uint8Array {
-  return base58btc.baseDecode(peer);
 }
 
 /** [[u32, value], ...] with strictly ascending first members, or undefined. */

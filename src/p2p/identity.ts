@@ -5,8 +5,8 @@ import { createPrivateKey, createPublicKey, type KeyObject, randomBytes, sign, v
 import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { PeerId } from '../types/ids.ts';
+import { peerFromPublicKey, peerToPublicKey } from '../types/peer-id.ts';
 import { concatBytes, equalBytes } from '../util/bytes.ts';
-import { peerFromPublicKey, peerToPublicKey } from './peer-id.ts';
 import { type Identity, OverlayError } from './types.ts';
 
 /** An identity whose key libp2p can be given. `protobuf` is secret. */

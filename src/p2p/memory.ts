@@ -2,11 +2,11 @@
 // Deliveries happen one after the other, as microtasks or when `flush` is called. For tests and simulations.
 
 import type { PeerId } from '../types/ids.ts';
+import { peerFromAddress } from '../types/peer-id.ts';
 import { equalBytes, toHex, utf8 } from '../util/bytes.ts';
 import { sha256 } from '../util/hash.ts';
 import { frameTooLarge, overlayClosed, recordRefused, refused, streamReset, unreachable } from './errors.ts';
 import { createStreamPair } from './memory-stream.ts';
-import { peerFromAddress } from './peer-id.ts';
 import { requestOver, serveRequest } from './request.ts';
 import { bestRecord, createShelf, refusal, type Shelf } from './shelf.ts';
 import {

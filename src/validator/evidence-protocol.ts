@@ -6,9 +6,9 @@ import type { ProtocolOptions } from '../p2p/types.ts';
 import type { Epoch, PeerId } from '../types/ids.ts';
 import type { EpochKind } from '../types/record.ts';
 import { toHex } from '../util/bytes.ts';
-import { type Cbor, CborError, decodeCbor, encodeCbor } from '../util/cbor.ts';
+import { type Cbor, encodeCbor } from '../util/cbor.ts';
 import { EVIDENCE_KINDS, type EvidenceIds, type EvidenceKind } from '../wire/evidence.ts';
-import { bytes, exactly, type Field, list, readMap, ShapeError, U32, uint } from '../wire/fields.ts';
+import { bytes, exactly, type Field, list, parsing, readCbor, readMap, U32, uint } from '../wire/fields.ts';
 import { MAX_RECORD_BYTES } from '../wire/record.ts';
 import type { Records } from './records.ts';
 
@@ -53,7 +53,7 @@ export function encodeRequest(request: EvidenceRequest): Uint8Array {
 
 /** The request, or undefined when the bytes are none. */
 export function decodeRequest(body: Uint8Array): EvidenceRequest | undefined {
-  return tried(() => readRequest(decodeCbor(body)));
+  return tried(() => readRequest(readCbor(body, MAX_EVIDENCE_FRAME)));
 }
 
 /** The answer to a request out of what is held; never longer than a frame. `named` is this node's own finding for an epoch. */
@@ -82,20 +82,23 @@ export function answer(
 
 /** The records of an answer, not yet looked at; undefined when the bytes are no answer. */
 export function decodeRecords(body: Uint8Array): readonly Uint8Array[] | undefined {
-  type Fields = { v: number; r: readonly Uint8Array[] };
   const record = bytes(1, MAX_RECORD_BYTES);
-  return tried(() => readMap<Fields>(decodeCbor(body), { v: exactly(1), r: list(record, MAX_ANSWER_RECORDS) }).r);
+  return tried(
+    () => readMap(readCbor(body, MAX_EVIDENCE_FRAME), { v: exactly(1), r: list(record, MAX_ANSWER_RECORDS) }).r,
+  );
 }
 
 /** The ids of an answer to 'named'; undefined when there are none or the bytes are no answer. */
 export function decodeNamed(body: Uint8Array): NamedIds | undefined {
   const ids = list(bytes(ID_BYTES), MAX_HELD / 2);
-  type Fields = { v: number; hc: readonly Uint8Array[]; hr: readonly Uint8Array[] } & {
-    sc: readonly Uint8Array[];
-    sr: readonly Uint8Array[];
-  };
   return tried(() => {
-    const { hc, hr, sc, sr } = readMap<Fields>(decodeCbor(body), { v: exactly(1), hc: ids, hr: ids, sc: ids, sr: ids });
+    const { hc, hr, sc, sr } = readMap(readCbor(body, MAX_EVIDENCE_FRAME), {
+      v: exactly(1),
+      hc: ids,
+      hr: ids,
+      sc: ids,
+      sr: ids,
+    });
     return { hc, hr, sc, sr };
   });
 }
@@ -120,9 +123,8 @@ function encodeRecords(all: readonly Uint8Array[]): Uint8Array {
 function readRequest(value: Cbor): EvidenceRequest {
   const question = typeof value === 'object' && 'q' in value ? value.q : undefined;
   const head = { v: exactly(1), e: uint(U32) as Field<Epoch> };
-  type Head = { v: number; e: Epoch; q: string };
   if (question === 'lack') {
-    const map = readMap<Head & { k: EpochKind; h: readonly Uint8Array[] }>(value, {
+    const map = readMap(value, {
       ...head,
       q: exactly('lack'),
       k: exactly<EpochKind>('pr', 'hc', 'hr', 'sc', 'sr'),
@@ -132,14 +134,14 @@ function readRequest(value: Cbor): EvidenceRequest {
   }
   if (question === 'ids') {
     const ids = list(bytes(ID_BYTES), MAX_ANSWER_RECORDS);
-    const map = readMap<{ v: number; q: string; i: readonly Uint8Array[] }>(value, {
+    const map = readMap(value, {
       v: exactly(1),
       q: exactly('ids'),
       i: ids,
     });
     return { ask: 'ids', ids: map.i };
   }
-  return { ask: 'named', epoch: readMap<Head>(value, { ...head, q: exactly('named') }).e };
+  return { ask: 'named', epoch: readMap(value, { ...head, q: exactly('named') }).e };
 }
 
 function shorten(id: Uint8Array): Uint8Array {
@@ -147,10 +149,6 @@ function shorten(id: Uint8Array): Uint8Array {
 }
 
 function tried<T>(read: () => T): T | undefined {
-  try {
-    return read();
-  } catch (error) {
-    if (error instanceof ShapeError || error instanceof CborError) return undefined;
-    throw error;
-  }
+  const parsed = parsing(read);
+  return parsed.ok ? parsed.value : undefined;
 }

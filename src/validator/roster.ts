@@ -151,10 +151,9 @@ interface Seat {
 }
 
 function decodeFacts(epoch: Epoch, saved: Uint8Array): { misc: Uint8Array; seed: Uint8Array; roster: Roster } {
-  type Fields = { v: number; p: Uint8Array; z: Uint8Array; l: number; w: readonly number[]; n: readonly Seat[] };
   const seat: Field<Seat> = (value) =>
     readMap<Seat>(value, { i: uint(U32), p: text(MAX_PEER_CHARS), h: bytes(20), c: uint(3), s: uint(U32) });
-  const map = readMap<Fields>(decodeCbor(saved), {
+  const map = readMap(decodeCbor(saved), {
     v: exactly(1),
     p: bytes(0, MAX_MISC_BYTES),
     z: bytes(32),

@@ -22,7 +22,7 @@ import {
   evidenceRoot,
   NO_IDS,
 } from '../wire/evidence.ts';
-import { bigUint, bytes, exactly, type Field, list, readMap, U32, uint } from '../wire/fields.ts';
+import { bigUint, bytes, exactly, type Field, list, readMap, tuple, U32, uint } from '../wire/fields.ts';
 import type { NamedIds } from './evidence-protocol.ts';
 import type { Gather } from './gather.ts';
 import type { Records } from './records.ts';
@@ -65,6 +65,10 @@ export interface SubmissionDeps {
 const KEPT_FINDINGS = 3;
 /** Peers asked for the ids behind a proposal: the proposer and some that attested. */
 const MAX_NAMED_PEERS = 4;
+
+const MAX_SEATS = 256;
+/** What the chain allows. */
+const MAX_ARGS_BYTES = 4096;
 
 /** The payload of the `propose` slot: everything a restart needs to submit the same again. */
 interface Bundle {
@@ -292,14 +296,15 @@ function encodeBundle({ scores, args, root }: Bundle): Uint8Array {
   return encodeCbor({ v: 1, s: scores.map(({ nodeId, score }) => [nodeId, score]), a: args, r: root });
 }
 
+const SCORE_PAIR = tuple(uint(U32) as Field<NodeId>, bigUint((1n << 64n) - 1n));
+
 /** `saved` came from the own journal; it is parsed strictly all the same. */
 function decodeBundle(saved: Uint8Array): Bundle {
   const pair: Field<NodeScore> = (value) => {
-    const [id, amount] = Array.isArray(value) ? value : [];
-    return { nodeId: uint(U32)(id ?? '') as NodeId, score: bigUint((1n << 64n) - 1n)(amount ?? '') };
+    const [nodeId, score] = SCORE_PAIR(value);
+    return { nodeId, score };
   };
-  type Fields = { v: number; s: readonly NodeScore[]; a: Uint8Array; r: Uint8Array };
-  const shape = { v: exactly(1), s: list(pair, 256), a: bytes(0, 4096), r: bytes(32) };
-  const map = readMap<Fields>(decodeCbor(saved), shape);
+  const shape = { v: exactly(1), s: list(pair, MAX_SEATS), a: bytes(0, MAX_ARGS_BYTES), r: bytes(32) };
+  const map = readMap(decodeCbor(saved), shape);
   return { scores: map.s, args: map.a, root: map.r };
 }

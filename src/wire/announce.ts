@@ -5,8 +5,7 @@ import type { BlockNumber, SubnetId } from '../types/ids.ts';
 import type { Announce, SignedRecord } from '../types/record.ts';
 import { equalBytes } from '../util/bytes.ts';
 import { type Cbor, encodeCbor } from '../util/cbor.ts';
-import { bytes as blob, exactly, list, readMap } from './fields.ts';
-import { type Parsed, parsing, readCbor } from './parse.ts';
+import { bytes as blob, exactly, list, type Parsed, parsing, readCbor, readMap } from './fields.ts';
 import { decodeRecord } from './record.ts';
 
 export const DIRECTORY_PROTOCOL = '/tessera/directory/1';

@@ -3,12 +3,24 @@
 
 import { randomBytes } from 'node:crypto';
 import type { BlockNumber, PeerId } from '../types/ids.ts';
+import { peerToBytes } from '../types/peer-id.ts';
 import { concatBytes, equalBytes, toHex } from '../util/bytes.ts';
 import { encodeCbor } from '../util/cbor.ts';
 import { sha256, tag } from '../util/hash.ts';
-import { bytes as blob, exactly, type Field, readMap, text, U32, uint } from './fields.ts';
-import { listOf, type Parsed, parsing, readCbor } from './parse.ts';
-import { peerId, peerToBytes } from './peer.ts';
+import {
+  bytes as blob,
+  exactly,
+  type Field,
+  type Parsed,
+  parsing,
+  peerId,
+  readCbor,
+  readMap,
+  text,
+  tuple,
+  U32,
+  uint,
+} from './fields.ts';
 
 /** Requests are valid that many blocks around the receiver's head: long enough for a client whose head lags (protocol.md 11). */
 export const REQUEST_WINDOW_BLOCKS = 20;
@@ -109,8 +121,7 @@ interface Request {
   readonly body: Uint8Array;
 }
 
-const requestBytes = blob(0, MAX_REQUEST_BYTES);
-const signatureBytes = blob(64);
+const REQUEST = tuple(blob(0, MAX_REQUEST_BYTES), blob(64), blob(0, MAX_REQUEST_BYTES));
 const ENVELOPE = {
   v: exactly(1),
   p: text(MAX_NAME_CHARS),
@@ -124,14 +135,8 @@ const ENVELOPE = {
 
 function readRequest(bytes: Uint8Array): Parsed<Request> {
   return parsing(() => {
-    const [envelope = 0, signature = 0, body = 0] = listOf(3, 3)(readCbor(bytes, MAX_REQUEST_BYTES));
-    const envelopeBytes = requestBytes(envelope);
-    return {
-      envelopeBytes,
-      envelope: readEnvelope(envelopeBytes),
-      signature: signatureBytes(signature),
-      body: requestBytes(body),
-    };
+    const [envelopeBytes, signature, body] = REQUEST(readCbor(bytes, MAX_REQUEST_BYTES));
+    return { envelopeBytes, envelope: readEnvelope(envelopeBytes), signature, body };
   });
 }
 

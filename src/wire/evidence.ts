@@ -4,9 +4,9 @@
 import type { Epoch } from '../types/ids.ts';
 import type { Roster } from '../types/subnet.ts';
 import { u8, u32le } from '../util/bytes.ts';
-import { CborError, decodeCbor, encodeCbor } from '../util/cbor.ts';
+import { encodeCbor } from '../util/cbor.ts';
 import { sha256, tag } from '../util/hash.ts';
-import { bytes, exactly, type Field, readMap, ShapeError, U32, uint } from './fields.ts';
+import { bytes, exactly, type Field, parsing, readCbor, readMap, refuse, U32, uint } from './fields.ts';
 
 /** The kinds that evidence names, in the order of the root: 2 hc, 3 hr, 4 sc(e-1), 5 sr(e-1). */
 export const EVIDENCE_KINDS = ['hc', 'hr', 'sc', 'sr'] as const;
@@ -84,17 +84,11 @@ export function encodeArgs(args: EvidenceArgs, size: number): Uint8Array {
 
 /** @param size seats of roster(e) */
 export function decodeArgs(input: Uint8Array, size: number): DecodedArgs {
-  try {
-    return { ok: true, args: readArgs(input, size) };
-  } catch (error) {
-    if (error instanceof ShapeError || error instanceof CborError) return { ok: false, code: 'PROPOSAL_UNREADABLE' };
-    throw error;
-  }
+  const read = parsing(() => readArgs(input, size));
+  return read.ok ? { ok: true, args: read.value } : { ok: false, code: 'PROPOSAL_UNREADABLE' };
 }
 
 function readArgs(input: Uint8Array, size: number): EvidenceArgs {
-  if (input.length > MAX_ARGS_BYTES) throw new ShapeError(`longer than ${MAX_ARGS_BYTES} bytes`);
-  type Fields = { [K in EvidenceKind]: Uint8Array } & { v: number; e: Epoch; r: Uint8Array };
   const bitmap = bytes(0, MAX_BITMAP_BYTES);
   const shape = {
     v: exactly(0),
@@ -105,11 +99,9 @@ function readArgs(input: Uint8Array, size: number): EvidenceArgs {
     sr: bitmap,
     r: bytes(32),
   };
-  const map = readMap<Fields>(decodeCbor(input), shape);
+  const map = readMap(readCbor(input, MAX_ARGS_BYTES), shape);
   const seats = (kind: EvidenceKind): readonly number[] => {
-    const indexes = decodeBitmap(map[kind], size);
-    if (indexes === undefined) throw new ShapeError(`bitmap ${kind} does not fit the roster`);
-    return indexes;
+    return decodeBitmap(map[kind], size) ?? refuse(`bitmap ${kind} does not fit the roster`);
   };
   return {
     epoch: map.e,

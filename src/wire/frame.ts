@@ -4,7 +4,7 @@
 import { concatBytes, u8, u16le } from '../util/bytes.ts';
 import type { Cbor } from '../util/cbor.ts';
 import { encodeCbor } from '../util/cbor.ts';
-import { type Parsed, parsing, readCbor, refuse } from './parse.ts';
+import { type Parsed, parsing, readCbor, refuse } from './fields.ts';
 
 /** Type bytes of protocol.md 12; 6 REPLAY, 7 RECEIPT, 11 RUN and 12 RESULT are reserved there. */
 export const FRAME_TYPES = {

@@ -3,13 +3,27 @@
 
 import type { Brand, PeerId, ShardIndex } from '../types/ids.ts';
 import type { ManifestHash } from '../types/model.ts';
+import { peerToBytes } from '../types/peer-id.ts';
 import { fromHex, toHex } from '../util/bytes.ts';
 import type { Cbor } from '../util/cbor.ts';
 import { encodeCbor } from '../util/cbor.ts';
-import { bigUint, bytes as blob, exactly, type Field, readMap } from './fields.ts';
+import {
+  between,
+  bigUint,
+  bytes as blob,
+  exactly,
+  type Field,
+  list,
+  type Parsed,
+  parsing,
+  peerId,
+  readCbor,
+  readMap,
+  refuse,
+  tuple,
+  uint,
+} from './fields.ts';
 import { decodeFrame, encodeFrame, type Frame, type FrameType } from './frame.ts';
-import { between, listOf, type Parsed, parsing, readCbor, refuse } from './parse.ts';
-import { peerId, peerToBytes } from './peer.ts';
 import type { RowCodec } from './tensor.ts';
 
 export const INFER_PROTOCOL = '/tessera/infer/1';
@@ -165,8 +179,8 @@ export async function* decodeMessages(
 
 const session: Field<SessionId> = (value) => toHex(blob(SESSION_BYTES)(value)) as SessionId;
 const code = exactly(...INFER_CODES);
-const hopIndex = between(0, MAX_ROUTE_HOPS - 1);
-const position = between(0, MAX_POSITIONS);
+const hopIndex = uint(MAX_ROUTE_HOPS - 1);
+const position = uint(MAX_POSITIONS);
 
 function readMessage(frame: Frame): InferMessage {
   if (frame.type === 'STEP') return readStep(frame);
@@ -184,7 +198,7 @@ function readControl(type: Exclude<FrameType, 'STEP' | 'TOKENS'>, header: Cbor):
       return { type, session: s, tokensGranted: n };
     }
     case 'REFUSE': {
-      const { c, a } = readMap(header, { c: code, a: between(0, MAX_RETRY_MS) });
+      const { c, a } = readMap(header, { c: code, a: uint(MAX_RETRY_MS) });
       return { type, code: c, retryAfterMs: a };
     }
     case 'CLOSE':
@@ -291,16 +305,14 @@ export function decodeOpen(bytes: Uint8Array): Parsed<OpenBody> {
   });
 }
 
+const hops = list(tuple(peerId, uint(MAX_SHARDS), uint(MAX_SHARDS)), MAX_ROUTE_HOPS, 1);
+
 function readRoute(value: Cbor): readonly RouteHop[] {
   let next = 0;
-  return listOf(
-    1,
-    MAX_ROUTE_HOPS,
-  )(value).map((item) => {
-    const [peer = 0, from = 0, to = 0] = listOf(3, 3)(item);
-    const start = between(next, next)(from);
-    next = between(start + 1, MAX_SHARDS)(to);
-    return { peer: peerId(peer), from: start as ShardIndex, to: next as ShardIndex };
+  return hops(value).map(([peer, from, to]) => {
+    if (from !== next || to <= from) return refuse('the runs of the route do not follow each other');
+    next = to;
+    return { peer, from: from as ShardIndex, to: to as ShardIndex };
   });
 }
 
@@ -313,17 +325,18 @@ function samplingToIntegers(sampling: Sampling): Cbor {
   ];
 }
 
+const sampling = tuple(
+  uint(MAX_TEMPERATURE * SAMPLING_UNIT),
+  uint(MAX_TOP_K),
+  between(1, SAMPLING_UNIT),
+  bigUint(MAX_U64),
+);
+
 /** Absent (an empty list) at every hop but the last. */
 function readSampling(value: Cbor): Sampling | undefined {
-  const items = listOf(0, 4)(value);
-  if (items.length === 0) return undefined;
-  const [temperature = 0, topK = 0, topP = 0, seed = 0] = listOf(4, 4)(items);
-  return {
-    temperature: between(0, MAX_TEMPERATURE * SAMPLING_UNIT)(temperature) / SAMPLING_UNIT,
-    topK: between(0, MAX_TOP_K)(topK),
-    topP: between(1, SAMPLING_UNIT)(topP) / SAMPLING_UNIT,
-    seed: bigUint(MAX_U64)(seed),
-  };
+  if (Array.isArray(value) && value.length === 0) return undefined;
+  const [temperature, topK, topP, seed] = sampling(value);
+  return { temperature: temperature / SAMPLING_UNIT, topK, topP: topP / SAMPLING_UNIT, seed };
 }
 
 /**

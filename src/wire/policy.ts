@@ -4,9 +4,9 @@
 import { ONE } from '../types/ids.ts';
 import type { Access, Policy } from '../types/subnet.ts';
 import { fromHex, toHex } from '../util/bytes.ts';
-import { CborError, decodeCbor, encodeCbor } from '../util/cbor.ts';
+import { encodeCbor } from '../util/cbor.ts';
 import { sha256 } from '../util/hash.ts';
-import { bigUint, bytes, exactly, readMap, ShapeError, text, uint } from './fields.ts';
+import { between, bigUint, bytes, exactly, parsing, readCbor, readMap, refuse, text } from './fields.ts';
 
 /** The chain keeps at most this much in `misc` anyway; a policy has about 110 bytes. */
 const MAX_POLICY_BYTES = 1024;
@@ -41,14 +41,8 @@ export function encodePolicy(policy: Policy): Uint8Array {
 
 /** The policy in `input`; shares add up to ONE at most. Never throws. */
 export function decodePolicy(input: Uint8Array): DecodedPolicy {
-  try {
-    return { ok: true, policy: readPolicy(input) };
-  } catch (error) {
-    if (error instanceof ShapeError || error instanceof CborError) {
-      return { ok: false, code: 'POLICY_MALFORMED', why: error.message };
-    }
-    throw error;
-  }
+  const read = parsing(() => readPolicy(input));
+  return read.ok ? { ok: true, policy: read.value } : { ok: false, code: 'POLICY_MALFORMED', why: read.why };
 }
 
 /** SHA-256 of the canonical bytes. */
@@ -57,20 +51,17 @@ export function policyHash(policy: Policy): Uint8Array {
 }
 
 function readPolicy(input: Uint8Array): Policy {
-  if (input.length > MAX_POLICY_BYTES) throw new ShapeError(`longer than ${MAX_POLICY_BYTES} bytes`);
-  type Fields = { v: number; m: Uint8Array; c: string; h: bigint; a: bigint; t: number; u: bigint; x: Access };
-  const map = readMap<Fields>(decodeCbor(input), {
+  const map = readMap(readCbor(input, MAX_POLICY_BYTES), {
     v: exactly(1),
     m: bytes(32),
     c: text(MAX_CUT_CHARS),
     h: bigUint(ONE),
     a: bigUint(ONE),
-    t: uint(MAX_CHALLENGE_TOKENS),
+    t: between(1, MAX_CHALLENGE_TOKENS),
     u: bigUint(ONE),
     x: exactly<Access>('open', 'registered', 'private'),
   });
-  if (map.t < 1) throw new ShapeError('a challenge has at least one position');
-  if (map.h + map.a > ONE) throw new ShapeError('shares add up to more than ONE');
+  if (map.h + map.a > ONE) return refuse('shares add up to more than ONE');
   return {
     manifest: toHex(map.m),
     cut: map.c,

@@ -13,9 +13,9 @@ import type {
   SignedRecord,
 } from '../types/record.ts';
 import { concatBytes } from '../util/bytes.ts';
-import { type Cbor, CborError, decodeCbor, encodeCbor } from '../util/cbor.ts';
+import { type Cbor, decodeCbor, encodeCbor } from '../util/cbor.ts';
 import { sha256, tag } from '../util/hash.ts';
-import { bytes, exactly, type Field, list, readMap, ShapeError, text, U16, U32, uint } from './fields.ts';
+import { bytes, exactly, type Field, list, parsing, readMap, refuse, text, tuple, U16, U32, uint } from './fields.ts';
 
 /** The largest honest record is a reveal of 24 sketches (12.5 KB); a witness of the next version has 16.7 KB (protocol.md 14). */
 export const MAX_RECORD_BYTES = 24 * 1024;
@@ -73,19 +73,14 @@ export function signRecord<Body extends RecordBody>(
 /** The record in `bytes`, or why there is none. Never throws. */
 export function decodeRecord(input: Uint8Array): DecodedRecord {
   if (input.length > MAX_RECORD_BYTES) return { ok: false, code: 'RECORD_TOO_LARGE' };
-  try {
-    return { ok: true, record: readRecord(input) };
-  } catch (error) {
-    if (error instanceof ShapeError || error instanceof CborError) return { ok: false, code: 'RECORD_MALFORMED' };
-    throw error;
-  }
+  const read = parsing(() => readRecord(input));
+  return read.ok ? { ok: true, record: read.value } : { ok: false, code: 'RECORD_MALFORMED' };
 }
 
+const RECORD = tuple(bytes(0, MAX_RECORD_BYTES), bytes(SIGNATURE_BYTES));
+
 function readRecord(input: Uint8Array): SignedRecord {
-  const outer = decodeCbor(input);
-  if (!Array.isArray(outer) || outer.length !== 2) throw new ShapeError('not a pair');
-  const bodyBytes = bytes(0, MAX_RECORD_BYTES)(outer[0]);
-  const signature = bytes(SIGNATURE_BYTES)(outer[1]);
+  const [bodyBytes, signature] = RECORD(decodeCbor(input));
   return { body: readBody(decodeCbor(bodyBytes)), bodyBytes, signature, bytes: input, id: recordId(bodyBytes) };
 }
 
@@ -110,45 +105,32 @@ const READERS: { readonly [K in RecordKind]: (value: Cbor) => RecordBody } = {
 
 function readBody(value: Cbor): RecordBody {
   const kind = typeof value === 'object' && 't' in value ? value.t : undefined;
-  if (typeof kind !== 'string' || !Object.hasOwn(READERS, kind)) throw new ShapeError('unknown kind');
+  if (typeof kind !== 'string' || !Object.hasOwn(READERS, kind)) return refuse('unknown kind');
   return READERS[kind as RecordKind](value);
 }
 
 function readHosterCommit(value: Cbor): HosterCommit {
-  type Fields = Head & { t: string; c: Uint8Array; m: Uint8Array; a: number };
-  const map = readMap<Fields>(value, { ...HEAD, t: exactly('hc'), c: hash, m: hash, a: exactly(0, 1) });
+  const map = readMap(value, { ...HEAD, t: exactly('hc'), c: hash, m: hash, a: exactly(0, 1) });
   return { kind: 'hc', ...head(map), commitment: map.c, manifest: map.m, audits: map.a === 1 };
 }
 
 function readReveal(kind: 'hr' | 'sr', value: Cbor): Reveal {
-  type Fields = Head & { t: string; z: Uint8Array; p: Uint8Array };
-  const map = readMap<Fields>(value, { ...HEAD, t: exactly(kind), z: hash, p: bytes(0, MAX_RECORD_BYTES) });
+  const map = readMap(value, { ...HEAD, t: exactly(kind), z: hash, p: bytes(0, MAX_RECORD_BYTES) });
   return { kind, ...head(map), salt: map.z, payload: map.p };
 }
 
 function readScoreCommit(value: Cbor): ScoreCommit {
-  const map = readMap<Head & { t: string; c: Uint8Array }>(value, { ...HEAD, t: exactly('sc'), c: hash });
+  const map = readMap(value, { ...HEAD, t: exactly('sc'), c: hash });
   return { kind: 'sc', ...head(map), commitment: map.c };
 }
 
 function readPrompt(value: Cbor): PromptRecord {
-  type Fields = Head & { t: string; x: Uint8Array; d: Uint8Array };
-  const map = readMap<Fields>(value, { ...HEAD, t: exactly('pr'), x: hash, d: hash });
+  const map = readMap(value, { ...HEAD, t: exactly('pr'), x: hash, d: hash });
   return { kind: 'pr', ...head(map), seed: map.x, digest: map.d };
 }
 
 function readAnnounce(value: Cbor): Announce {
-  type Fields = Head & {
-    t: string;
-    k: readonly ShardIndex[];
-    a: readonly string[];
-    l: number;
-    r: number;
-    w: string;
-    b: BlockNumber;
-    x: BlockNumber;
-  };
-  const map = readMap<Fields>(value, {
+  const map = readMap(value, {
     ...HEAD,
     t: exactly('an'),
     k: list(uint(U16) as Field<ShardIndex>, MAX_ANNOUNCED_SHARDS),
@@ -159,10 +141,8 @@ function readAnnounce(value: Cbor): Announce {
     b: uint(U32) as Field<BlockNumber>,
     x: uint(U32) as Field<BlockNumber>,
   });
-  if (!map.k.every((shard, i) => i === 0 || shard > (map.k[i - 1] as number)))
-    throw new ShapeError('shards not ascending');
-  if (map.x <= map.b || map.x - map.b > ANNOUNCE_LIFE_BLOCKS)
-    throw new ShapeError('expires too late or before it begins');
+  if (!map.k.every((shard, i) => i === 0 || shard > (map.k[i - 1] as number))) return refuse('shards not ascending');
+  if (map.x <= map.b || map.x - map.b > ANNOUNCE_LIFE_BLOCKS) return refuse('expires too late or before it begins');
   return {
     kind: 'an',
     ...head(map),

@@ -2,7 +2,7 @@
 // memory is taken; values that are not finite are refused, for they would poison a KV cache silently.
 // Typed arrays have the byte order of the machine: every platform this program supports (x64, arm64) is little-endian.
 
-import { type Parsed, parsing, refuse } from './parse.ts';
+import { type Parsed, parsing, refuse } from './fields.ts';
 
 /** How rows travel: the codec of the session (f16 by default), fixed in OPEN. */
 export type RowCodec = 'f16' | 'f32';

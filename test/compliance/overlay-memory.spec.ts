@@ -1,7 +1,7 @@
 // The twin does what an overlay must do.
 
 import { createMemoryNetwork } from '../../src/p2p/memory.ts';
-import { peerFromPublicKey } from '../../src/p2p/peer-id.ts';
+import { peerFromPublicKey } from '../../src/types/peer-id.ts';
 import { testOverlay } from './overlay.ts';
 
 testOverlay('memory', async () => {

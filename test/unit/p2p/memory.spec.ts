@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createMemoryNetwork, type MemoryNetwork } from '../../../src/p2p/memory.ts';
-import { peerFromPublicKey } from '../../../src/p2p/peer-id.ts';
 import type { Overlay, ProtocolOptions } from '../../../src/p2p/types.ts';
+import { peerFromPublicKey } from '../../../src/types/peer-id.ts';
 
 const peer = (n: number) => peerFromPublicKey(new Uint8Array(32).fill(n));
 const anyone: ProtocolOptions = { maxFrameBytes: 1000, admit: () => true, maxStreamsPerPeer: 4 };

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { identityFromSeed } from '../../../src/p2p/identity.ts';
-import { peerToBytes as peerToBytesOfOverlay } from '../../../src/p2p/peer-id.ts';
 import type { ShardIndex } from '../../../src/types/ids.ts';
+import { peerToBytes } from '../../../src/types/peer-id.ts';
 import { concatBytes, toHex } from '../../../src/util/bytes.ts';
 import { type Cbor, decodeCbor, encodeCbor } from '../../../src/util/cbor.ts';
 import { encodeFrame } from '../../../src/wire/frame.ts';
@@ -20,7 +20,6 @@ import {
   roundSampling,
   type SessionId,
 } from '../../../src/wire/infer.ts';
-import { peerToBytes } from '../../../src/wire/peer.ts';
 
 const SESSION = '0f'.repeat(16) as SessionId;
 const PEERS = [1, 2, 3].map((seed) => identityFromSeed(new Uint8Array(32).fill(seed)).peer);
@@ -135,10 +134,6 @@ describe('wire: the body of OPEN', () => {
     }
     assert.equal(decodeOpen(encodeOpen({ ...body, hop: 2 })).ok, false);
     assert.equal(decodeOpen(encodeOpen({ ...body, sampling: SAMPLING })).ok, false);
-  });
-
-  it('peer ids travel as the overlay writes them', () => {
-    for (const peer of PEERS) assert.deepEqual(peerToBytes(peer), peerToBytesOfOverlay(peer));
   });
 
   const first = [peerToBytes(PEERS[0] ?? body.route[0]?.peer ?? ('' as never)), 0, 1] as const;

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { publicKeyFromRaw } from '@libp2p/crypto/keys';
 import { peerIdFromPublicKey } from '@libp2p/peer-id';
 import fc from 'fast-check';
+import type { PeerId } from '../../../src/types/ids.ts';
 import {
   peerFromAddress,
   peerFromBytes,
@@ -9,8 +10,7 @@ import {
   peerFromText,
   peerToBytes,
   peerToPublicKey,
-} from '../../../src/p2p/peer-id.ts';
-import type { PeerId } from '../../../src/types/ids.ts';
+} from '../../../src/types/peer-id.ts';
 import { fromHex } from '../../../src/util/bytes.ts';
 
 /** RFC 8032, 7.1, test 1. */
