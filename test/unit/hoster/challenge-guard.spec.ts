@@ -39,10 +39,25 @@ describe('hoster: the open challenge is not run for others', () => {
     'with something behind it': [feed(0, tokens(11, 12, 13, 14, 99)), [true]],
     'a prompt that begins with the same three tokens': [feed(0, tokens(11, 12, 13, 99), tokens(14)), [false, false]],
     'the same tokens one place later': [feed(0, tokens(1, 11, 12, 13, 14, 15)), [false]],
+    'all but one of its tokens': [feed(0, tokens(99, 12, 13, 14, 15, 16)), [true]],
+    'hidden rows, the first ones bent': [
+      feed(
+        1,
+        hidden((value, i) => (i < 2 * WIDTH ? value * (1 + 0.3 * (-1) ** i) : value)),
+      ),
+      [true],
+    ],
     'hidden rows as they are': [
       feed(
         1,
         hidden((value) => value),
+      ),
+      [true],
+    ],
+    'hidden rows made larger': [
+      feed(
+        1,
+        hidden((value) => value * 1.2),
       ),
       [true],
     ],
@@ -78,6 +93,23 @@ describe('hoster: the open challenge is not run for others', () => {
   };
   for (const [what, [answers, expected]] of Object.entries(table)) {
     it(what, () => assert.deepEqual(answers, expected));
+  }
+
+  for (const shard of [0, 1] as ShardIndex[]) {
+    it(`rows that came before the challenge was known here count: shard ${shard}`, () => {
+      let known = false;
+      const guard = createChallengeGuard(shard, (asked) => (known ? challenge(asked) : undefined));
+      const rows = (from: number, to: number) =>
+        shard === 0 ? tokens(...IDS.subarray(from, to)) : hidden((value) => value, from, to);
+      const early = rows(0, 1);
+      assert.equal(guard(0, early), false);
+      // The memory of a frame may be used again.
+      if (early.kind === 'hidden') early.data.fill(0);
+      known = true;
+      assert.equal(guard(1, rows(1, 3)), false);
+      assert.equal(guard(3, rows(3, 6)), true);
+      assert.equal(guard(6, shard === 0 ? tokens(1) : hidden((value) => value, 5, 6)), true);
+    });
   }
 
   it('nothing is refused while no challenge is open', () => {
