@@ -17,6 +17,7 @@ import {
   INFER_PROTOCOL,
   type InferCode,
   type InferMessage,
+  MAX_STEP_ROWS,
   type OpenBody,
   type SessionId,
   type Step,
@@ -75,6 +76,10 @@ export interface Hoster {
 
 /** A dead next hop is known by then; the client's own deadline for a step is longer. */
 const OPEN_NEXT_MS = 5_000;
+/** Type and header of a frame: a u16 gives the header's length (protocol.md 12). */
+const MAX_HEAD_BYTES = 3 + 0xffff;
+/** f32, the widest codec. */
+const BYTES_PER_VALUE = 4;
 /** A client that does not read is not told why its session ended. */
 const GOODBYE_MS = 1_000;
 
@@ -136,6 +141,11 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
   async function hold(stream: FrameStream, inbox: Inbox, open: OpenBody): Promise<void> {
     const kv = await reserve(open, stream.peer);
     if (typeof kv === 'string') return refuse(stream, kv, 'the engine refuses');
+    if (head === undefined) {
+      // Stopped meanwhile: nobody would free it.
+      await kv.release();
+      return refuse(stream, 'BUSY', 'stopping');
+    }
     const session = startSession(stream, open, kv);
     const key = keyOf(open.session, open.hop);
     sessions.set(key, session);
@@ -225,7 +235,7 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
   async function serve(): Promise<void> {
     await announcer.serve();
     const admission = {
-      maxFrameBytes: MAX_FRAME_BYTES,
+      maxFrameBytes: longestFrame(options.model),
       maxStreamsPerPeer: limits.streamsPerPeer,
       // Who may ask stands behind the signed request; a hop is admitted by the route that a client signed.
       admit: () => head !== undefined,
@@ -252,6 +262,11 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
     },
     stats: () => ({ sessions: seats.taken, opened, refused: { ...refused } }),
   };
+}
+
+/** No frame to this node is longer: what a stranger may have us hold follows from the model. Bytes. */
+function longestFrame({ width }: ServedModel): number {
+  return Math.min(MAX_FRAME_BYTES, MAX_HEAD_BYTES + MAX_STEP_ROWS * width * BYTES_PER_VALUE);
 }
 
 type Inbox = AsyncIterator<InferMessage | 'malformed'>;

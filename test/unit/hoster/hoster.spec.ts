@@ -438,6 +438,17 @@ describe('hoster: junk', () => {
       }));
   }
 
+  it('a frame that no step of this model needs breaks the stream off', () =>
+    within({}, async (net) => {
+      const longest = 3 + 0xffff + 256 * MODEL.width * 4;
+      const fits = await talk(net);
+      await fits.stream.send([new Uint8Array(longest)]);
+      assert.equal(codeOf(await fits.hear()), 'BAD_FRAME');
+      const long = await talk(net);
+      long.stream.send([new Uint8Array(longest + 1)]).catch(() => undefined);
+      assert.equal(await long.hear(), 'end');
+    }));
+
   it('messages that nobody should send first', () =>
     within({}, async (net) => {
       for (const message of [
@@ -473,6 +484,26 @@ describe('hoster: announces', () => {
       await net.runTo(115);
       assert.equal(net.directory.offers().length, 3);
     }));
+
+  it('a session that is being opened when it stops is freed too', async () => {
+    const net = await startNet();
+    const engine = net.hosters[0]?.engine;
+    assert.ok(engine);
+    const gate = Promise.withResolvers<void>();
+    const openSession = engine.openSession.bind(engine);
+    engine.openSession = async (...args) => {
+      await gate.promise;
+      return openSession(...args);
+    };
+    const client = await talk(net);
+    await client.say(openOf(net, bodyOf(net, 1)));
+    await net.settle();
+    await net.hosters[0]?.stop();
+    gate.resolve();
+    assert.equal(codeOf(await client.hear()), 'BUSY');
+    assert.equal(engine.open.size, 0);
+    await net.close();
+  });
 
   it('stops with its signal and frees its sessions', async () => {
     const net = await startNet();
