@@ -6,6 +6,7 @@ import type { Identity, Overlay } from '../p2p/types.ts';
 import { cheapestRoute, type RoutedHop } from '../routing/route.ts';
 import type { BlockNumber, PeerId, ShardIndex } from '../types/ids.ts';
 import type { ManifestHash } from '../types/model.ts';
+import { withDeadline } from '../util/async.ts';
 import type { Log } from '../util/log.ts';
 import type { DrawnToken } from '../wire/infer.ts';
 import type { RowCodec } from '../wire/tensor.ts';
@@ -33,6 +34,8 @@ import {
 const MAX_ATTEMPTS = 8;
 /** Heads waited for while no route is complete: two announce periods. */
 const ROUTE_WAIT_BLOCKS = 10;
+/** The same in time, for a chain that stands still: ten blocks of 6 s, twice. */
+const ROUTE_WAIT_MS = 120_000;
 /** A suspect costs as much as five idle shards: taken when nobody else is there. */
 const SUSPICION_COST = 5_000;
 
@@ -48,6 +51,8 @@ export interface ClientOptions {
   /** How rows travel between hops; f16 unless told otherwise. */
   readonly codec?: RowCodec;
   readonly deadlines?: SessionDeadlines;
+  /** Longest wait for a route; two minutes unless told otherwise. */
+  readonly routeWaitMs?: number;
 }
 
 export interface ClientDeps {
@@ -95,11 +100,13 @@ export function createClient(options: ClientOptions, deps: ClientDeps): Client {
 
   /** Waits some heads for a complete route, asking peers meanwhile. */
   async function findRoute(attempt: Attempt, signal: AbortSignal): Promise<Found> {
+    const stop = withDeadline(signal, options.routeWaitMs ?? ROUTE_WAIT_MS);
     let missing: readonly ShardIndex[] = [];
     let waited = 0;
-    for await (const { number: head } of deps.chain.heads('best', signal)) {
+    for await (const { number: head } of deps.chain.heads('best', stop)) {
       const known = routeNow(attempt.penalties);
       if (known.ok) return { hops: known.hops, head };
+      // Ends with the signal alone: a peer that does not answer has a deadline of its own.
       await directory.refresh(signal);
       const asked = routeNow(attempt.penalties);
       if (asked.ok) return { hops: asked.hops, head };

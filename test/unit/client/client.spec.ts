@@ -236,6 +236,19 @@ describe('client: hops that fail', () => {
   });
 });
 
+describe('client: a chain that stands still', () => {
+  it('waits for a route no longer than it may', async () => {
+    const net = await startNet({ shardsOf: () => [0, 1, 3] });
+    const client = createClient(
+      { model: MODEL, routeWaitMs: 1 },
+      { ...net, chain: { heads: net.heads }, log: silentLog },
+    );
+    const failed = collect(client.generate(promptOf(3), GREEDY, never));
+    await assert.rejects(failed, { facts: { code: 'NO_ROUTE', missing: [2], failures: [] } });
+    await net.close();
+  });
+});
+
 async function routeOf(net: Net) {
   const generation = net.client.generate(promptOf(1), { ...GREEDY, maxTokens: 1 }, never);
   await collect(generation);
