@@ -8,7 +8,7 @@ import { type Block, type BuiltBlock, buildBlock } from './block.ts';
 import { blake2b256 } from './hashing.ts';
 import { type Header, headerHash, ZERO_HASH } from './header.ts';
 import { type Hex, hex, hexToKey, keyToHex } from './hex.ts';
-import { createHistory, type History, HistoryError } from './history.ts';
+import { createHistory, type History } from './history.ts';
 import { createPool, POOL_LIMITS, type PoolEntry } from './pool.ts';
 import { createRuntimes, type Runtime } from './runtime.ts';
 import { createState } from './state.ts';
@@ -212,11 +212,8 @@ export function createChain(options: ChainOptions, deps: { readonly log: Log }):
       const facts = { code: 'REORG_BELOW_FINALIZED', depth: plan.depth } as const;
       throw new ReorgError(facts, `block ${floor} is finalized: a rollback of ${plan.depth} blocks needs force`);
     }
-    if (target < 0)
-      throw new HistoryError(
-        { code: 'REORG_TOO_DEEP', depth: plan.depth },
-        `there are only ${history.head().number} blocks`,
-      );
+    // Before it is on disk: a file that goes back to a state nobody has could not be opened again.
+    history.assertRetractable(plan.depth);
     store?.append({ r: plan.depth });
     const retracted = history.retract(plan.depth);
     history.unfinalize(target);

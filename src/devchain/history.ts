@@ -22,7 +22,9 @@ export interface History {
   /** Throws HistoryError `STATE_DISCARDED`. */
   stateAfter(block: Block): Trie;
   append(block: Block, trie: Trie): void;
-  /** Takes the newest `depth` blocks off the best line, newest first; throws HistoryError `REORG_TOO_DEEP` at genesis. */
+  /** Throws HistoryError `REORG_TOO_DEEP` when there are fewer blocks than that, or the state below them is no longer kept. */
+  assertRetractable(depth: number): void;
+  /** Takes the newest `depth` blocks off the best line, newest first; throws as `assertRetractable`. */
   retract(depth: number): readonly Block[];
   /** Replaces the state after the head (development only). */
   replaceHeadState(trie: Trie): void;
@@ -54,12 +56,17 @@ export function createHistory(genesis: Block, trie: Trie, keptStates: number = K
     if (old !== undefined) states.delete(old.hash);
   }
 
+  function assertRetractable(depth: number): void {
+    const below = line[line.length - 1 - depth];
+    if (below !== undefined && states.has(below.hash)) return;
+    throw new HistoryError(
+      { code: 'REORG_TOO_DEEP', depth },
+      `cannot roll back ${depth} of ${line.length - 1} blocks; the newest ${keptStates} states are kept`,
+    );
+  }
+
   function retract(depth: number): readonly Block[] {
-    if (depth >= line.length)
-      throw new HistoryError(
-        { code: 'REORG_TOO_DEEP', depth },
-        `cannot roll back ${depth} of ${line.length - 1} blocks`,
-      );
+    assertRetractable(depth);
     const blocks = line.splice(line.length - depth).reverse();
     retracted.push(...blocks);
     for (const block of retracted.splice(0, retracted.length - KEPT_RETRACTED)) forget(block);
@@ -89,6 +96,7 @@ export function createHistory(genesis: Block, trie: Trie, keptStates: number = K
       return state.trie;
     },
     append,
+    assertRetractable,
     retract,
     replaceHeadState: (after) => {
       states.set(head().hash, { trie: after });

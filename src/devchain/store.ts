@@ -77,6 +77,7 @@ function createStore(options: { file: string; genesis: Hex; fsync: boolean }, fd
       if (!('g' in record)) yield record;
       else if (record.g !== genesis) throw foreign(file, genesis, record.g);
     }
+    if (size === 0 && !isTornGenesis(fd, total)) throw damaged('it is no file of a dev chain');
     ftruncateSync(fd, size);
     if (size === 0) append({ g: genesis });
   }
@@ -106,6 +107,17 @@ function createStore(options: { file: string; genesis: Hex; fsync: boolean }, fd
   }
 
   return { records, append, damaged, close };
+}
+
+const GENESIS_LINE_START = Buffer.from('{"g":"0x');
+/** Without its newline. */
+const GENESIS_LINE_BYTES = GENESIS_LINE_START.length + 64 + '"}'.length;
+
+/** Whether a file without any record is what a killed process leaves: empty, or the beginning of the genesis line. Others are not ours to cut. */
+function isTornGenesis(fd: number, size: number): boolean {
+  const start = Buffer.alloc(Math.min(size, GENESIS_LINE_START.length));
+  readSync(fd, start, 0, start.length, 0);
+  return size <= GENESIS_LINE_BYTES && GENESIS_LINE_START.subarray(0, start.length).equals(start);
 }
 
 function writeAll(fd: number, bytes: Uint8Array): void {

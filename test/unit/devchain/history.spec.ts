@@ -53,6 +53,14 @@ describe('devchain/history', () => {
     assert.throws(() => history.retract(3), { code: 'REORG_TOO_DEEP' });
   });
 
+  it('retracts no further than to a state that it keeps, and then nothing', () => {
+    const history = historyOf(10, 3);
+    for (const depth of [3, 10, 11]) assert.throws(() => history.retract(depth), { code: 'REORG_TOO_DEEP' });
+    assert.equal(history.head().number, 10);
+    history.retract(2);
+    assert.ok(history.stateAfter(history.head()));
+  });
+
   it('moves finality forward only, up to the head', () => {
     const history = historyOf(5);
     assert.deepEqual(

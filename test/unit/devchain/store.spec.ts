@@ -64,6 +64,19 @@ describe('devchain/store', () => {
     assert.equal(readFileSync(file, 'utf8'), `{"g":"${GENESIS}"}\n`);
   });
 
+  for (const [what, text] of [
+    ['one line', 'my notes\n'],
+    ['no line', 'my notes'],
+    ['a long beginning of a genesis', `{"g":"0x${'ab'.repeat(40)}`],
+    ['JSON of something else', '{"name":"x"}\n'],
+  ] as const) {
+    it(`refuses a file that is not its own and leaves it as it is: ${what}`, () => {
+      writeFileSync(file, text);
+      assert.throws(recorded, { facts: { code: 'DEVCHAIN_DB_DAMAGED', file, line: text.endsWith('\n') ? 1 : 0 } });
+      assert.equal(readFileSync(file, 'utf8'), text);
+    });
+  }
+
   it('cuts off a whole last line that is no record, refuses one in the middle with its number', () => {
     write(patch('01'), patch('02'));
     const lines = readFileSync(file, 'utf8').split('\n');
