@@ -11,7 +11,8 @@ import { fromHex } from '../util/bytes.ts';
 import type { Log } from '../util/log.ts';
 import { announceTopic } from '../wire/announce.ts';
 import { MAX_RECORD_BYTES } from '../wire/record.ts';
-import { knownAddresses, networkName, requirePolicy } from './node.ts';
+import { knownAddresses, networkName } from './addresses.ts';
+import { requirePolicy } from './requirements.ts';
 
 export interface NetworkClient {
   readonly client: Client;

@@ -2,7 +2,8 @@
 
 import { join } from 'node:path';
 import type { Chain, ChainInfo, Signer, Subnet, SubnetNode } from '../chain/types.ts';
-import { createDirectory } from '../client/directory.ts';
+import { createDirectory, type Directory } from '../client/directory.ts';
+import type { ClockParams } from '../consensus/phase.ts';
 import { createOnnxEngine } from '../engine/onnx.ts';
 import type { Engine } from '../engine/types.ts';
 import { createHoster, type Hoster } from '../hoster/hoster.ts';
@@ -14,16 +15,15 @@ import type { Overlay, RecordRules } from '../p2p/types.ts';
 import { createJournal } from '../store/sqlite.ts';
 import type { Journal } from '../store/types.ts';
 import type { ShardIndex } from '../types/ids.ts';
-import type { Policy } from '../types/subnet.ts';
 import { fromHex } from '../util/bytes.ts';
-import { CodedError } from '../util/errors.ts';
 import type { Log } from '../util/log.ts';
 import { recordTopic } from '../validator/topic.ts';
 import { createValidator, type Validator } from '../validator/validator.ts';
 import { announceTopic } from '../wire/announce.ts';
-import { decodePolicy } from '../wire/policy.ts';
 import { MAX_RECORD_BYTES } from '../wire/record.ts';
+import { bootstrapOf, isPrivate, knownAddresses, networkName } from './addresses.ts';
 import { createMembers, type Members } from './members.ts';
+import { requireIdentity, requirePolicy } from './requirements.ts';
 import { parseShards } from './shards.ts';
 
 export interface NodeOptions {
@@ -70,39 +70,113 @@ export interface Node {
   run(signal: AbortSignal): Promise<void>;
 }
 
-export type NodeErrorFacts =
-  | { readonly code: 'MANIFEST_MISMATCH'; readonly wanted: string; readonly found: string }
-  | { readonly code: 'POLICY_MALFORMED'; readonly subnet: number }
-  | { readonly code: 'IDENTITY_MISMATCH'; readonly registered: string; readonly found: string };
-
-class NodeError extends CodedError<NodeErrorFacts> {}
-
-/** Loads the model and joins the overlay; nothing is signed or served before `run`. */
+/** Loads the model and joins the overlay; nothing is signed or served before `run`. What was opened is closed again when a later part fails. */
 export async function createNode(options: NodeOptions, deps: NodeDeps, signal: AbortSignal): Promise<Node> {
-  const { chain, subnet, node, identity, model, log } = deps;
-  const policy = requirePolicy(subnet, model);
-  requireIdentity(node, identity);
-  const info = await chain.info(signal);
-  const nodes = await chain.nodes(subnet.id, undefined, signal);
-  const shardCount = cutShards(model.manifest, policy.cut).length;
+  const { chain, subnet, identity, model, log } = deps;
+  const { access, cut } = requirePolicy(subnet, model);
+  requireIdentity(deps.node, identity);
+  const [info, nodes] = await Promise.all([chain.info(signal), chain.nodes(subnet.id, undefined, signal)]);
+  const shardCount = cutShards(model.manifest, cut).length;
   const shards = options.role === 'hoster' ? parseShards(options.shards, shardCount) : [];
-  const journal = createJournal({ file: join(options.dataDir, 'journal.sqlite'), genesis: info.genesis });
-  const engine = await startEngine(options, { shards, cut: policy.cut }, deps, signal);
-  const members = createMembers(
-    { subnet: subnet.id, access: policy.access, nodes },
-    { chain, log: log.child('members') },
-  );
+  const place: Place = { info, clock: { slot: subnet.slot, epochLength: info.epochLength }, cut, shardCount, shards };
+
+  await using opened = new AsyncDisposableStack();
+  const journalFile = join(options.dataDir, 'journal.sqlite');
+  const journal = opened.adopt(createJournal({ file: journalFile, genesis: info.genesis }), (open) => open.close());
+  const engine = options.role === 'hoster' ? await startEngine(options, place, deps, opened) : undefined;
+  await engine?.load(shards, signal);
+  const members = createMembers({ subnet: subnet.id, access, nodes }, { chain, log: log.child('members') });
   // The overlay asks the validator about records, and the validator needs the overlay: the rules find it once it is there.
   let validator: Validator | undefined;
-  const rules: RecordRules = {
+  const records: RecordRules = {
     judge: async (key, value) => validator?.judge(key, value) ?? 'ignore',
     replaces: () => false,
     maxRecordBytes: MAX_RECORD_BYTES,
   };
-  const enter = deps.parts?.createOverlay ?? createOverlay;
-  const overlay = await enter(overlayOptions(options, deps, info, nodes, members, rules), { log: log.child('p2p') });
-  const clock = { slot: subnet.slot, epochLength: info.epochLength };
-  validator = createValidator(
+  const bootstrap = bootstrapOf(options, knownAddresses(subnet, nodes, identity.peer));
+  const overlay = await enterOverlay(options, { info, bootstrap, members, records }, deps, opened);
+  validator = buildValidator(place, deps, { overlay, engine, journal });
+  const directory = createDirectory(
+    { subnet: subnet.id, genesis: fromHex(info.genesis) },
+    { overlay, chain, verify: verifySignature, log: log.child('directory') },
+  );
+  const hoster =
+    engine === undefined
+      ? undefined
+      : buildHoster(options, place, deps, { overlay, engine, members, directory, validator });
+  const services = [validator, members, directory, ...(hoster === undefined ? [] : [hoster])];
+  const resources = opened.move();
+  return {
+    shards,
+    addresses: overlay.addresses(),
+    engine,
+    validator,
+    hoster,
+    run: (until) => runServices(services, resources, until),
+  };
+}
+
+/** Where the node stands: its chain, its clock, its part of the model. */
+interface Place {
+  readonly info: ChainInfo;
+  readonly clock: ClockParams;
+  readonly cut: string;
+  readonly shardCount: number;
+  readonly shards: readonly ShardIndex[];
+}
+
+async function startEngine(
+  { device, threads }: NodeOptions,
+  { cut }: Place,
+  { model, log, parts }: NodeDeps,
+  opened: AsyncDisposableStack,
+): Promise<Engine> {
+  const create = parts?.createEngine ?? createOnnxEngine;
+  const chosen = { model, cut, device, ...(threads === undefined ? {} : { threads }) };
+  return opened.adopt(await create(chosen, { log: log.child('engine') }), (engine) => engine.close());
+}
+
+async function enterOverlay(
+  options: NodeOptions,
+  around: {
+    readonly info: ChainInfo;
+    readonly bootstrap: readonly string[];
+    readonly members: Members;
+    readonly records: RecordRules;
+  },
+  { subnet, identity, log, parts }: NodeDeps,
+  opened: AsyncDisposableStack,
+): Promise<Overlay> {
+  const enter = parts?.createOverlay ?? createOverlay;
+  const overlay = await enter(
+    {
+      identity,
+      listen: options.listen,
+      announce: options.announce,
+      network: networkName(around.info),
+      bootstrap: around.bootstrap,
+      wanted: around.members.peers,
+      dhtServer: true,
+      isDhtServer: around.members.isMember,
+      topics: [recordTopic(subnet.id), announceTopic(subnet.id)],
+      records: around.records,
+      privateAddresses: isPrivate(options.listen),
+    },
+    { log: log.child('p2p') },
+  );
+  return opened.adopt(overlay, (open) => open.close());
+}
+
+function buildValidator(
+  { info, clock, shards }: Place,
+  { chain, subnet, node, hotkey, identity, model, log }: NodeDeps,
+  {
+    overlay,
+    engine,
+    journal,
+  }: { readonly overlay: Overlay; readonly engine: Engine | undefined; readonly journal: Journal },
+): Validator {
+  return createValidator(
     { genesis: info.genesis, subnet: subnet.id, node: node.id, clock, shards },
     {
       chain,
@@ -110,165 +184,68 @@ export async function createNode(options: NodeOptions, deps: NodeDeps, signal: A
       ...(engine === undefined ? {} : { engine }),
       journal,
       identity,
-      hotkey: deps.hotkey,
+      hotkey,
       manifestOf: (hash) => (hash === model.hash ? model.manifest : undefined),
       verify: verifySignature,
       log: log.child('validator'),
     },
   );
-  const genesis = fromHex(info.genesis);
-  const directory = createDirectory(
-    { subnet: subnet.id, genesis },
-    { overlay, chain, verify: verifySignature, log: log.child('directory') },
-  );
-  const hoster =
-    engine === undefined
-      ? undefined
-      : createHoster(
-          {
-            subnet: subnet.id,
-            node: node.id,
-            genesis,
-            clock,
-            model: { hash: model.hash, ...pickShape(model), shardCount },
-            shards,
-            version: options.version,
-          },
-          {
-            overlay,
-            engine,
-            identity,
-            chain,
-            board: directory,
-            verify: verifySignature,
-            mayAsk: members.mayAsk,
-            openChallenge: validator.openChallenge,
-            now: () => performance.now(),
-            log: log.child('hoster'),
-          },
-        );
-  return assemble({ shards, overlay, engine, validator, hoster, journal, runs: [members, directory] });
 }
 
-interface Parts {
-  readonly shards: readonly ShardIndex[];
-  readonly overlay: Overlay;
-  readonly engine: Engine | undefined;
-  readonly validator: Validator;
-  readonly hoster: Hoster | undefined;
-  readonly journal: Journal;
-  readonly runs: readonly { run(signal: AbortSignal): Promise<void> }[];
-}
-
-function assemble({ shards, overlay, engine, validator, hoster, journal, runs }: Parts): Node {
-  return {
-    shards,
-    addresses: overlay.addresses(),
+function buildHoster(
+  { version }: NodeOptions,
+  { info, clock, shardCount, shards }: Place,
+  { chain, subnet, node, identity, model, log }: NodeDeps,
+  {
+    overlay,
     engine,
+    members,
+    directory,
     validator,
-    hoster,
-    async run(signal) {
-      try {
-        await Promise.all(
-          [validator, ...runs, ...(hoster === undefined ? [] : [hoster])].map((part) => part.run(signal)),
-        );
-      } finally {
-        await overlay.close();
-        await engine?.close();
-        journal.close();
-      }
-    },
-  };
-}
-
-/** The policy of the subnet, for a model that is the one it names. */
-export function requirePolicy(subnet: Subnet, model: Model): Policy {
-  const decoded = decodePolicy(subnet.misc);
-  if (!decoded.ok) {
-    throw new NodeError(
-      { code: 'POLICY_MALFORMED', subnet: subnet.id },
-      `the policy of subnet ${subnet.id} cannot be read (${decoded.why}); its owner must write it again`,
-    );
-  }
-  const { policy } = decoded;
-  if (policy.manifest === model.hash) return policy;
-  throw new NodeError(
-    { code: 'MANIFEST_MISMATCH', wanted: policy.manifest, found: model.hash },
-    `subnet ${subnet.id} runs the model with manifest ${policy.manifest}, but the model folder has ${model.hash}; name the right folder with --model`,
-  );
-}
-
-function requireIdentity(node: SubnetNode, identity: OpenIdentity): void {
-  if (node.peerInfo.peer === identity.peer) return;
-  throw new NodeError(
-    { code: 'IDENTITY_MISMATCH', registered: node.peerInfo.peer, found: identity.peer },
-    `node ${node.id} is registered with peer id ${node.peerInfo.peer}, but the identity file has ${identity.peer}; check --identity-path and --data-dir`,
-  );
-}
-
-async function startEngine(
-  options: NodeOptions,
-  { shards, cut }: { readonly shards: readonly ShardIndex[]; readonly cut: string },
-  { model, log, parts }: NodeDeps,
-  signal: AbortSignal,
-): Promise<Engine | undefined> {
-  if (options.role !== 'hoster') return undefined;
-  const create = parts?.createEngine ?? createOnnxEngine;
-  const engine = await create(
-    { model, cut, device: options.device, ...(options.threads === undefined ? {} : { threads: options.threads }) },
-    { log: log.child('engine') },
-  );
-  await engine.load(shards, signal);
-  return engine;
-}
-
-function overlayOptions(
-  options: NodeOptions,
-  { subnet, identity }: NodeDeps,
-  info: ChainInfo,
-  nodes: readonly SubnetNode[],
-  members: Members,
-  records: RecordRules,
-): Parameters<typeof createOverlay>[0] {
-  return {
-    identity,
-    listen: options.listen,
-    announce: options.announce,
-    network: networkName(info),
-    bootstrap: bootstrapOf(options, knownAddresses(subnet, nodes, identity.peer)),
-    wanted: members.peers,
-    dhtServer: true,
-    isDhtServer: members.isMember,
-    topics: [recordTopic(subnet.id), announceTopic(subnet.id)],
-    records,
-    privateAddresses: isPrivate(options.listen),
-  };
-}
-
-function bootstrapOf({ newSwarm, initialPeers }: NodeOptions, known: readonly string[]): readonly string[] {
-  if (newSwarm) return [];
-  return initialPeers.length > 0 ? initialPeers : known;
-}
-
-/** Names the overlay of one chain: the first 8 bytes of its genesis hash. */
-export function networkName(info: ChainInfo): string {
-  return info.genesis.slice(2, 18);
-}
-
-/** Boot nodes first, then what nodes told the chain of themselves. */
-export function knownAddresses(subnet: Subnet, nodes: readonly SubnetNode[], self: string): string[] {
-  const told = [...subnet.bootnodes.values(), ...nodes.flatMap((node) => node.peerInfo.multiaddr ?? [])];
-  return [...new Set(told)].filter((address) => !address.endsWith(`/p2p/${self}`));
-}
-
-/** Whether this node listens on loopback or a private network only, where private addresses are the ones to dial. */
-function isPrivate(listen: readonly string[]): boolean {
-  return listen.every((address) =>
-    /^\/ip4\/(127\.|10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.)|^\/ip6\/::1\//.test(address),
-  );
-}
-
-function pickShape(model: Model): { readonly width: number; readonly vocab: number; readonly maxContext: number } {
+  }: {
+    readonly overlay: Overlay;
+    readonly engine: Engine;
+    readonly members: Members;
+    readonly directory: Directory;
+    readonly validator: Validator;
+  },
+): Hoster {
   const { width, vocab, maxContext } = model.manifest.shape;
-  return { width, vocab, maxContext };
+  return createHoster(
+    {
+      subnet: subnet.id,
+      node: node.id,
+      genesis: fromHex(info.genesis),
+      clock,
+      model: { hash: model.hash, width, vocab, maxContext, shardCount },
+      shards,
+      version,
+    },
+    {
+      overlay,
+      engine,
+      identity,
+      chain,
+      board: directory,
+      verify: verifySignature,
+      mayAsk: members.mayAsk,
+      openChallenge: validator.openChallenge,
+      now: () => performance.now(),
+      log: log.child('hoster'),
+    },
+  );
+}
+
+/** Runs all until the signal aborts or one of them ends; then all end, what was opened is closed, and a failure is thrown. */
+async function runServices(
+  services: readonly { run(signal: AbortSignal): Promise<void> }[],
+  opened: AsyncDisposableStack,
+  until: AbortSignal,
+): Promise<void> {
+  const ending = new AbortController();
+  const signal = AbortSignal.any([until, ending.signal]);
+  const ends = await Promise.allSettled(services.map((service) => service.run(signal).finally(() => ending.abort())));
+  await opened.disposeAsync();
+  const failure = ends.find((end) => end.status === 'rejected');
+  if (failure !== undefined) throw failure.reason;
 }

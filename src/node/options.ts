@@ -95,6 +95,16 @@ export const OPTIONS = {
   stop: option(list.default([]), 'texts that end the answer', 'list'),
   chat: option(flag.default(false), 'ask in the chat form of the model', 'flag'),
   local: option(flag.default(false), 'run all shards in this process, without a network', 'flag'),
+  out: option(text.optional(), 'new folder for the model'),
+  format: option(
+    z.enum(['f16', 'int4', 'int4b32', 'int4b128', 'int8']).optional(),
+    'how weights are stored: f16, int8 (fastest for prompts and batches) or int4 (smallest, fastest for one user)',
+  ),
+  parts: option(positive.max(4096).default(4), 'shards to cut the model into'),
+  'model-name': option(text.optional(), 'name of the model (default: that of its folder)'),
+  license: option(text.optional(), 'license of the model'),
+  context: option(positive.optional(), 'most positions of a session (default: what the model was made for)'),
+  text: option(text.optional(), 'file with a text to measure quality on (default: a short English one)'),
   epoch: option(count.optional(), 'one subnet epoch'),
   node: option(positive.optional(), 'one node'),
 } as const satisfies Readonly<Record<string, OptionSpec>>;

@@ -100,9 +100,11 @@ describe('adversaries among real nodes', function () {
     await net.runTo(epoch + 1, 0);
     assert.equal((await net.chain.result(net.subnet.id, epoch))?.outcome, 'Accepted');
     const grown = (await stakes()).map((stake, i) => stake > (before[i] ?? 0n));
+    const paid = net.nodes.map(({ id }) => id).filter((id) => [...HONEST, DEAF, submitted?.proposer].includes(id));
     assert.deepEqual(
       net.nodes.filter((_, i) => grown[i]).map(({ id }) => id),
-      [...HONEST, DEAF],
+      paid,
+      'who has a score, and the proposer for proposing',
     );
   });
 

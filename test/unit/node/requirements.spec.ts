@@ -1,0 +1,40 @@
+import assert from 'node:assert/strict';
+import type { Subnet, SubnetNode } from '../../../src/chain/types.ts';
+import type { Model } from '../../../src/model/open.ts';
+import { requireIdentity, requirePolicy } from '../../../src/node/requirements.ts';
+import type { Identity } from '../../../src/p2p/types.ts';
+import type { PeerId, SubnetId } from '../../../src/types/ids.ts';
+import type { ManifestHash } from '../../../src/types/model.ts';
+import { encodePolicy, POLICY_DEFAULTS } from '../../../src/wire/policy.ts';
+
+const hashOf = (digit: string): ManifestHash => digit.repeat(64) as ManifestHash;
+const subnetOf = (misc: Uint8Array): Subnet => ({ id: 7 as SubnetId, misc }) as Subnet;
+const modelOf = (hash: ManifestHash): Model => ({ hash }) as Model;
+
+describe('what must agree before a node starts', () => {
+  const policy = { ...POLICY_DEFAULTS, manifest: hashOf('a'), cut: 'default' };
+
+  it('the policy is given for the model that it names', () => {
+    assert.deepEqual(requirePolicy(subnetOf(encodePolicy(policy)), modelOf(hashOf('a'))), policy);
+  });
+
+  it('another model is refused with both hashes', () => {
+    assert.throws(() => requirePolicy(subnetOf(encodePolicy(policy)), modelOf(hashOf('b'))), {
+      facts: { code: 'MANIFEST_MISMATCH', wanted: hashOf('a'), found: hashOf('b') },
+    });
+  });
+
+  it('a policy that cannot be read is refused', () => {
+    assert.throws(() => requirePolicy(subnetOf(new Uint8Array([0xff])), modelOf(hashOf('a'))), {
+      facts: { code: 'POLICY_MALFORMED', subnet: 7 },
+    });
+  });
+
+  it('another identity than the registered one is refused', () => {
+    const node = { id: 1, peerInfo: { peer: 'A' as PeerId } } as SubnetNode;
+    assert.doesNotThrow(() => requireIdentity(node, { peer: 'A' } as Identity));
+    assert.throws(() => requireIdentity(node, { peer: 'B' } as Identity), {
+      facts: { code: 'IDENTITY_MISMATCH', registered: 'A', found: 'B' },
+    });
+  });
+});
