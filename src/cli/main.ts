@@ -27,6 +27,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   generate: async () => (await import('./commands/generate.ts')).generate,
   scores: async () => (await import('./commands/scores.ts')).scores,
   status: async () => (await import('./commands/status.ts')).status,
+  model: async () => (await import('./commands/model.ts')).model,
 };
 
 /** The one that is named, or all of them for help and for words that are no command. */
@@ -72,7 +73,7 @@ async function parse(
     .version(packageVersion())
     .exitProcess(false)
     .showHelpOnFail(false)
-    .parserConfiguration({ 'camel-case-expansion': false, 'duplicate-arguments-array': false, 'greedy-arrays': true })
+    .parserConfiguration({ 'camel-case-expansion': false, 'greedy-arrays': true })
     .wrap(Math.min(120, process.stdout.columns || 120))
     .fail((message: string | null, error: Error | undefined) => {
       // yargs throws its own errors for some kinds of wrong usage; everything else comes from a command.

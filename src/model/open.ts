@@ -33,8 +33,7 @@ export interface Model {
  */
 export async function openModel(folder: string, signal?: AbortSignal): Promise<Model> {
   const root = resolve(folder);
-  const bytes = await readPlain(join(root, MANIFEST_FILE), MANIFEST_FILE, MAX_MANIFEST_BYTES);
-  const manifest = parseManifest(bytes);
+  const { manifest, hash: identity } = await readManifest(root);
   for (const [file, entry] of Object.entries(manifest.files)) await verify(join(root, file), file, entry, signal);
   const entryOf = (file: string): ModelFile => {
     const entry = Object.hasOwn(manifest.files, file) ? manifest.files[file] : undefined;
@@ -51,7 +50,13 @@ export async function openModel(folder: string, signal?: AbortSignal): Promise<M
     if (content.length !== entry.bytes || manifestHash(content) !== entry.sha256) throw changed(file);
     return content;
   };
-  return { manifest, hash: manifestHash(bytes), path, read };
+  return { manifest, hash: identity, path, read };
+}
+
+/** The manifest of a folder alone: what a model says of itself, with nothing of it checked. Throws ModelError MODEL_MANIFEST, MODEL_FILE. */
+export async function readManifest(folder: string): Promise<Pick<Model, 'manifest' | 'hash'>> {
+  const bytes = await readPlain(join(folder, MANIFEST_FILE), MANIFEST_FILE, MAX_MANIFEST_BYTES);
+  return { manifest: parseManifest(bytes), hash: manifestHash(bytes) };
 }
 
 async function verify(path: string, file: string, entry: ModelFile, signal?: AbortSignal): Promise<void> {

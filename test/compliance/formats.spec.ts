@@ -17,7 +17,7 @@ import { writeRandomModel } from '../support/random-model.ts';
 
 const WIDTH = 64;
 const SHARDS = 2;
-const ORDER = [0, 1] as readonly ShardIndex[] as ShardIndex[];
+const ORDER = [0, 1].map((index) => index as ShardIndex);
 /** Relative L2 of f32 arithmetic, and of activations rounded to 8 bits on weights that are no trained ones (engine.md 1.3). */
 const EXACT = 1e-5;
 const ROUNDED = 0.05;

@@ -1,0 +1,87 @@
+// What rounding a model's weights costs: two engines read the same text, and their candidates for each next token are compared.
+
+import { cutShards } from '../model/manifest.ts';
+import type { ShardIndex } from '../types/ids.ts';
+import type { Manifest } from '../types/model.ts';
+import type { Engine, KvSession, TopLogits } from './types.ts';
+
+export interface Loaded {
+  readonly engine: Engine;
+  readonly manifest: Manifest;
+  readonly cut: string;
+}
+
+export interface QualityReport {
+  /** Positions that were compared. */
+  readonly positions: number;
+  /** Share of positions at which both name the same likeliest token. */
+  readonly sameBest: number;
+  /** Mean KL divergence in nats over the first engine's candidates. */
+  readonly divergence: number;
+  /** Perplexity of the text for each, over positions whose next token is a candidate of both. */
+  readonly perplexity: { readonly before: number; readonly after: number };
+}
+
+/** Feeds `ids` token by token to both; every token but the first is judged. */
+export async function compareQuality(before: Loaded, after: Loaded, ids: readonly number[]): Promise<QualityReport> {
+  const [first, second] = [await openWhole(before, ids.length), await openWhole(after, ids.length)];
+  const sums = { same: 0, divergence: 0, before: 0, after: 0, judged: 0 };
+  const positions = ids.length - 1;
+  try {
+    for (const [at, id] of ids.slice(0, positions).entries()) {
+      const [a, b] = await Promise.all([step(first, id), step(second, id)]);
+      sums.same += a.ids[0] === b.ids[0] ? 1 : 0;
+      sums.divergence += divergence(a, b);
+      const [p, q] = [logProbability(a, ids[at + 1] ?? -1), logProbability(b, ids[at + 1] ?? -1)];
+      if (p === undefined || q === undefined) continue;
+      sums.judged++;
+      sums.before -= p;
+      sums.after -= q;
+    }
+  } finally {
+    await Promise.all([first.release(), second.release()]);
+  }
+  return {
+    positions,
+    sameBest: sums.same / positions,
+    divergence: sums.divergence / positions,
+    perplexity: { before: Math.exp(sums.before / sums.judged), after: Math.exp(sums.after / sums.judged) },
+  };
+}
+
+async function openWhole({ engine, manifest, cut }: Loaded, maxTokens: number): Promise<KvSession> {
+  const order = cutShards(manifest, cut).map((_, index) => index as ShardIndex);
+  await engine.load(order);
+  const range = { from: 0 as ShardIndex, to: order.length as ShardIndex };
+  return engine.openSession(range, { maxTokens, owner: 'quality', codec: 'f32' });
+}
+
+async function step(session: KvSession, id: number): Promise<TopLogits> {
+  const result = await session.step(session.length, { kind: 'tokens', ids: Int32Array.of(id) });
+  if (result.kind !== 'top') throw new RangeError('the shards do not end the model');
+  return result.top;
+}
+
+function logProbability({ ids, values, logSumExp }: TopLogits, id: number): number | undefined {
+  const at = ids.indexOf(id);
+  return at < 0 ? undefined : (values[at] ?? 0) - logSumExp;
+}
+
+/** Over `a`'s candidates and all the rest as one; a candidate that `b` has not is as likely as `b`'s last. */
+function divergence(a: TopLogits, b: TopLogits): number {
+  const last = (b.values.at(-1) ?? 0) - b.logSumExp;
+  let sum = 0;
+  let [restA, restB] = [1, 1];
+  for (const [i, id] of a.ids.entries()) {
+    const p = (a.values[i] ?? 0) - a.logSumExp;
+    const q = logProbability(b, id) ?? last;
+    sum += Math.exp(p) * (p - q);
+    restA -= Math.exp(p);
+    restB -= Math.exp(q);
+  }
+  if (restA > SMALLEST_REST && restB > SMALLEST_REST) sum += restA * Math.log(restA / restB);
+  return Math.max(0, sum);
+}
+
+/** Below it the rest of the vocabulary is rounding. */
+const SMALLEST_REST = 1e-6;
