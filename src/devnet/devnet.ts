@@ -109,7 +109,10 @@ async function runNetwork(options: DevnetOptions, deps: NetworkDeps, outer: Abor
     onActive: (member, { pid, commandLine: command }) =>
       tell({ event: 'node-active', ...describeNode(member), pid, dataDir: member.plan.dataDir, command }),
     onHead: (id, block) => ticker.report(id, block),
-    onEvent: (id, outcome) => tell({ event: 'node-outcome', id, outcome }),
+    onEvent: (id, outcome) => {
+      // before its first epoch a network has nothing to do, and nobody can miss it
+      if (Number(outcome.epoch ?? subnet.startEpoch) >= subnet.startEpoch) tell({ event: 'node-outcome', id, outcome });
+    },
     onStopped: (id, code) => {
       ticker.wake();
       tell({ event: 'node-stopped', id, code });
