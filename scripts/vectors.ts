@@ -10,7 +10,8 @@ import { identityFromSeed } from '../src/p2p/identity.ts';
 import type { BlockNumber, Epoch, NodeId, ShardIndex, SubnetId } from '../src/types/ids.ts';
 import type { Manifest, ManifestShard } from '../src/types/model.ts';
 import type { RecordBody } from '../src/types/record.ts';
-import { toHex } from '../src/util/bytes.ts';
+import { encodeBitmap } from '../src/util/bitmap.ts';
+import { concatBytes, toHex } from '../src/util/bytes.ts';
 import { encodeArgs } from '../src/wire/evidence.ts';
 import { encodePolicy, POLICY_DEFAULTS, policyHash } from '../src/wire/policy.ts';
 import { signRecord } from '../src/wire/record.ts';
@@ -136,12 +137,19 @@ const commitment = commitmentOf(binding, opening);
 const scoreOpening = { salt: fill(6), payload: scores };
 const scoreCommitment = commitmentOf({ ...binding, what: 'score' }, scoreOpening);
 
+/** Seats 0, 2 and 9 of 10. */
+const LISTED = { seats: encodeBitmap([0, 2, 9], 10), ids: concatBytes(fill(10, 16), fill(11, 16), fill(12, 16)) };
+const NONE_LISTED = { seats: encodeBitmap([], 10), ids: fill(0, 0) };
+
 const BODIES: readonly RecordBody[] = [
   { kind: 'hc', ...head, commitment, manifest: MANIFEST, audits: false },
   { kind: 'hr', ...head, ...opening },
   { kind: 'sc', ...head, commitment: scoreCommitment },
   { kind: 'sr', ...head, ...scoreOpening },
   { kind: 'pr', ...head, seed, digest: fill(8) },
+  { kind: 'wa', ...head, held: [LISTED, LISTED, NONE_LISTED, NONE_LISTED] },
+  { kind: 'wb', ...head, held: [LISTED, NONE_LISTED, LISTED] },
+  { kind: 'au', ...head, verdicts: [{ accused: NODE, shard: 1 as ShardIndex, segment: fill(7), bad: true }] },
   {
     kind: 'an',
     ...head,

@@ -1,9 +1,9 @@
-// What this node has to do in an epoch, as a pure step: (duty, event) -> (duty, effects). Four tracks run beside each other: the challenge
-// (hc, hr), the scores of this epoch (sc), the opening of the last epoch's scores (sr), and the submission of the last epoch's scores on
-// chain. Every outcome is an effect of kind `report`; a missed window is a state with a reason (protocol.md 2, 6, 9).
+// What this node has to do in an epoch, as a pure step: (duty, event) -> (duty, effects). Five tracks run beside each other: the challenge
+// (hc, hr), what it witnesses of others (wa, wb), the scores of this epoch (sc), the opening of the last epoch's scores (sr), and the
+// submission of the last epoch's scores on chain. Every outcome is an effect of kind `report`; a missed window is a state with a reason (protocol.md 2, 6, 9).
 
 import type { Epoch } from '../types/ids.ts';
-import type { EpochKind } from '../types/record.ts';
+import type { EpochKind, Witness } from '../types/record.ts';
 import type { AbstainCode } from './attest.ts';
 import type { Windows } from './phase.ts';
 
@@ -26,6 +26,15 @@ export type Work =
   | { readonly at: 'committed' }
   | { readonly at: 'revealed' }
   | { readonly at: 'missed'; readonly why: MissedReason };
+
+/** wa or wb of this epoch. */
+export type Witnessing =
+  | { readonly at: 'none' }
+  | { readonly at: 'due' }
+  | { readonly at: 'witnessed' }
+  | { readonly at: 'missed'; readonly why: MissedReason };
+
+export type WitnessKind = Witness['kind'];
 
 /** sc of this epoch; `tried` as above. */
 export type Scoring =
@@ -59,6 +68,9 @@ export interface EpochDuty {
   /** Whether seed and roster are known and this node has a seat. */
   readonly ready: boolean;
   readonly work: Work;
+  readonly witness: { readonly [K in WitnessKind]: Witnessing };
+  /** Whether a head was seen in the window whose list a witness is about. */
+  readonly watched: { readonly [K in WitnessKind]: boolean };
   readonly scoring: Scoring;
   readonly opening: Opening;
   readonly submission: Submission;
@@ -68,7 +80,7 @@ export interface EpochDuty {
 export type Duty = { readonly at: 'idle' } | ({ readonly at: 'epoch' } & EpochDuty);
 
 /** What the journal says was signed already for the epoch entered; `sr` and `lastSc` are the score records of the epoch before. */
-export type Signed = { readonly [K in 'hc' | 'hr' | 'sc' | 'lastSc' | 'sr']: boolean };
+export type Signed = { readonly [K in 'hc' | 'hr' | 'wa' | 'wb' | 'sc' | 'lastSc' | 'sr']: boolean };
 
 export type DutyEvent =
   /** A new best head. `signed` is looked at when it is the first head of an epoch that this duty sees. */
@@ -93,11 +105,12 @@ export type DutyEvent =
 
 export type Outcome =
   | { readonly type: 'committed' | 'revealed' | 'scored' | 'opened' | 'proposed' | 'attested'; readonly epoch: Epoch }
+  | { readonly type: 'witnessed'; readonly epoch: Epoch; readonly kind: WitnessKind }
   | { readonly type: 'abstained'; readonly epoch: Epoch; readonly code: AbstainCode }
   | {
       readonly type: 'missed';
       readonly epoch: Epoch;
-      readonly duty: 'work' | 'scores' | 'opening' | 'submission';
+      readonly duty: 'work' | WitnessKind | 'scores' | 'opening' | 'submission';
       readonly why: MissedReason;
     };
 
@@ -107,6 +120,8 @@ export type Effect =
   | { readonly do: 'infer'; readonly epoch: Epoch }
   | { readonly do: 'commit'; readonly epoch: Epoch }
   | { readonly do: 'reveal'; readonly epoch: Epoch }
+  /** Say what was held in time. */
+  | { readonly do: 'witness'; readonly epoch: Epoch; readonly kind: WitnessKind }
   /** Open the scores of `epoch` - 1. */
   | { readonly do: 'open'; readonly epoch: Epoch }
   | { readonly do: 'score'; readonly epoch: Epoch }
@@ -150,7 +165,8 @@ function onHead(duty: Duty, head: Head, params: EpochParams): Step {
   if (duty.at === 'epoch' && duty.epoch > head.epoch) return { duty, effects: [] };
   const entered = duty.at === 'epoch' && duty.epoch === head.epoch;
   const ended = duty.at === 'epoch' && !entered ? leave(duty) : [];
-  const current: Current = entered ? { ...duty, offset: Math.max(duty.offset, head.offset) } : enter(head, params);
+  const moved: Current = entered ? { ...duty, offset: Math.max(duty.offset, head.offset) } : enter(head, params);
+  const current = watch(moved, params.windows);
   const late = !entered && current.work.at === 'missed' ? missWork(current, current.work.why).effects : [];
   const settled = settle({ duty: current, effects: [...late, ...headEffects(current, params.windows)] }, params);
   return { duty: settled.duty, effects: [...ended, ...settled.effects] };
@@ -165,10 +181,20 @@ function enter(head: Head, { windows, hosts }: EpochParams): Current {
     offset: head.offset,
     ready: false,
     work: enterWork(head, windows, hosts),
+    witness: { wa: { at: signed.wa ? 'witnessed' : 'due' }, wb: { at: signed.wb ? 'witnessed' : 'due' } },
+    watched: { wa: false, wb: false },
     scoring: signed.sc ? { at: 'scored' } : { at: 'waiting', tried: -1 },
     opening: enterOpening(signed),
     submission: { at: 'waiting' },
   };
+}
+
+/** Notes the windows that this head lies in. */
+function watch(duty: Current, { commit, reveal, score }: Windows): Current {
+  const { offset, watched } = duty;
+  const wa = watched.wa || (offset >= commit && offset < reveal);
+  const wb = watched.wb || (offset >= reveal && offset < score);
+  return { ...duty, watched: { wa, wb } };
 }
 
 function enterOpening(signed: Signed): Opening {
@@ -186,19 +212,25 @@ function enterWork({ signed, offset }: Head, windows: Windows, hosts: boolean): 
 /** In these states there is nothing to look for on chain; also what is done is looked at again, because a reorg may have undone it. */
 const BUSY_OR_OUT: readonly Submission['at'][] = ['none', 'proposing', 'checking', 'missed'];
 
+/** By when lists close in an epoch, and how many epochs back their records are of. */
+const GATHERED: readonly { readonly kind: EpochKind; readonly by: keyof Windows; readonly back: 0 | 1 }[] = [
+  { kind: 'hc', by: 'reveal', back: 0 },
+  { kind: 'hr', by: 'score', back: 0 },
+  { kind: 'sr', by: 'score', back: 1 },
+  { kind: 'wa', by: 'score', back: 0 },
+  { kind: 'sc', by: 'length', back: 0 },
+  { kind: 'wb', by: 'length', back: 0 },
+  { kind: 'au', by: 'length', back: 0 },
+];
+
 /** What is asked for at every head of an epoch. */
 function headEffects({ epoch, offset, ready, submission }: Current, windows: Windows): readonly Effect[] {
-  const before = (epoch - 1) as Epoch;
-  const closing = (closes: number): boolean => offset >= closes - GATHER_BLOCKS && offset < closes;
-  const gather = (kind: EpochKind, of: Epoch, closes: number): Effect[] =>
-    closing(closes) ? [{ do: 'gather', epoch: of, kind }] : [];
+  const closing = GATHERED.filter(({ by }) => offset >= windows[by] - GATHER_BLOCKS && offset < windows[by]);
+  const gathers = closing.map(({ kind, back }): Effect => ({ do: 'gather', epoch: (epoch - back) as Epoch, kind }));
   const look = !BUSY_OR_OUT.includes(submission.at);
   return [
     ...(ready ? [] : [{ do: 'read', epoch } as const]),
-    ...gather('hc', epoch, windows.reveal),
-    ...gather('hr', epoch, windows.score),
-    ...gather('sr', before, windows.score),
-    ...gather('sc', epoch, windows.length),
+    ...gathers,
     ...(look ? [{ do: 'look', epoch } as const] : []),
   ];
 }
@@ -225,8 +257,12 @@ function onReady(duty: Current, member: boolean, live: boolean): CurrentStep {
   if (member && live) return quiet(ready);
   const work: Work = duty.work.at === 'waiting' ? { at: 'none' } : duty.work;
   const scoring: Scoring = duty.scoring.at === 'waiting' ? { at: 'none' } : duty.scoring;
-  const idle = { ...ready, work, scoring };
+  const idle = { ...ready, work, scoring, witness: { wa: dropDue(duty.witness.wa), wb: dropDue(duty.witness.wb) } };
   return live && duty.work.at === 'waiting' ? missWork(idle, 'not-in-roster') : quiet(idle);
+}
+
+function dropDue(witnessing: Witnessing): Witnessing {
+  return witnessing.at === 'due' ? { at: 'none' } : witnessing;
 }
 
 type SubmissionNews = Exclude<News, { type: 'ready' | 'answered' | 'unanswered' | 'scored' | 'unscored' }>;
@@ -259,7 +295,7 @@ function onSubmission(duty: Current, event: SubmissionNews): CurrentStep {
 
 /** Applies what the block number alone decides, after every event. */
 function settle({ duty, effects }: CurrentStep, params: EpochParams): CurrentStep {
-  const rules = [settleWork, settleScoring, settleOpening];
+  const rules = [settleWork, settleFirstWitness, settleSecondWitness, settleScoring, settleOpening];
   return rules.reduce<CurrentStep>(
     (before, rule) => {
       const after = rule(before.duty, params.windows);
@@ -290,6 +326,41 @@ function settleWork(duty: Current, { commit, reveal, score }: Windows): CurrentS
   }
 }
 
+function settleFirstWitness(duty: Current, { reveal, score }: Windows): CurrentStep {
+  return settleWitness(duty, 'wa', { from: reveal, to: score });
+}
+
+function settleSecondWitness(duty: Current, { score, length }: Windows): CurrentStep {
+  return settleWitness(duty, 'wb', { from: score, to: length });
+}
+
+/** A node that saw no head while the list was open has held nothing in time and says nothing. */
+function settleWitness(
+  duty: Current,
+  kind: WitnessKind,
+  window: { readonly from: number; readonly to: number },
+): CurrentStep {
+  const { epoch, offset } = duty;
+  if (duty.witness[kind].at !== 'due' || offset < window.from) return quiet(duty);
+  const set = (witnessing: Witnessing): Current => ({ ...duty, witness: { ...duty.witness, [kind]: witnessing } });
+  const why = whyNotWitnessed(duty, kind, window.to);
+  if (why !== undefined) return report(set({ at: 'missed', why }), { type: 'missed', epoch, duty: kind, why });
+  if (!duty.ready) return quiet(duty);
+  return {
+    duty: set({ at: 'witnessed' }),
+    effects: [
+      { do: 'witness', epoch, kind },
+      { do: 'report', outcome: { type: 'witnessed', epoch, kind } },
+    ],
+  };
+}
+
+function whyNotWitnessed({ offset, ready, watched }: Current, kind: WitnessKind, to: number): MissedReason | undefined {
+  if (!watched[kind]) return 'late-start';
+  if (offset < to) return undefined;
+  return ready ? 'window-skipped' : 'no-roster';
+}
+
 function settleScoring(duty: Current, { score }: Windows): CurrentStep {
   const { scoring, ready, offset } = duty;
   if (scoring.at !== 'waiting' || !ready || offset < score || offset <= scoring.tried) return quiet(duty);
@@ -306,8 +377,8 @@ function settleOpening(duty: Current, { reveal, score }: Windows): CurrentStep {
 
 /** The reports of an epoch that ended: what is open now stays undone. */
 function leave(duty: Current): readonly Effect[] {
-  const { epoch, work, scoring, opening, submission } = duty;
-  const missed = (which: 'work' | 'scores' | 'opening' | 'submission', why: MissedReason): Effect => ({
+  const { epoch, work, witness, scoring, opening, submission } = duty;
+  const missed = (which: 'work' | WitnessKind | 'scores' | 'opening' | 'submission', why: MissedReason): Effect => ({
     do: 'report',
     outcome: { type: 'missed', epoch, duty: which, why },
   });
@@ -315,6 +386,9 @@ function leave(duty: Current): readonly Effect[] {
   if (work.at === 'waiting') effects.push(missed('work', work.tried < 0 ? 'no-seed' : 'no-answer'));
   if (work.at === 'inferring') effects.push(missed('work', 'no-answer'));
   if (work.at === 'answered' || work.at === 'committed') effects.push(missed('work', 'window-skipped'));
+  for (const kind of ['wa', 'wb'] as const) {
+    if (witness[kind].at === 'due') effects.push(missed(kind, duty.ready ? 'window-skipped' : 'no-roster'));
+  }
   if (scoring.at === 'waiting') effects.push(missed('scores', duty.ready ? 'window-skipped' : 'no-roster'));
   if (scoring.at === 'scoring') effects.push(missed('scores', 'unfinished'));
   if (opening.at === 'due') effects.push(missed('opening', 'window-skipped'));

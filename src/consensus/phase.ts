@@ -61,8 +61,11 @@ export function windowOf(
     case 'hc':
       return { opens: at(commit), closes: at(reveal) };
     case 'hr':
+    case 'wa':
       return { opens: at(reveal), closes: at(score) };
     case 'sc':
+    case 'wb':
+    case 'au':
       return { opens: at(score), closes: at(length) };
     case 'sr':
       return { opens: at(length + reveal), closes: at(length + score) };

@@ -31,6 +31,41 @@ export interface ScoreCommit extends RecordHead {
   readonly commitment: Uint8Array;
 }
 
+/** Enough of an id to tell two records of one node apart. */
+export const SHORT_ID_BYTES = 16;
+
+/** What a node held in time of one kind. */
+export interface WitnessList {
+  /** Bitmap over the roster of the witness's epoch. */
+  readonly seats: Uint8Array;
+  /** The first SHORT_ID_BYTES of each record's id, in the order of the seats. */
+  readonly ids: Uint8Array;
+}
+
+/** What a node held when its list of `hc` (wa), respectively `hr` (wb), closed. */
+export interface Witness extends RecordHead {
+  readonly kind: 'wa' | 'wb';
+  /** One per kind of WITNESSED, in that order. */
+  readonly held: readonly WitnessList[];
+}
+
+/** What a witness lists; `sc`, `sr`, `wb` in `wa` and `au` are those of the epoch before. */
+export const WITNESSED = { wa: ['hc', 'sc', 'wb', 'au'], wb: ['hr', 'sr', 'wa'] } as const;
+
+/** One finding of an audit (protocol.md 13). */
+export interface AuditVerdict {
+  readonly accused: NodeId;
+  readonly shard: ShardIndex;
+  /** Hash of receipt and segment, 32 bytes. */
+  readonly segment: Uint8Array;
+  readonly bad: boolean;
+}
+
+export interface Audit extends RecordHead {
+  readonly kind: 'au';
+  readonly verdicts: readonly AuditVerdict[];
+}
+
 /** The epoch's challenge for readers without a chain client; nothing depends on it. */
 export interface PromptRecord extends RecordHead {
   readonly kind: 'pr';
@@ -51,10 +86,11 @@ export interface Announce extends RecordHead {
   readonly expires: BlockNumber;
 }
 
-export type RecordBody = HosterCommit | Reveal | ScoreCommit | PromptRecord | Announce;
+export type RecordBody = HosterCommit | Reveal | ScoreCommit | Witness | Audit | PromptRecord | Announce;
 export type RecordKind = RecordBody['kind'];
 /** Kinds of which a node signs one per epoch; announcements are renewed. */
 export type EpochKind = Exclude<RecordKind, 'an'>;
+export const EPOCH_KINDS = ['pr', 'hc', 'hr', 'sc', 'sr', 'wa', 'wb', 'au'] as const satisfies readonly EpochKind[];
 
 /** A decoded record. Its signature has NOT been checked by the decoder: that needs the roster. */
 export interface SignedRecord<Body extends RecordBody = RecordBody> {

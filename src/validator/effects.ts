@@ -4,19 +4,20 @@
 import type { DutyEvent, Effect, Outcome } from '../consensus/duty.ts';
 import type { Overlay } from '../p2p/types.ts';
 import type { BlockNumber, Epoch, NodeId, PeerId, SubnetId } from '../types/ids.ts';
-import type { SignedRecord } from '../types/record.ts';
+import { EPOCH_KINDS, type SignedRecord } from '../types/record.ts';
 import { withDeadline } from '../util/async.ts';
 import { errorCode } from '../util/errors.ts';
 import type { Log } from '../util/log.ts';
 import { keyOfBody } from '../wire/record-key.ts';
 import type { Gather } from './gather.ts';
 import type { Pen } from './pen.ts';
-import { EPOCH_KINDS, type Records } from './records.ts';
+import type { Records } from './records.ts';
 import type { Rosters } from './roster.ts';
 import type { Scoring } from './scoring.ts';
 import type { Submission } from './submission.ts';
 import { createTasks, type Tasks } from './tasks.ts';
 import { recordTopic } from './topic.ts';
+import type { WitnessBook } from './witness.ts';
 import type { Work } from './work.ts';
 
 export interface EffectsDeps {
@@ -24,6 +25,7 @@ export interface EffectsDeps {
   readonly rosters: Rosters;
   readonly records: Records;
   readonly work: Work;
+  readonly witness: WitnessBook;
   readonly scoring: Scoring;
   readonly submission: Submission;
   readonly gather: Gather;
@@ -157,6 +159,8 @@ export function createEffects(
       case 'reveal':
       case 'open':
         return void publish(effect.do, epoch, signal);
+      case 'witness':
+        return void send(deps.witness.sign(effect.kind, epoch), signal);
       case 'report':
         return void deps.report(effect.outcome);
     }
@@ -165,14 +169,17 @@ export function createEffects(
   return {
     async perform(effects, signal) {
       const waits: (Promise<void> | undefined)[] = [];
+      let failed = false;
       for (const effect of effects) {
         if (signal.aborted) break;
+        // A report behind what failed says that it was done.
+        if (failed && effect.do === 'report') continue;
+        failed = false;
         try {
           waits.push(start(effect, signal));
         } catch (error) {
-          // What follows in the list may claim that this was done.
           fail(effect.do, error);
-          break;
+          failed = true;
         }
       }
       await Promise.all(waits);

@@ -4,7 +4,7 @@
 
 import type { ProtocolOptions } from '../p2p/types.ts';
 import type { Epoch, PeerId } from '../types/ids.ts';
-import type { EpochKind } from '../types/record.ts';
+import { EPOCH_KINDS, type EpochKind, SHORT_ID_BYTES } from '../types/record.ts';
 import { toHex } from '../util/bytes.ts';
 import { type Cbor, encodeCbor } from '../util/cbor.ts';
 import { EVIDENCE_KINDS, type EvidenceIds, type EvidenceKind } from '../wire/evidence.ts';
@@ -21,8 +21,6 @@ const MAX_ANSWER_BYTES = 1 << 20;
 export const MAX_EVIDENCE_FRAME = MAX_ANSWER_BYTES + MAX_RECORD_BYTES;
 /** Two records of each of 256 seats. */
 const MAX_HELD = 512;
-/** Enough to tell two ids apart. */
-const SHORT_ID_BYTES = 16;
 const ID_BYTES = 32;
 /** One for each list that is closing, and one for a proposal. */
 const MAX_STREAMS = 8;
@@ -127,7 +125,7 @@ function readRequest(value: Cbor): EvidenceRequest {
     const map = readMap(value, {
       ...head,
       q: exactly('lack'),
-      k: exactly<EpochKind>('pr', 'hc', 'hr', 'sc', 'sr'),
+      k: exactly<EpochKind>(...EPOCH_KINDS),
       h: list(bytes(SHORT_ID_BYTES), MAX_HELD),
     });
     return { ask: 'lack', kind: map.k, epoch: map.e, held: map.h };

@@ -1,13 +1,14 @@
 // Asks roster peers for records over the evidence protocol and admits what comes back. Nothing here is waited for by a window: a list
 // closes when its block comes, with what is there by then (protocol.md 7, 10).
 
+import { epochOfKind } from '../consensus/witness.ts';
 import type { Overlay } from '../p2p/types.ts';
 import type { Epoch, PeerId } from '../types/ids.ts';
 import type { EpochKind } from '../types/record.ts';
 import { withDeadline } from '../util/async.ts';
 import { errorCode } from '../util/errors.ts';
 import type { Log } from '../util/log.ts';
-import { EVIDENCE_KINDS, epochOfKind } from '../wire/evidence.ts';
+import { EVIDENCE_KINDS } from '../wire/evidence.ts';
 import {
   decodeNamed,
   decodeRecords,

@@ -3,14 +3,13 @@
 // Memory is bounded: epochs e-2..e+1, the seats of a roster, two records each (protocol.md 4, 10, 14).
 
 import { type ClockParams, EARLY_BLOCKS, phaseAt, windowOf } from '../consensus/phase.ts';
+import { closingCount, readWitness } from '../consensus/witness.ts';
 import type { Verdict } from '../p2p/types.ts';
 import type { BlockNumber, Epoch, NodeId, PeerId, SubnetId } from '../types/ids.ts';
-import type { EpochKind, SignedRecord } from '../types/record.ts';
+import { EPOCH_KINDS, type EpochKind, type RecordBody, type SignedRecord } from '../types/record.ts';
 import type { Roster } from '../types/subnet.ts';
 import { equalBytes, toHex } from '../util/bytes.ts';
 import { decodeRecord, type RecordFault, signedMessage } from '../wire/record.ts';
-
-export const EPOCH_KINDS: readonly EpochKind[] = ['pr', 'hc', 'hr', 'sc', 'sr'];
 
 export type Via = 'gossip' | 'dht' | 'pull' | 'self';
 
@@ -30,6 +29,8 @@ export interface RecordsOptions {
   /** 32 bytes. */
   readonly genesis: Uint8Array;
   readonly subnet: SubnetId;
+  /** This node: its own witness closes no list. */
+  readonly node: NodeId;
   readonly clock: ClockParams;
 }
 
@@ -53,6 +54,8 @@ export interface Records {
    * inside the window has no view of its own: everything well formed stands in its list.
    */
   timely(kind: EpochKind, epoch: Epoch): ReadonlyMap<NodeId, SignedRecord>;
+  /** What was held when the list closed, whoever signed twice: what a witness says. */
+  inTime(kind: EpochKind, epoch: Epoch): ReadonlyMap<NodeId, SignedRecord>;
   /** Whether this node saw a head inside the window of a kind. */
   watched(kind: EpochKind, epoch: Epoch): boolean;
   equivocators(epoch: Epoch): ReadonlySet<NodeId>;
@@ -85,10 +88,12 @@ interface Book {
   readonly equivocators: Set<NodeId>;
   /** Kinds whose window this node saw. */
   readonly watched: Set<EpochKind>;
+  /** Others have closed their list of `hc`, so this one is closed too, whatever the own head says (protocol.md 2). */
+  closed: boolean;
 }
 
 export function createRecords(options: RecordsOptions, deps: RecordsDeps): Records {
-  const { genesis, subnet, clock } = options;
+  const { genesis, subnet, node: self, clock } = options;
   const books = new Map<Epoch, Book>();
   const refused: Record<string, number> = {};
   let waiting: Waiting[] = [];
@@ -116,7 +121,9 @@ export function createRecords(options: RecordsOptions, deps: RecordsDeps): Recor
       return refuse('RECORD_MALFORMED', 'reject');
     }
     const window = windowOf(body.kind, body.epoch, clock);
-    if (!isKeptEpoch(body.epoch, arrived) || arrived < window.opens - EARLY_BLOCKS) {
+    const tooEarly = arrived < window.opens - EARLY_BLOCKS;
+    // Early witnesses are news to a node whose head does not move: they close its list.
+    if (!isKeptEpoch(body.epoch, arrived) || (tooEarly && body.kind !== 'wa')) {
       return refuse('RECORD_OUT_OF_WINDOW', 'ignore');
     }
     const entry = books.get(body.epoch)?.kinds[body.kind].get(body.node);
@@ -128,10 +135,20 @@ export function createRecords(options: RecordsOptions, deps: RecordsDeps): Recor
     if (!deps.verify(seat.peer, signedMessage(record.bodyBytes), record.signature)) {
       return refuse('RECORD_BAD_SIGNATURE', 'reject');
     }
-    const inTime = arrived < window.closes;
-    const isNews = keep(bookOf(body.epoch), body.kind, record, inTime);
-    if (!inTime && (via === 'gossip' || via === 'dht')) return refuse('RECORD_OUT_OF_WINDOW', 'ignore', record);
+    if (!fitsRoster(body, roster)) return refuse('RECORD_MALFORMED', 'reject');
+    const book = bookOf(body.epoch);
+    const inTime = arrived < window.closes && !(body.kind === 'hc' && book.closed);
+    const isNews = keep(book, body.kind, record, inTime);
+    if (body.kind === 'wa') closeWith(book, roster);
+    const outside = tooEarly || !inTime;
+    if (outside && (via === 'gossip' || via === 'dht')) return refuse('RECORD_OUT_OF_WINDOW', 'ignore', record);
     return { verdict: isNews ? 'accept' : 'ignore', record };
+  }
+
+  /** A node whose head lags must not list late copies: enough others have closed theirs. */
+  function closeWith(book: Book, { validators }: Roster): void {
+    const others = validators.filter((node) => node !== self && book.kinds.wa.has(node));
+    if (others.length >= closingCount(validators.length)) book.closed = true;
   }
 
   function keep(book: Book, kind: EpochKind, record: SignedRecord, timely: boolean): boolean {
@@ -209,6 +226,10 @@ export function createRecords(options: RecordsOptions, deps: RecordsDeps): Recor
       );
       return new Map(listed.map(([node, { first }]) => [node, first]));
     },
+    inTime(kind, epoch) {
+      const entries = [...(books.get(epoch)?.kinds[kind] ?? [])].filter(([, { timely }]) => timely);
+      return new Map(entries.map(([node, { first }]) => [node, first]));
+    },
     watched: (kind, epoch) => books.get(epoch)?.watched.has(kind) ?? false,
     equivocators: (epoch) => books.get(epoch)?.equivocators ?? new Set(),
     refusals: () => ({ ...refused }),
@@ -217,11 +238,17 @@ export function createRecords(options: RecordsOptions, deps: RecordsDeps): Recor
 
 function createBook(): Book {
   return {
-    kinds: { pr: new Map(), hc: new Map(), hr: new Map(), sc: new Map(), sr: new Map() },
+    kinds: Object.fromEntries(EPOCH_KINDS.map((kind) => [kind, new Map()])) as Book['kinds'],
     ids: new Map(),
     equivocators: new Set(),
     watched: new Set(),
+    closed: false,
   };
+}
+
+/** Whether the lists of a witness are over the roster of its epoch. */
+function fitsRoster(body: RecordBody, { nodes }: Roster): boolean {
+  return (body.kind !== 'wa' && body.kind !== 'wb') || readWitness(body, nodes.length) !== undefined;
 }
 
 function isHeld(entry: Entry, bytes: Uint8Array): boolean {

@@ -5,6 +5,7 @@ import type { Chain, Signer, Submission as Submitted } from '../chain/types.ts';
 import { type AbstainCode, scoresAgree } from '../consensus/attest.ts';
 import type { NodeScore } from '../consensus/commitment.ts';
 import type { NamedRecords } from '../consensus/evidence.ts';
+import { epochOfKind } from '../consensus/witness.ts';
 import type { Journal, Slot } from '../store/types.ts';
 import type { Epoch, NodeId, PeerId, SubnetId } from '../types/ids.ts';
 import type { HosterCommit, RecordBody, Reveal, ScoreCommit, SignedRecord } from '../types/record.ts';
@@ -18,7 +19,6 @@ import {
   type EvidenceIds,
   type EvidenceKind,
   encodeArgs,
-  epochOfKind,
   evidenceRoot,
   NO_IDS,
 } from '../wire/evidence.ts';

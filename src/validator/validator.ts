@@ -8,6 +8,7 @@ import type { Engine, Rows } from '../engine/types.ts';
 import type { Identity, Overlay, Verdict } from '../p2p/types.ts';
 import type { Journal } from '../store/types.ts';
 import type { BlockNumber, Epoch, Hash, NodeId, PeerId, ShardIndex, SubnetId } from '../types/ids.ts';
+import type { EpochKind } from '../types/record.ts';
 import { fromHex } from '../util/bytes.ts';
 import { errorCode, errorMessage } from '../util/errors.ts';
 import type { Log } from '../util/log.ts';
@@ -24,6 +25,7 @@ import { createScoring } from './scoring.ts';
 import { createSubmission } from './submission.ts';
 import { createTasks } from './tasks.ts';
 import { recordTopic } from './topic.ts';
+import { createWitness } from './witness.ts';
 import { createWork, type ManifestOf } from './work.ts';
 
 export interface ValidatorOptions {
@@ -96,7 +98,7 @@ export function createValidator(options: ValidatorOptions, deps: ValidatorDeps):
   const rosters = createRosters(options, { chain, journal, log });
   const factsOf = rosters.known;
   const records = createRecords(
-    { genesis: ids.genesis, subnet, clock },
+    { genesis: ids.genesis, subnet, node, clock },
     { rosterOf: (epoch) => factsOf(epoch)?.roster, verify: deps.verify },
   );
   const open = createOpenChallenge({ genesis: ids.genesis, subnet, clock }, { factsOf, manifestOf: deps.manifestOf });
@@ -104,6 +106,7 @@ export function createValidator(options: ValidatorOptions, deps: ValidatorDeps):
   const gather = createGather({ overlay, records, log });
   const scoring = createScoring(ids, { factsOf, records, manifestOf: deps.manifestOf, pen });
   const work = createWork(ids, { engine: deps.engine, manifestOf: deps.manifestOf, pen, log });
+  const witness = createWitness(ids, { factsOf, records, pen });
   const submission = createSubmission(
     { subnet, node },
     { chain, hotkey: deps.hotkey, journal, readFacts: rosters.read, peersOf, records, scoring, gather },
@@ -116,6 +119,7 @@ export function createValidator(options: ValidatorOptions, deps: ValidatorDeps):
       rosters,
       records,
       work,
+      witness,
       scoring,
       submission,
       gather,
@@ -246,15 +250,17 @@ export function createValidator(options: ValidatorOptions, deps: ValidatorDeps):
 }
 
 /** Not looked at in the middle of an epoch. */
-const NOTHING_SIGNED: Signed = { hc: false, hr: false, sc: false, lastSc: false, sr: false };
+const NOTHING_SIGNED: Signed = { hc: false, hr: false, wa: false, wb: false, sc: false, lastSc: false, sr: false };
 
 /** What the journal says at the first head of an epoch. */
 function signedIn(epoch: Epoch, pen: Pen): Signed {
   const before = (epoch - 1) as Epoch;
-  const has = (kind: 'hc' | 'hr' | 'sc' | 'sr', of: Epoch): boolean => pen.signed(kind, of) !== undefined;
+  const has = (kind: EpochKind, of: Epoch): boolean => pen.signed(kind, of) !== undefined;
   return {
     hc: has('hc', epoch),
     hr: has('hr', epoch),
+    wa: has('wa', epoch),
+    wb: has('wb', epoch),
     sc: has('sc', epoch),
     lastSc: has('sc', before),
     sr: has('sr', before),

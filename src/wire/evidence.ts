@@ -3,6 +3,7 @@
 
 import type { Epoch } from '../types/ids.ts';
 import type { Roster } from '../types/subnet.ts';
+import { decodeBitmap, encodeBitmap } from '../util/bitmap.ts';
 import { u8, u32le } from '../util/bytes.ts';
 import { encodeCbor } from '../util/cbor.ts';
 import { sha256, tag } from '../util/hash.ts';
@@ -11,11 +12,6 @@ import { bytes, exactly, type Field, parsing, readCbor, readMap, refuse, U32, ui
 /** The kinds that evidence names, in the order of the root: 2 hc, 3 hr, 4 sc(e-1), 5 sr(e-1). */
 export const EVIDENCE_KINDS = ['hc', 'hr', 'sc', 'sr'] as const;
 export type EvidenceKind = (typeof EVIDENCE_KINDS)[number];
-/** The epoch whose records of a kind stand in the evidence of `epoch`. */
-export function epochOfKind(kind: EvidenceKind, epoch: Epoch): Epoch {
-  return kind === 'hc' || kind === 'hr' ? epoch : ((epoch - 1) as Epoch);
-}
-
 const FIRST_KIND_INDEX = 2;
 /** 256 seats. */
 const MAX_BITMAP_BYTES = 32;
@@ -41,28 +37,6 @@ export type DecodedArgs =
   | { readonly ok: false; readonly code: 'PROPOSAL_UNREADABLE' };
 
 export const NO_IDS: EvidenceIds = { hc: new Map(), hr: new Map(), sc: new Map(), sr: new Map() };
-
-/** Bit i of byte floor(i/8), least significant first, is roster index i; ceil(size/8) bytes (protocol.md 3). */
-export function encodeBitmap(indexes: Iterable<number>, size: number): Uint8Array {
-  const out = new Uint8Array(Math.ceil(size / 8));
-  for (const index of indexes) {
-    if (index < 0 || index >= size) throw new RangeError(`index ${index} outside a bitmap of ${size}`);
-    out[index >> 3] = (out[index >> 3] ?? 0) | (1 << (index & 7));
-  }
-  return out;
-}
-
-/** Ascending indexes, or undefined when the length is wrong or a padding bit is set. */
-export function decodeBitmap(bitmap: Uint8Array, size: number): readonly number[] | undefined {
-  if (bitmap.length !== Math.ceil(size / 8)) return undefined;
-  const indexes: number[] = [];
-  for (let i = 0; i < bitmap.length * 8; i++) {
-    if (((bitmap[i >> 3] ?? 0) & (1 << (i & 7))) === 0) continue;
-    if (i >= size) return undefined;
-    indexes.push(i);
-  }
-  return indexes;
-}
 
 /** The root over every id, kinds in order, seats in roster order (protocol.md 7). */
 export function evidenceRoot(roster: Roster, ids: EvidenceIds): Uint8Array {

@@ -1,7 +1,7 @@
 // Where a record lives in the DHT: /tsr/<kind>/<subnet>/<epoch>/<node> (protocol.md 10). One spelling per record: numbers without leading zeros.
 
 import type { Epoch, NodeId, SubnetId } from '../types/ids.ts';
-import type { RecordBody, RecordKind } from '../types/record.ts';
+import { EPOCH_KINDS, type RecordBody, type RecordKind } from '../types/record.ts';
 
 /** The name of one write-once record. */
 export interface RecordKey {
@@ -11,7 +11,7 @@ export interface RecordKey {
   readonly node: NodeId;
 }
 
-const KINDS: readonly RecordKind[] = ['hc', 'hr', 'sc', 'sr', 'pr', 'an'];
+const KINDS: readonly RecordKind[] = [...EPOCH_KINDS, 'an'];
 /** Five parts, the longest possible key; longer text is not looked at. */
 const MAX_KEY_CHARS = 48;
 const NUMBER = /^(0|[1-9][0-9]{0,9})$/;

@@ -2,22 +2,27 @@
 // A decoded record is NOT yet trusted: its signature needs the peer id that the roster gives for its node.
 
 import type { BlockNumber, Epoch, NodeId, ShardIndex, SubnetId } from '../types/ids.ts';
-import type {
-  Announce,
-  HosterCommit,
-  PromptRecord,
-  RecordBody,
-  RecordKind,
-  Reveal,
-  ScoreCommit,
-  SignedRecord,
+import {
+  type Announce,
+  type Audit,
+  type HosterCommit,
+  type PromptRecord,
+  type RecordBody,
+  type RecordKind,
+  type Reveal,
+  type ScoreCommit,
+  SHORT_ID_BYTES,
+  type SignedRecord,
+  WITNESSED,
+  type Witness,
 } from '../types/record.ts';
+import { bitsOf } from '../util/bitmap.ts';
 import { concatBytes } from '../util/bytes.ts';
 import { type Cbor, decodeCbor, encodeCbor } from '../util/cbor.ts';
 import { sha256, tag } from '../util/hash.ts';
 import { bytes, exactly, type Field, list, parsing, readMap, refuse, text, tuple, U16, U32, uint } from './fields.ts';
 
-/** The largest honest record is a reveal of 24 sketches (12.5 KB); a witness of the next version has 16.7 KB (protocol.md 14). */
+/** The largest honest record is a reveal of 24 sketches (12.5 KB); a witness over 256 seats has 16.7 KB (protocol.md 14). */
 export const MAX_RECORD_BYTES = 24 * 1024;
 /** A node that listens on more addresses names the best ones. */
 const MAX_ADDRESSES = 16;
@@ -28,6 +33,9 @@ const MAX_VERSION_CHARS = 64;
 /** Blocks after which an announcement is worthless (protocol.md 4). */
 export const ANNOUNCE_LIFE_BLOCKS = 15;
 const HASH_BYTES = 32;
+const MAX_SEATS = 256;
+/** Findings in one audit (protocol.md 4). */
+const MAX_VERDICTS = 64;
 const SIGNATURE_BYTES = 64;
 
 /** Why bytes are no record. */
@@ -99,6 +107,9 @@ const READERS: { readonly [K in RecordKind]: (value: Cbor) => RecordBody } = {
   hr: (value) => readReveal('hr', value),
   sc: readScoreCommit,
   sr: (value) => readReveal('sr', value),
+  wa: (value) => readWitness('wa', value),
+  wb: (value) => readWitness('wb', value),
+  au: readAudit,
   pr: readPrompt,
   an: readAnnounce,
 };
@@ -122,6 +133,25 @@ function readReveal(kind: 'hr' | 'sr', value: Cbor): Reveal {
 function readScoreCommit(value: Cbor): ScoreCommit {
   const map = readMap(value, { ...HEAD, t: exactly('sc'), c: hash });
   return { kind: 'sc', ...head(map), commitment: map.c };
+}
+
+const LIST = tuple(bytes(0, MAX_SEATS / 8), bytes(0, MAX_SEATS * SHORT_ID_BYTES));
+
+/** Whether the bitmaps are over the roster is for whoever knows it (consensus/witness.ts). */
+function readWitness(kind: Witness['kind'], value: Cbor): Witness {
+  const kinds = WITNESSED[kind].length;
+  const map = readMap(value, { ...HEAD, t: exactly(kind), h: list(LIST, kinds, kinds) });
+  const isWhole = map.h.every(([seats, ids]) => ids.length === bitsOf(seats).length * SHORT_ID_BYTES);
+  if (!isWhole) return refuse('a list with more or fewer ids than seats');
+  return { kind, ...head(map), held: map.h.map(([seats, ids]) => ({ seats, ids })) };
+}
+
+const VERDICT = tuple(uint(U32) as Field<NodeId>, uint(U16) as Field<ShardIndex>, hash, exactly(0, 1));
+
+function readAudit(value: Cbor): Audit {
+  const map = readMap(value, { ...HEAD, t: exactly('au'), q: list(VERDICT, MAX_VERDICTS) });
+  const verdicts = map.q.map(([accused, shard, segment, bad]) => ({ accused, shard, segment, bad: bad === 1 }));
+  return { kind: 'au', ...head(map), verdicts };
 }
 
 function readPrompt(value: Cbor): PromptRecord {
@@ -169,6 +199,11 @@ function ownFields(body: RecordBody): { readonly [key: string]: Cbor } {
       return { z: body.salt, p: body.payload };
     case 'sc':
       return { c: body.commitment };
+    case 'wa':
+    case 'wb':
+      return { h: body.held.map(({ seats, ids }) => [seats, ids]) };
+    case 'au':
+      return { q: body.verdicts.map(({ accused, shard, segment, bad }) => [accused, shard, segment, bad ? 1 : 0]) };
     case 'pr':
       return { x: body.seed, d: body.digest };
     case 'an':

@@ -17,7 +17,7 @@ import type { Epoch } from '../../../src/types/ids.ts';
 const E = 7 as Epoch;
 const HOSTER: EpochParams = { windows: windowsOf(20), hosts: true };
 const ATTESTOR: EpochParams = { windows: windowsOf(20), hosts: false };
-const NOTHING: Signed = { hc: false, hr: false, sc: false, lastSc: false, sr: false };
+const NOTHING: Signed = { hc: false, hr: false, wa: false, wb: false, sc: false, lastSc: false, sr: false };
 
 function head(offset: number, signed: Partial<Signed> = {}, epoch: number = E): DutyEvent {
   return { type: 'head', epoch: epoch as Epoch, offset, signed: { ...NOTHING, ...signed } };
@@ -37,9 +37,11 @@ function words(effects: readonly Effect[]): string[] {
     if (effect.do === 'report') {
       const { outcome } = effect;
       if (outcome.type === 'missed') return [`missed ${outcome.duty} ${outcome.why}!`];
+      if (outcome.type === 'witnessed') return [];
       return [outcome.type === 'abstained' ? `abstained ${outcome.code}!` : `${outcome.type}!`];
     }
-    return effect.do === 'gather' ? [`gather ${effect.kind} ${effect.epoch}`] : [effect.do];
+    if (effect.do === 'gather') return [`gather ${effect.kind} ${effect.epoch}`];
+    return [effect.do === 'witness' ? effect.kind : effect.do];
   });
 }
 
@@ -55,7 +57,7 @@ function play(events: readonly DutyEvent[], params = HOSTER, from: Duty = IDLE) 
 }
 
 function without(told: readonly string[], ...noise: string[]): string[] {
-  return told.filter((one) => !noise.includes(one) && !one.startsWith('gather'));
+  return told.filter((one) => !noise.includes(one) && !/^(gather|missed w[ab]|w[ab]$)/.test(one));
 }
 
 describe('duty of a hoster', () => {
@@ -99,11 +101,14 @@ describe('duty of a hoster', () => {
     assert.deepEqual([7, 8, 9, 10].map(asked), [[], ['gather hc 7'], ['gather hc 7'], []]);
     assert.deepEqual([10, 11, 12, 13].map(asked), [
       [],
-      ['gather hr 7', 'gather sr 6'],
-      ['gather hr 7', 'gather sr 6'],
+      ['gather hr 7', 'gather sr 6', 'gather wa 7'],
+      ['gather hr 7', 'gather sr 6', 'gather wa 7'],
       [],
     ]);
-    assert.deepEqual([17, 18, 19].map(asked), [[], ['gather sc 7'], ['gather sc 7']]);
+    assert.deepEqual([17, 18, 19].map(asked), [
+      [],
+      ...[18, 19].map(() => ['gather sc 7', 'gather wb 7', 'gather au 7']),
+    ]);
   });
 
   for (const [name, events, expected] of [
@@ -177,6 +182,32 @@ describe('duty of a hoster', () => {
       'missed submission no-proposal!',
     ]);
   });
+});
+
+describe('duty of a witness', () => {
+  const seen = (told: readonly string[]) => told.filter((one) => /w[ab]( |$)/.test(one) && !one.startsWith('gather'));
+
+  it('says what it held in the block in which each list closes', () => {
+    const { told } = play([head(4), ready, head(9), head(10), head(11), head(12), head(13), head(14)], ATTESTOR);
+    assert.deepEqual(told.map(seen), [[], [], [], ['wa'], [], [], ['wb'], []]);
+  });
+
+  for (const [name, events, expected] of [
+    ['saw no head while the list was open', [head(2), ready, head(10)], ['missed wa late-start!']],
+    ['came after the list closed', [head(11), ready, head(13)], ['missed wa late-start!', 'wb']],
+    ['has no head in the window', [head(9), ready, head(13)], ['missed wa window-skipped!', 'missed wb late-start!']],
+    ['waits for its roster', [head(9), head(10), ready, head(12)], ['wa']],
+    ['has no seat', [head(9), { ...ready, member: false }, head(10), head(13)], []],
+    ['is in no live epoch', [head(9), { ...ready, live: false }, head(10), head(13)], []],
+    ['has said it before', [head(9, { wa: true, wb: true }), ready, head(10), head(13)], []],
+    [
+      'never learns its roster',
+      [head(9), head(12), head(13), head(0, {}, E + 1)],
+      ['missed wa no-roster!', 'missed wb no-roster!'],
+    ],
+  ] as const) {
+    it(`says nothing untrue: who ${name}`, () => assert.deepEqual(seen(play(events, ATTESTOR).all), expected));
+  }
 });
 
 describe('duty about the submission', () => {

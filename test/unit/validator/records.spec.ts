@@ -28,11 +28,25 @@ function roster(epoch: Epoch): Roster {
 }
 
 function store(rosterOf: (epoch: Epoch) => Roster | undefined = roster) {
-  return createRecords({ genesis: GENESIS, subnet: SUBNET, clock: CLOCK }, { rosterOf, verify: verifySignature });
+  return createRecords(
+    { genesis: GENESIS, subnet: SUBNET, node: 3 as NodeId, clock: CLOCK },
+    { rosterOf, verify: verifySignature },
+  );
 }
 
-function record(node: number, change: { kind?: EpochKind; epoch?: number; byte?: number; genesis?: Uint8Array } = {}) {
-  const { kind = 'hc', epoch = 7, byte = 0, genesis = GENESIS } = change;
+const NONE = new Uint8Array();
+
+interface Change {
+  readonly kind?: EpochKind;
+  readonly epoch?: number;
+  readonly byte?: number;
+  readonly genesis?: Uint8Array;
+  /** Bytes of the bitmaps of a witness. */
+  readonly seats?: number;
+}
+
+function record(node: number, change: Change = {}) {
+  const { kind = 'hc', epoch = 7, byte = 0, genesis = GENESIS, seats = 1 } = change;
   const head = { genesis, subnet: SUBNET, epoch: epoch as Epoch, node: node as NodeId };
   const filled = new Uint8Array(32).fill(byte);
   const bodies: Record<EpochKind, RecordBody> = {
@@ -41,6 +55,9 @@ function record(node: number, change: { kind?: EpochKind; epoch?: number; byte?:
     hr: { kind: 'hr', ...head, salt: filled, payload: filled },
     sr: { kind: 'sr', ...head, salt: filled, payload: filled },
     pr: { kind: 'pr', ...head, seed: filled, digest: filled },
+    wa: { kind: 'wa', ...head, held: Array.from({ length: 4 }, () => ({ seats: new Uint8Array(seats), ids: NONE })) },
+    wb: { kind: 'wb', ...head, held: Array.from({ length: 3 }, () => ({ seats: new Uint8Array(seats), ids: NONE })) },
+    au: { kind: 'au', ...head, verdicts: [] },
   };
   return signRecord(bodies[kind], identities[node - 1] as (typeof identities)[number]);
 }
@@ -185,6 +202,43 @@ describe('records', () => {
     tries = 0;
     records.observe(at(14));
     assert.equal(tries, 1024);
+  });
+
+  it('keeps a list of what was in time whoever signed twice, also when no head was seen in the window', () => {
+    const records = store();
+    records.observe(at(5));
+    records.admit(record(1, { byte: 1 }).bytes, 'gossip');
+    records.admit(record(1, { byte: 2 }).bytes, 'gossip');
+    records.observe(at(12));
+    records.admit(record(2).bytes, 'pull');
+    assert.deepEqual(
+      [...records.inTime('hc', E)].map(([node, { id }]) => [node, id]),
+      [[1, record(1, { byte: 1 }).id]],
+    );
+    const late = store();
+    late.observe(at(12));
+    late.admit(record(1).bytes, 'pull');
+    assert.equal(late.inTime('hc', E).size, 0);
+  });
+
+  it('closes its list of commitments when enough others have closed theirs, though its head does not move', () => {
+    const records = store();
+    records.observe(at(5));
+    records.admit(record(1).bytes, 'gossip');
+    assert.equal(records.admit(record(1, { kind: 'wa' }).bytes, 'gossip').verdict, 'ignore', 'not passed on so early');
+    assert.equal(records.admit(record(3, { kind: 'wa' }).bytes, 'self').verdict, 'accept', 'its own does not count');
+    records.admit(record(2).bytes, 'gossip');
+    assert.deepEqual([...records.inTime('hc', E).keys()], [1, 2], 'one other of three may be faulty');
+    records.admit(record(2, { kind: 'wa' }).bytes, 'pull');
+    assert.equal(records.admit(record(3).bytes, 'gossip').code, 'RECORD_OUT_OF_WINDOW');
+    assert.deepEqual([...records.inTime('hc', E).keys()], [1, 2]);
+  });
+
+  it('takes no witness whose bitmaps are not over the roster', () => {
+    const records = store();
+    records.observe(at(10));
+    assert.equal(records.admit(record(1, { kind: 'wa', seats: 2 }).bytes, 'gossip').code, 'RECORD_MALFORMED');
+    assert.equal(records.admit(record(1, { kind: 'wa' }).bytes, 'gossip').verdict, 'accept');
   });
 
   it('forgets epochs before e-2', () => {

@@ -7,14 +7,7 @@ import { type Epoch, type NodeId, ONE } from '../../../src/types/ids.ts';
 import type { Policy, Roster, RosterNode } from '../../../src/types/subnet.ts';
 import { fromHex, toHex } from '../../../src/util/bytes.ts';
 import { type Cbor, decodeCbor, encodeCbor } from '../../../src/util/cbor.ts';
-import {
-  decodeArgs,
-  decodeBitmap,
-  encodeArgs,
-  encodeBitmap,
-  evidenceRoot,
-  NO_IDS,
-} from '../../../src/wire/evidence.ts';
+import { decodeArgs, encodeArgs, evidenceRoot, NO_IDS } from '../../../src/wire/evidence.ts';
 import { decodePolicy, encodePolicy, POLICY_DEFAULTS, policyHash } from '../../../src/wire/policy.ts';
 
 const vectors = JSON.parse(readFileSync(new URL('../../vectors/evidence.json', import.meta.url), 'utf8')) as {
@@ -32,29 +25,6 @@ function rosterOf(size: number): Roster {
   const nodes = Array.from({ length: size }, (_, i) => ({ id: (i + 1) as NodeId }) as RosterNode);
   return { epoch: 7 as Epoch, nodes, validators: [], live: true };
 }
-
-const seats = (size: number) =>
-  fc.uniqueArray(fc.nat({ max: size - 1 }), { maxLength: size }).map((all) => all.sort((a, b) => a - b));
-
-describe('bitmap', () => {
-  it('comes back as it went', () => {
-    const sized = fc.integer({ min: 1, max: 256 }).chain((size) => fc.tuple(fc.constant(size), seats(size)));
-    fc.assert(
-      fc.property(sized, ([size, all]) => {
-        const bitmap = encodeBitmap(all, size);
-        assert.equal(bitmap.length, Math.ceil(size / 8));
-        assert.deepEqual(decodeBitmap(bitmap, size), all);
-      }),
-    );
-  });
-
-  it('puts seat 0 into the least significant bit, refuses padding and other lengths', () => {
-    assert.deepEqual(encodeBitmap([0, 9], 10), Uint8Array.of(1, 2));
-    assert.equal(decodeBitmap(Uint8Array.of(1, 4), 10), undefined);
-    assert.equal(decodeBitmap(Uint8Array.of(1), 10), undefined);
-    assert.throws(() => encodeBitmap([10], 10), RangeError);
-  });
-});
 
 describe('evidence', () => {
   it('has the root of the tag alone when it names nothing', () => {

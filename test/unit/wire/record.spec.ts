@@ -41,6 +41,20 @@ const announced = fc.record({
 });
 const opening = fc.record({ salt: hash, payload: fc.uint8Array({ maxLength: 20_000 }) });
 
+const held = fc.uint8Array({ maxLength: 4 }).map((seats) => ({
+  seats,
+  ids: new Uint8Array(16 * seats.reduce((sum, byte) => sum + byte.toString(2).replaceAll('0', '').length, 0)).fill(7),
+}));
+const verdict = fc.record(
+  {
+    accused: u32.map((n) => n as NodeId),
+    shard: fc.nat({ max: 0xffff }).map((n) => n as ShardIndex),
+    segment: hash,
+    bad: fc.boolean(),
+  },
+  { noNullPrototype: true },
+);
+
 const body: fc.Arbitrary<RecordBody> = fc.oneof(
   fc
     .tuple(head, hash, hash, fc.boolean())
@@ -49,6 +63,15 @@ const body: fc.Arbitrary<RecordBody> = fc.oneof(
   fc.tuple(head, hash).map(([h, commitment]): RecordBody => ({ kind: 'sc', ...h, commitment })),
   fc.tuple(head, opening).map(([h, o]): RecordBody => ({ kind: 'sr', ...h, ...o })),
   fc.tuple(head, hash, hash).map(([h, seed, digest]): RecordBody => ({ kind: 'pr', ...h, seed, digest })),
+  fc
+    .tuple(head, fc.array(held, { minLength: 4, maxLength: 4 }))
+    .map(([h, all]): RecordBody => ({ kind: 'wa', ...h, held: all })),
+  fc
+    .tuple(head, fc.array(held, { minLength: 3, maxLength: 3 }))
+    .map(([h, all]): RecordBody => ({ kind: 'wb', ...h, held: all })),
+  fc
+    .tuple(head, fc.array(verdict, { maxLength: 64 }))
+    .map(([h, verdicts]): RecordBody => ({ kind: 'au', ...h, verdicts })),
   fc
     .tuple(head, announced)
     .map(([h, { life, ...a }]): RecordBody => ({ kind: 'an', ...h, ...a, expires: (a.block + life) as BlockNumber })),
