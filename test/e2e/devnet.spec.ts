@@ -2,9 +2,11 @@
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { on } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 import { ApiPromise, WsProvider } from '@polkadot/api';
 import { type Running, runCli, startCli, stopCli } from '../support/cli.ts';
 
@@ -76,22 +78,27 @@ describe('devnet', function () {
     const { endpoint } = await net.waitFor((line) => line.event === 'chain-ready');
     const victim = await net.waitFor((line) => line.event === 'node-active' && line.id === 2);
     await net.waitFor((line) => line.event === 'epoch-settled');
+    const answer = await net.waitFor((line) => line.event === 'generated');
+    const route = answer.route as { node: number }[];
+    assert.ok(
+      route.some((hop) => hop.node === 2),
+      'node 2 is a hop of the cheapest route',
+    );
+
+    const asker = ['--rpc', String(endpoint), '--data-dir', join(folder, 'asker')];
+    const disturbed = startCli(['generate', PROMPT, ...asker]);
+    await textLongerThan(disturbed, 2 * PROMPT.length);
     process.kill(Number(victim.pid), 'SIGKILL');
+    const { code, stdout, stderr } = await disturbed.finished;
+    assert.equal(code, 0, stderr);
+    assert.equal(stdout, `${PROMPT}${answer.text}\n`, 'killed in mid sentence, the same words');
     await net.waitFor((line) => line.event === 'node-stopped' && line.id === 2);
 
-    const asked = await runCli([
-      'generate',
-      PROMPT,
-      '--json',
-      '--rpc',
-      String(endpoint),
-      '--data-dir',
-      join(folder, 'asker'),
-    ]);
+    const asked = await runCli(['generate', PROMPT, '--json', ...asker]);
     assert.equal(asked.code, 0, asked.stderr);
-    const route = asked.lines[0]?.route as { node: number }[];
-    assert.ok(route.every((hop) => hop.node !== 2));
-    assert.deepEqual(asked.lines[0]?.tokens, (await net.waitFor((line) => line.event === 'generated')).tokens);
+    const around = asked.lines[0]?.route as { node: number }[];
+    assert.ok(around.every((hop) => hop.node !== 2));
+    assert.deepEqual(asked.lines[0]?.tokens, answer.tokens);
 
     const without = await nextEpochs(net, 2);
     for (const epoch of without)
@@ -166,6 +173,16 @@ async function readWithPolkadotOnly(endpoint: string, epoch: number): Promise<{ 
 /** As in the README; the cast is about polkadot.js's own types only. */
 function connectPlainly(endpoint: string): Promise<ApiPromise> {
   return ApiPromise.create({ provider: new WsProvider(endpoint) as never, noInitWarn: true });
+}
+
+/** Resolves when an answer that streams has come that far. */
+async function textLongerThan({ child }: Running, length: number): Promise<void> {
+  let seen = 0;
+  for await (const [chunk] of on(child.stdout as Readable, 'data', { close: ['end'] })) {
+    seen += (chunk as Buffer).length;
+    if (seen > length) return;
+  }
+  throw new Error(`the answer ended after ${seen} bytes`);
 }
 
 function scoreOf(epoch: Epoch, node: number): bigint {
