@@ -6,6 +6,8 @@ const FRAME_COST = 64;
 export interface Inbox {
   /** Bytes that wait, with a fixed cost for each frame. */
   waiting(): number;
+  /** Frames that wait. */
+  count(): number;
   push(frame: Uint8Array): void;
   /** No more frames will come; those that wait are still read. */
   end(): void;
@@ -49,6 +51,7 @@ export function createInbox(onTaken: () => void): Inbox {
 
   return {
     waiting: () => waiting,
+    count: () => queue.length,
     push(frame) {
       if (ended || failure !== undefined) return;
       queue.push(frame);

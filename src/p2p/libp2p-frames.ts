@@ -17,6 +17,8 @@ const READ_BUFFER_BYTES = 2 * MAX_WINDOW_BYTES;
 const READ_BUFFER_BYTES_BEFORE_ADMISSION = 4096;
 /** Unread frames beyond this make the stream wait; one frame of any size always gets through. */
 const INBOX_BYTES = 1 << 20;
+/** A stream is broken off beyond this: a sender of empty frames would take fifty times its bytes here, before it could be made to wait. */
+const MAX_UNREAD_FRAMES = 32_768;
 /**
  * Within this time an opener greets, reads the rest of what is closed, and closes its side of a stream whose handler has ended; else the stream
  * is broken off.
@@ -136,6 +138,8 @@ export function createFrameStream(
       return;
     }
     for (const frame of deframer.push(chunk)) inbox.push(frame);
+    if (inbox.count() > MAX_UNREAD_FRAMES)
+      throw streamReset(peer, protocol, `more than ${MAX_UNREAD_FRAMES} frames are unread`);
   }
 
   function onMessage(data: Uint8Array | Uint8ArrayList): void {

@@ -98,6 +98,23 @@ describe('overlay: libp2p among strangers', () => {
     await stillServes();
   });
 
+  it('breaks a stream off that is full of empty frames', async () => {
+    await server.handleStream(
+      '/test/idle/1',
+      { maxFrameBytes: 1 << 20, admit: () => true, maxStreamsPerPeer: 4 },
+      () => new Promise(() => undefined),
+    );
+    const stranger = await createStranger();
+    const stream = await stranger.dialProtocol(multiaddr(addressOf(server)), '/test/idle/1');
+    const closed = once(stream, 'close', { signal: AbortSignal.timeout(5000) });
+    stream.addEventListener('message', () => undefined);
+    stream.send(Uint8Array.of(1));
+    stream.send(new Uint8Array(1 << 19));
+    await closed;
+    await stranger.stop();
+    await stillServes();
+  });
+
   it('breaks a stream off that sends before it is admitted', async () => {
     const asked = Promise.withResolvers<boolean>();
     await server.handleStream(
