@@ -1,0 +1,28 @@
+// `npm run bench -- NAME [--json] [--only PART] [--dir FOLDER]`: prints one line per figure; exits 1 when a bar is missed on a quiet machine.
+
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import type { BenchOptions } from '../test/bench/options.ts';
+
+const BENCHMARKS: Readonly<Record<string, () => Promise<(options: BenchOptions) => Promise<number>>>> = {
+  engine: async () => (await import('../test/bench/engine/main.ts')).benchEngine,
+};
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { json: { type: 'boolean', default: false }, only: { type: 'string' }, dir: { type: 'string' } },
+});
+const [name = ''] = positionals;
+const load = Object.hasOwn(BENCHMARKS, name) ? BENCHMARKS[name] : undefined;
+if (load === undefined) {
+  process.stderr.write(
+    `usage: npm run bench -- ${Object.keys(BENCHMARKS).join('|')} [--json] [--only PART] [--dir FOLDER]\n`,
+  );
+  process.exitCode = 2;
+} else {
+  const bench = await load();
+  const folder = values.dir ?? join(tmpdir(), 'tessera-bench');
+  const note = (line: string) => void process.stderr.write(`${line}\n`);
+  process.exitCode = await bench({ folder, json: values.json, only: values.only, note });
+}

@@ -1,0 +1,196 @@
+// `npm run bench -- engine`: our engine beside node-llama-cpp on a random model of TinyLlama's shape, as ratios of runs in turn (engine.md 4).
+// Each engine lives in a process of its own; only one works at a time. The first round pages the weights in and is dropped.
+
+import { type ChildProcess, execFileSync, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { rename } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { WeightFormat } from '../../../src/graph/formats.ts';
+import { writeModel } from '../../../src/model/write.ts';
+import { createReport, median, type Report } from '../figure.ts';
+import { describeMachine, waitForQuiet } from '../machine.ts';
+import type { BenchOptions } from '../options.ts';
+import { type GgufType, writeGguf } from './gguf.ts';
+import { randomLlama, TINY_LLAMA } from './random-llama.ts';
+import type { Answer, Job, Setup } from './runner.ts';
+
+interface Case {
+  readonly name: string;
+  readonly job: Job;
+  /** Least ratio, ours over theirs. */
+  readonly bar: number;
+}
+
+/** Same size of weights on both sides. The bars are those of engine.md 4, P1 to P6. */
+const PAIRS: readonly {
+  readonly format: WeightFormat;
+  readonly peer: GgufType;
+  readonly threads: number;
+  readonly cases: readonly Case[];
+}[] = [
+  {
+    format: 'int4b128',
+    peer: 'Q4_0',
+    threads: 1,
+    cases: [{ name: 'decode.16', job: { kind: 'decode', context: 16, steps: 16 }, bar: 0.8 }],
+  },
+  {
+    format: 'int4b128',
+    peer: 'Q4_0',
+    threads: 2,
+    cases: [
+      { name: 'decode.16', job: { kind: 'decode', context: 16, steps: 24 }, bar: 0.95 },
+      { name: 'decode.512', job: { kind: 'decode', context: 512, steps: 24 }, bar: 0.95 },
+      { name: 'decode.1900', job: { kind: 'decode', context: 1900, steps: 24 }, bar: 0.95 },
+      { name: 'prefill.512', job: { kind: 'prefill', tokens: 512 }, bar: 0.65 },
+      { name: 'batch16', job: { kind: 'batch', sessions: 16, context: 16, steps: 8 }, bar: 0.65 },
+    ],
+  },
+  {
+    format: 'w8a8',
+    peer: 'Q8_0',
+    threads: 2,
+    cases: [
+      { name: 'decode.16', job: { kind: 'decode', context: 16, steps: 16 }, bar: 0.95 },
+      { name: 'prefill.512', job: { kind: 'prefill', tokens: 512 }, bar: 1.8 },
+      { name: 'batch16', job: { kind: 'batch', sessions: 16, context: 16, steps: 8 }, bar: 1.3 },
+    ],
+  },
+];
+const ROUNDS = 5;
+const PATIENCE_MS = 3000;
+/** Longest that our main thread may stand still while a prompt runs (P10). */
+const STALL_BAR_MS = 20;
+const SHARD_BLOCKS = [6, 6, 5, 5];
+const PEER_PACKAGE = 'node-llama-cpp@3.22.1';
+
+export async function benchEngine({ folder, json, note, only }: BenchOptions): Promise<number> {
+  mkdirSync(folder, { recursive: true });
+  const peer = installPeer(join(folder, 'peer'), note);
+  const report = createReport(json, describeMachine());
+  for (const pair of PAIRS) {
+    const cases = pair.cases.filter(
+      ({ name }) => only === undefined || `${name}.${pair.format}.${pair.threads}t`.includes(only),
+    );
+    if (cases.length === 0) continue;
+    const model = await makeModel(folder, pair.format, note);
+    const gguf = await makeGguf(folder, pair.peer, note);
+    const ours = await start('./ours.ts', { model, threads: pair.threads, peer });
+    const theirs = await start('./peer.ts', { model: gguf, threads: pair.threads, peer });
+    try {
+      for (const one of cases)
+        await compare(report, `engine.${one.name}.${pair.format}.${pair.threads}t`, one, ours, theirs);
+    } finally {
+      await Promise.all([stop(ours.child), stop(theirs.child)]);
+    }
+  }
+  return report.exitCode();
+}
+
+async function compare(report: Report, name: string, { job, bar }: Case, ours: Runner, theirs: Runner): Promise<void> {
+  const samples: { readonly ours: number; readonly theirs: number }[] = [];
+  let [quiet, stall, rss] = [true, 0, 0];
+  for (let round = 0; round <= ROUNDS; round++) {
+    quiet = (await waitForQuiet(PATIENCE_MS)) && quiet;
+    const mine = await ours.run(job);
+    const other = await theirs.run(job);
+    if (round === 0) continue;
+    samples.push({ ours: mine.value, theirs: other.value });
+    stall = Math.max(stall, mine.stallMs);
+    rss = Math.max(rss, mine.rssMb);
+  }
+  const ratios = samples.map((sample) => sample.ours / sample.theirs);
+  const facts = {
+    ours: Math.round(10 * median(samples.map((sample) => sample.ours))) / 10,
+    theirs: Math.round(10 * median(samples.map((sample) => sample.theirs))) / 10,
+    spread: [Math.min(...ratios), Math.max(...ratios)].map((ratio) => Math.round(ratio * 100) / 100),
+    rssMb: rss,
+  };
+  report.add({ name, value: median(ratios), unit: 'ratio', bar, better: 'higher', quiet, samples: ratios, facts });
+  if (job.kind === 'prefill')
+    report.add({
+      name: `${name}.stall`,
+      value: stall,
+      unit: 'ms',
+      bar: STALL_BAR_MS,
+      better: 'lower',
+      quiet,
+      samples: [stall],
+    });
+}
+
+interface Runner {
+  readonly child: ChildProcess;
+  run(job: Job): Promise<Extract<Answer, { value: number }>>;
+}
+
+async function start(file: string, setup: Setup): Promise<Runner> {
+  const child = fork(fileURLToPath(new URL(file, import.meta.url)), [JSON.stringify(setup)], {
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  });
+  const next = async (): Promise<Answer> => {
+    const [answer] = (await Promise.race([once(child, 'message'), died(child)])) as [Answer];
+    if ('failed' in answer) throw new Error(`${file}: ${answer.failed}`);
+    return answer;
+  };
+  await next();
+  return {
+    child,
+    async run(job) {
+      child.send(job);
+      const answer = await next();
+      if (!('value' in answer)) throw new Error(`${file} answered out of turn`);
+      return answer;
+    },
+  };
+}
+
+async function died(child: ChildProcess): Promise<never> {
+  const [code, signal] = await once(child, 'exit');
+  throw new Error(`a process of the benchmark ended: ${code ?? signal}`);
+}
+
+async function stop(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null) return;
+  const ended = once(child, 'exit');
+  child.disconnect();
+  await ended;
+}
+
+async function makeModel(folder: string, format: WeightFormat, note: (line: string) => void): Promise<string> {
+  const place = join(folder, `tinyllama-${format}`);
+  if (existsSync(place)) return place;
+  note(`writing ${place} (once) ...`);
+  rmSync(`${place}.new`, { recursive: true, force: true });
+  await writeModel(`${place}.new`, randomLlama(TINY_LLAMA), {
+    name: 'random',
+    license: 'none',
+    shardBlocks: SHARD_BLOCKS,
+    format,
+  });
+  await rename(`${place}.new`, place);
+  return place;
+}
+
+async function makeGguf(folder: string, type: GgufType, note: (line: string) => void): Promise<string> {
+  const place = join(folder, `tinyllama-${type}.gguf`);
+  if (existsSync(place)) return place;
+  note(`writing ${place} (once) ...`);
+  await writeGguf(`${place}.new`, randomLlama(TINY_LLAMA), type);
+  await rename(`${place}.new`, place);
+  return place;
+}
+
+function installPeer(folder: string, note: (line: string) => void): string {
+  if (existsSync(join(folder, 'node_modules/node-llama-cpp'))) return folder;
+  note(`installing ${PEER_PACKAGE} into ${folder} (for this benchmark only) ...`);
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, 'package.json'), '{"private":true}\n');
+  execFileSync('npm', ['install', PEER_PACKAGE, '--ignore-scripts', '--no-audit', '--no-fund'], {
+    cwd: folder,
+    stdio: 'ignore',
+  });
+  return folder;
+}
