@@ -192,7 +192,10 @@ function createMembers(subnet: SubnetId, chain: Pick<Chain, 'nodes'>) {
         reading ??= read(head).finally(() => {
           reading = undefined;
         });
-        await reading;
+        // Who was a member when the chain last answered stands until it answers again.
+        await reading.catch((error) => {
+          if (!peers.has(node)) throw error;
+        });
       }
       return peers.get(node);
     },

@@ -15,6 +15,8 @@ export interface GenerateOptions {
   readonly topP: number;
   /** u64. */
   readonly seed: bigint;
+  /** Likeliest tokens to tell beside each drawn one, at most 20; none unless asked for. */
+  readonly alternatives?: number;
   /** Ids that end the generation; they are not given out. */
   readonly stopIds: readonly number[];
 }

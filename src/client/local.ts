@@ -2,7 +2,7 @@
 // token. Same call pattern, same rounding at the borders (inside the engine), same draws.
 
 import type { Engine, KvSession } from '../engine/types.ts';
-import { sampleToken } from '../model/sample.ts';
+import { likeliest, type Sampled, sampleToken } from '../model/sample.ts';
 import type { ShardIndex } from '../types/ids.ts';
 import type { DrawnToken } from '../wire/infer.ts';
 import type { RowCodec } from '../wire/tensor.ts';
@@ -67,13 +67,20 @@ export function generateLocal(
   };
 }
 
+/** As f32. */
+function asItTravels({ id, logprob }: Sampled): Sampled {
+  return { id, logprob: Math.fround(logprob) };
+}
+
 function drawOn(kv: KvSession, plan: GenerationPlan, signal: AbortSignal) {
   async function step(call: Call): Promise<DrawnToken | undefined> {
     signal.throwIfAborted();
     const result = await kv.step(call.position, { kind: 'tokens', ids: Int32Array.from(call.ids) }, signal);
     if (result.kind !== 'top' || !call.draw) return undefined;
-    const { id, logprob } = sampleToken(result.top, plan.sampling, call.position + call.ids.length);
-    return { id, logprob: Math.fround(logprob) }; // f32, as it travels
+    const { alternatives = 0 } = plan.sampling;
+    const drawn = asItTravels(sampleToken(result.top, plan.sampling, call.position + call.ids.length));
+    if (alternatives === 0) return drawn;
+    return { ...drawn, alternatives: likeliest(result.top, alternatives).map(asItTravels) };
   }
 
   return async (generated: readonly number[]): Promise<DrawnToken> => {

@@ -171,7 +171,9 @@ function runSession(session: SessionId, hops: readonly Hop[], request: SessionRe
   function take(message: InferMessage & { type: 'TOKENS' }, hop: number): boolean {
     const [token] = message.tokens;
     const fits = hop === last && message.session === session && message.tokens.length === 1;
-    if (!fits || token === undefined || token.id >= request.vocab || message.position !== expected?.position)
+    if (!fits || token === undefined || message.position !== expected?.position) return false;
+    const told = [token, ...(token.alternatives ?? [])];
+    if (told.length > 1 + (request.sampling.alternatives ?? 0) || told.some(({ id }) => id >= request.vocab))
       return false;
     expected.resolve(token);
     expected = undefined;

@@ -3,7 +3,7 @@
 // routes around the hop that is named.
 
 import type { KvSession, Rows, StepResult } from '../engine/types.ts';
-import { sampleToken } from '../model/sample.ts';
+import { likeliest, sampleToken } from '../model/sample.ts';
 import type { FrameStream } from '../p2p/types.ts';
 import type { PeerId } from '../types/ids.ts';
 import { createSerial, raceSignal } from '../util/async.ts';
@@ -113,7 +113,9 @@ export function createHostedSession(facts: SessionFacts, deps: SessionDeps): Hos
   async function draw(step: Step, result: StepResult & { kind: 'top' }): Promise<void> {
     if (!step.draw || open.sampling === undefined) return;
     const position = step.position + step.count;
-    const token = sampleToken(result.top, open.sampling, position);
+    const { alternatives = 0 } = open.sampling;
+    const drawn = sampleToken(result.top, open.sampling, position);
+    const token = alternatives === 0 ? drawn : { ...drawn, alternatives: likeliest(result.top, alternatives) };
     await raceSignal(deps.reply({ type: 'TOKENS', session: open.session, position, tokens: [token] }), signal);
   }
 

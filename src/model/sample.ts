@@ -42,6 +42,11 @@ export function sampleToken(candidates: Candidates, sampling: Sampling, position
   return { id, logprob: value - candidates.logSumExp };
 }
 
+/** The likeliest `count` tokens, likeliest first; fewer where there are fewer candidates. */
+export function likeliest({ ids, values, logSumExp }: Candidates, count: number): readonly Sampled[] {
+  return Array.from(ids.subarray(0, count), (id, i) => ({ id, logprob: (values[i] ?? 0) - logSumExp }));
+}
+
 /** In [0, 1): the first 53 bits, most significant first, of SHA-256(tag || u64le seed || u32le position), over 2^53. */
 export function uniform(seed: bigint, position: number): number {
   const hash = sha256(SAMPLE_TAG, u64le(seed), u32le(position));

@@ -58,6 +58,8 @@ export interface Sampling {
   readonly topP: number;
   /** u64. */
   readonly seed: bigint;
+  /** Likeliest tokens to tell beside each drawn one, 1..MAX_ALTERNATIVES; none unless asked for. */
+  readonly alternatives?: number;
 }
 
 export interface RouteHop {
@@ -97,10 +99,15 @@ export interface Step {
   readonly tensor: Uint8Array;
 }
 
-export interface DrawnToken {
+export interface TokenLogprob {
   readonly id: number;
   /** Natural logarithm of its probability; f32. */
   readonly logprob: number;
+}
+
+export interface DrawnToken extends TokenLogprob {
+  /** The likeliest tokens of this place, likeliest first; absent unless asked for. */
+  readonly alternatives?: readonly TokenLogprob[];
 }
 
 export type InferMessage =
@@ -132,6 +139,8 @@ const MAX_POSITIONS = 1 << 24;
 const MAX_SHARDS = 0xffff;
 /** Tokens of one TOKENS frame: as many as speculation could ever confirm at once. */
 const MAX_TOKENS_PER_FRAME = 64;
+/** As many as an OpenAI client may ask for. */
+export const MAX_ALTERNATIVES = 20;
 /** Longest advice to wait: an idle session's life. */
 const MAX_RETRY_MS = 600_000;
 const MAX_REQUEST_BYTES = 32 * 1024;
@@ -235,26 +244,35 @@ function readStep(frame: Frame): Step {
   return { type: 'STEP', session: s, hop: j, position: p, count: n, codec: c, draw: w === 1, tensor: frame.tensor };
 }
 
-/** Tensor: u32le ids, then as many f32le logarithms of probabilities. */
+/** Tensor: for each token itself and then its k alternatives, each u32le id and f32le logarithm of its probability. */
 function encodeTokens(session: SessionId, position: number, tokens: readonly DrawnToken[]): readonly Uint8Array[] {
-  const tensor = Buffer.alloc(tokens.length * 8);
-  tokens.forEach((token, i) => {
-    tensor.writeUInt32LE(token.id, i * 4);
-    tensor.writeFloatLE(token.logprob, (tokens.length + i) * 4);
+  const k = tokens[0]?.alternatives?.length ?? 0;
+  const entries = tokens.flatMap((token) => [token, ...(token.alternatives ?? [])]);
+  if (entries.length !== tokens.length * (k + 1)) throw new RangeError('tokens with different numbers of alternatives');
+  const tensor = Buffer.alloc(entries.length * 8);
+  entries.forEach(({ id, logprob }, i) => {
+    tensor.writeUInt32LE(id, i * 8);
+    tensor.writeFloatLE(logprob, i * 8 + 4);
   });
-  return encodeFrame('TOKENS', { s: fromHex(session), p: position, n: tokens.length }, tensor);
+  return encodeFrame('TOKENS', { s: fromHex(session), p: position, n: tokens.length, k }, tensor);
 }
 
-const TOKENS_HEADER = { s: session, p: position, n: between(1, MAX_TOKENS_PER_FRAME) };
+const TOKENS_HEADER = { s: session, p: position, n: between(1, MAX_TOKENS_PER_FRAME), k: uint(MAX_ALTERNATIVES) };
 
 function readTokens(frame: Frame): InferMessage {
-  const { s, p, n: count } = readMap(frame.header, TOKENS_HEADER);
-  if (frame.tensor.length !== count * 8) return refuse(`${frame.tensor.length} bytes for ${count} tokens`);
+  const { s, p, n: count, k } = readMap(frame.header, TOKENS_HEADER);
+  if (frame.tensor.length !== count * (k + 1) * 8) return refuse(`${frame.tensor.length} bytes for ${count} tokens`);
   const view = new DataView(frame.tensor.buffer, frame.tensor.byteOffset, frame.tensor.byteLength);
-  const tokens = Array.from({ length: count }, (_, i) => ({
-    id: view.getUint32(i * 4, true),
-    logprob: readLogprob(view.getFloat32((count + i) * 4, true)),
-  }));
+  const entry = (i: number): TokenLogprob => ({
+    id: view.getUint32(i * 8, true),
+    logprob: readLogprob(view.getFloat32(i * 8 + 4, true)),
+  });
+  const tokens = Array.from({ length: count }, (_, i) => {
+    const token = entry(i * (k + 1));
+    return k === 0
+      ? token
+      : { ...token, alternatives: Array.from({ length: k }, (_, j) => entry(i * (k + 1) + 1 + j)) };
+  });
   return { type: 'TOKENS', session: s, position: p, tokens };
 }
 
@@ -322,6 +340,7 @@ function samplingToIntegers(sampling: Sampling): Cbor {
     sampling.topK,
     Math.round(sampling.topP * SAMPLING_UNIT),
     sampling.seed <= Number.MAX_SAFE_INTEGER ? Number(sampling.seed) : sampling.seed,
+    sampling.alternatives ?? 0,
   ];
 }
 
@@ -330,19 +349,21 @@ const sampling = tuple(
   uint(MAX_TOP_K),
   between(1, SAMPLING_UNIT),
   bigUint(MAX_U64),
+  uint(MAX_ALTERNATIVES),
 );
 
 /** Absent (an empty list) at every hop but the last. */
 function readSampling(value: Cbor): Sampling | undefined {
   if (Array.isArray(value) && value.length === 0) return undefined;
-  const [temperature, topK, topP, seed] = sampling(value);
-  return { temperature: temperature / SAMPLING_UNIT, topK, topP: topP / SAMPLING_UNIT, seed };
+  const [temperature, topK, topP, seed, alternatives] = sampling(value);
+  const draw = { temperature: temperature / SAMPLING_UNIT, topK, topP: topP / SAMPLING_UNIT, seed };
+  return alternatives === 0 ? draw : { ...draw, alternatives };
 }
 
 /**
  * The sampling that the last hop will see. Throws RangeError for values that cannot travel.
  *
- * @param wanted temperature 0..100, topK 0..65535, topP in (0, 1], seed a u64
+ * @param wanted temperature 0..100, topK 0..65535, topP in (0, 1], seed a u64, alternatives 0..20
  */
 export function roundSampling(wanted: Sampling): Sampling {
   const read = parsing(() => readSampling(samplingToIntegers(wanted)));

@@ -64,6 +64,19 @@ describe('client: tokens from the network', () => {
     );
   });
 
+  it('tells the likeliest tokens beside each one when asked, and draws the same', async () => {
+    const plain = await collect(net.client.generate(promptOf(9), SAMPLED, never));
+    const told = await collect(net.client.generate(promptOf(9), { ...SAMPLED, alternatives: 3 }, never));
+    assert.deepEqual(
+      told.map(({ id, logprob }) => [id, logprob]),
+      plain.map(({ id, logprob }) => [id, logprob]),
+    );
+    for (const { alternatives = [] } of told) {
+      const [a, b, c] = alternatives.map(({ logprob }) => logprob);
+      assert.ok(a !== undefined && b !== undefined && c !== undefined && a > b && b > c && a < 0);
+    }
+  });
+
   it('ends at a stop id without giving it out', async () => {
     const [first, second] = await local(promptOf(9));
     const generation = net.client.generate(promptOf(9), { ...GREEDY, stopIds: [second?.id ?? -1] }, never);

@@ -30,6 +30,8 @@ const code = fc.constantFrom(...INFER_CODES);
 const position = fc.nat({ max: 1 << 24 });
 const plain = { noNullPrototype: true };
 const token = fc.record({ id: fc.nat({ max: 0xffff_ffff }), logprob: fc.float({ noNaN: true, max: 0 }) }, plain);
+const alternatives = fc.array(token, { minLength: 2, maxLength: 2 });
+const tokenWithTwo = fc.record({ id: fc.nat(), logprob: fc.constant(-1), alternatives }, plain);
 const anyMessage: fc.Arbitrary<InferMessage> = fc.oneof(
   fc.record({ type: fc.constant('OPEN' as const), request: fc.uint8Array({ maxLength: 200 }) }, plain),
   fc.record({ type: fc.constant('ACCEPT' as const), session, tokensGranted: position }, plain),
@@ -52,7 +54,10 @@ const anyMessage: fc.Arbitrary<InferMessage> = fc.oneof(
       type: fc.constant('TOKENS' as const),
       session,
       position,
-      tokens: fc.array(token, { minLength: 1, maxLength: 9 }),
+      tokens: fc.oneof(
+        fc.array(token, { minLength: 1, maxLength: 9 }),
+        fc.array(tokenWithTwo, { minLength: 1, maxLength: 9 }),
+      ),
     },
     plain,
   ),
@@ -97,11 +102,13 @@ describe('wire: messages of inference sessions', () => {
     'a STEP with a key more': encodeFrame('STEP', { ...step, z: 0 }),
     'a STEP without a key': encodeFrame('STEP', { s, j: 0, p: 0, n: 1, c: 'ids' }),
     'a STEP beyond any route': encodeFrame('STEP', { ...step, j: MAX_ROUTE_HOPS }),
-    'TOKENS with too few bytes': encodeFrame('TOKENS', { s, p: 0, n: 2 }, new Uint8Array(15)),
-    'TOKENS that promise many': encodeFrame('TOKENS', { s, p: 0, n: 1 << 20 }),
+    'TOKENS with too few bytes': encodeFrame('TOKENS', { s, p: 0, n: 2, k: 0 }, new Uint8Array(15)),
+    'TOKENS without the alternatives they promise': encodeFrame('TOKENS', { s, p: 0, n: 1, k: 1 }, new Uint8Array(8)),
+    'TOKENS with too many alternatives': encodeFrame('TOKENS', { s, p: 0, n: 1, k: 21 }, new Uint8Array(176)),
+    'TOKENS that promise many': encodeFrame('TOKENS', { s, p: 0, n: 1 << 20, k: 0 }),
     'TOKENS with a logprob that is no number': encodeFrame(
       'TOKENS',
-      { s, p: 0, n: 1 },
+      { s, p: 0, n: 1, k: 0 },
       Uint8Array.of(1, 0, 0, 0, 0, 0, 0xc0, 0x7f),
     ),
     'a CLOSE with a tensor': encodeFrame('CLOSE', { s }, Uint8Array.of(1)),
@@ -128,7 +135,8 @@ describe('wire: the body of OPEN', () => {
   const body: OpenBody = { session: SESSION, manifest: 'ab'.repeat(32), codec: 'f16', maxTokens: 9, route, hop: 1 };
 
   it('comes back as it went, sampling at the last hop alone', () => {
-    for (const one of [body, { ...body, hop: 2, sampling: SAMPLING }]) {
+    const asking = { ...body, hop: 2, sampling: { ...SAMPLING, alternatives: 20 } };
+    for (const one of [body, { ...body, hop: 2, sampling: SAMPLING }, asking]) {
       const decoded = decodeOpen(encodeOpen(one));
       assert.deepEqual(decoded, { ok: true, value: one });
     }
@@ -149,8 +157,9 @@ describe('wire: the body of OPEN', () => {
     'a codec that nobody has': { c: 'int8' },
     'another version': { v: 2 },
     'half a sampling': { p: [1, 2] },
-    'a temperature beyond reason': { j: 2, p: [100_000_001, 0, 1_000_000, 0] },
-    'an empty nucleus': { j: 2, p: [0, 0, 0, 0] },
+    'a temperature beyond reason': { j: 2, p: [100_000_001, 0, 1_000_000, 0, 0] },
+    'an empty nucleus': { j: 2, p: [0, 0, 0, 0, 0] },
+    'too many alternatives': { j: 2, p: [0, 0, 1_000_000, 0, 21] },
     'a key more': { extra: 1 },
   };
   for (const [what, changes] of Object.entries(bad)) {
