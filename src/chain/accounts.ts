@@ -2,7 +2,7 @@
 // mnemonic everybody knows (chain.md 2, 8). Private keys stay inside the Signer.
 
 import { createHmac, pbkdf2Sync, randomBytes } from 'node:crypto';
-import { closeSync, fstatSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, constants, fstatSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { secp256k1 } from '@noble/curves/secp256k1.js';
 import { blake2b } from '@noble/hashes/blake2.js';
@@ -48,7 +48,7 @@ export function createAccountFile(file: string): Address {
   const text = JSON.stringify({ type: 'ethereum', address, privateKey: `0x${toHex(privateKey)}` });
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
   try {
-    writeFileSync(file, `${text}\n`, { mode: 0o600, flag: 'wx' });
+    writeFileSync(file, `${text}\n`, { mode: 0o600, flag: 'wx', flush: true });
   } catch (error) {
     throw invalidKeyFile(
       file,
@@ -99,16 +99,22 @@ function readAccountFile(file: string): Signer {
   return signer;
 }
 
-/** Checks the mode of the very file that is then read. */
+/** Longer than any key file: what is read is bounded. */
+const MAX_KEY_FILE_BYTES = 4096;
+
+/** Checks kind, mode and size of the very file that is then read; does not wait for the other end of a pipe. */
 function readPrivate(file: string): string {
   let handle: number;
   try {
-    handle = openSync(file, 'r');
+    handle = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (error) {
     throw invalidKeyFile(file, 'it cannot be read; make one with `tessera keygen --accounts`', error);
   }
   try {
-    const mode = fstatSync(handle).mode & 0o777;
+    const stat = fstatSync(handle);
+    if (!stat.isFile() || stat.size > MAX_KEY_FILE_BYTES)
+      throw invalidKeyFile(file, `it is no file of at most ${MAX_KEY_FILE_BYTES} bytes`);
+    const mode = stat.mode & 0o777;
     if ((mode & 0o077) !== 0) throw readableKeyFile(file, mode.toString(8).padStart(4, '0'));
     return readFileSync(handle, 'utf8');
   } finally {

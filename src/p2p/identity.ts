@@ -42,8 +42,8 @@ export function identityFromSeed(seed: Uint8Array): OpenIdentity {
 /** Makes a new identity and writes it for its owner alone; throws EEXIST rather than overwrite a key. */
 export function createIdentityFile(file: string): OpenIdentity {
   const identity = identityFromSeed(new Uint8Array(randomBytes(SEED_BYTES)));
-  mkdirSync(dirname(file), { recursive: true });
-  writeFileSync(file, identity.protobuf, { flag: 'wx', mode: 0o600 });
+  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+  writeFileSync(file, identity.protobuf, { flag: 'wx', mode: 0o600, flush: true });
   return identity;
 }
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { secp256k1 } from '@noble/curves/secp256k1.js';
@@ -85,6 +85,15 @@ describe('accounts', () => {
       assert.equal(code, 'KEY_FILE_INVALID');
       assert.ok(message.includes(why), message);
       assert.ok(!message.includes(key), 'a message shows no secret');
+    }
+    for (const [name, make] of [
+      ['long.json', (file: string) => writeFileSync(file, ' '.repeat(5000), { mode: 0o600 })],
+      ['folder', (file: string) => mkdirSync(file, { mode: 0o700 })],
+    ] as const) {
+      make(join(folder, name));
+      const { code, message } = await refusal(name);
+      assert.equal(code, 'KEY_FILE_INVALID');
+      assert.match(message, /no file of at most/);
     }
     assert.match((await refusal('none.json')).message, /tessera keygen --accounts/);
     assert.match((await refusal('//alice')).message, /\/\/dev:0/);

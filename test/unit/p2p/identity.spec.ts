@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { privateKeyFromProtobuf } from '@libp2p/crypto/keys';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import { ed25519 } from '@noble/curves/ed25519.js';
@@ -53,6 +53,7 @@ describe('identity', () => {
   it('goes to a file for its owner alone, in the form that libp2p reads, and back', () => {
     const made = createIdentityFile(file);
     assert.equal(statSync(file).mode & 0o777, 0o600);
+    assert.equal(statSync(dirname(file)).mode & 0o077, 0);
     const bytes = readFileSync(file);
     assert.equal(bytes.length, 68);
     assert.equal(peerIdFromPrivateKey(privateKeyFromProtobuf(bytes)).toString(), made.peer);
