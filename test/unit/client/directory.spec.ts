@@ -42,6 +42,7 @@ describe('client: directory', () => {
   let overlay: Overlay;
   let learned: [string, readonly string[]][];
   let reads: number;
+  let refusal: Error | undefined;
   let stop: AbortController;
   let running: Promise<void>;
   const network = () => createMemoryNetwork();
@@ -57,6 +58,7 @@ describe('client: directory', () => {
     net = network();
     learned = [];
     reads = 0;
+    refusal = undefined;
     stop = new AbortController();
     const joined = net.join(identityOf(50));
     overlay = { ...joined, learn: async (peer, addresses) => void learned.push([peer, addresses]) };
@@ -69,6 +71,7 @@ describe('client: directory', () => {
       heads: (_kind: 'best' | 'finalized', signal: AbortSignal) => heads.stream(signal),
       nodes: async () => {
         reads += 1;
+        if (refusal !== undefined) throw refusal;
         return nodes;
       },
     };
@@ -139,6 +142,14 @@ describe('client: directory', () => {
     await headAt(101);
     for (let i = 0; i < 5; i += 1) await directory.admit(announce(9 + i));
     assert.equal(reads, 2);
+  });
+
+  it('takes announces of known nodes while the chain does not answer', async () => {
+    await directory.admit(announce(0));
+    await headAt(120);
+    refusal = new Error('the chain is away');
+    assert.equal(await directory.admit(announce(0, { block: 120 as BlockNumber })), 'accept');
+    await assert.rejects(directory.admit(announce(9, { block: 120 as BlockNumber })), /away/);
   });
 
   it('hears gossip, and does not pass on what it would not keep', async () => {
