@@ -79,10 +79,11 @@ export function createDirectory(options: DirectoryOptions, deps: DirectoryDeps):
     if (!decoded.ok) return decoded.code === 'RECORD_OUT_OF_WINDOW' ? 'ignore' : 'reject';
     const { record } = decoded;
     if (isKnown(record)) return 'ignore';
-    const peer = await members.peerOf(record.body.node, head);
-    if (peer === undefined) return 'ignore';
-    if (!deps.verify(peer, signedMessage(record.bodyBytes), record.signature)) return 'reject';
-    if (isKnown(record)) return 'ignore';
+    const isSigner = (peer: PeerId) => deps.verify(peer, signedMessage(record.bodyBytes), record.signature);
+    const signer = await members.signerOf(record.body.node, head, isSigner);
+    if (signer === 'forged') return 'reject';
+    if (signer === 'unknown' || isKnown(record)) return 'ignore';
+    const { peer } = signer;
     entries.set(record.body.node, { peer, record });
     await learn(peer, record.body.addresses);
     return 'accept';
@@ -172,7 +173,12 @@ function offerOf(peer: PeerId, { node, shards, load, block }: Announce): DatedOf
   return { node, peer, shards, load, block };
 }
 
-/** Peers of the subnet's activated nodes; read from the chain when an unknown node speaks, at most once per head. */
+type Signer = { readonly peer: PeerId } | 'unknown' | 'forged';
+
+/**
+ * Peers of the subnet's activated nodes; read from the chain when an unknown node speaks or a known one with another key, at most once per head:
+ * a node that has changed its peer id must not have those punished who pass on its announces.
+ */
 function createMembers(subnet: SubnetId, chain: Pick<Chain, 'nodes'>) {
   let peers: ReadonlyMap<NodeId, PeerId> = new Map();
   let readAt: BlockNumber | undefined;
@@ -185,22 +191,28 @@ function createMembers(subnet: SubnetId, chain: Pick<Chain, 'nodes'>) {
     readAt = head;
   }
 
+  function judge(node: NodeId, isSigner: (peer: PeerId) => boolean): Signer {
+    const peer = peers.get(node);
+    if (peer === undefined) return 'unknown';
+    return isSigner(peer) ? { peer } : 'forged';
+  }
+
   return {
-    async peerOf(node: NodeId, head: BlockNumber): Promise<PeerId | undefined> {
-      const stale = readAt === undefined || head >= readAt + MEMBERS_LIFE_BLOCKS;
-      if (stale || (!peers.has(node) && head !== readAt)) {
-        reading ??= read(head).finally(() => {
-          reading = undefined;
-        });
-        // Who was a member when the chain last answered stands until it answers again.
-        await reading.catch((error) => {
-          if (!peers.has(node)) throw error;
-        });
-      }
-      return peers.get(node);
+    async signerOf(node: NodeId, head: BlockNumber, isSigner: (peer: PeerId) => boolean): Promise<Signer> {
+      const known = judge(node, isSigner);
+      const isOld = readAt === undefined || head >= readAt + MEMBERS_LIFE_BLOCKS;
+      if (!isOld && (typeof known === 'object' || head === readAt)) return known;
+      reading ??= read(head).finally(() => {
+        reading = undefined;
+      });
+      // Who was a member when the chain last answered stands until it answers again.
+      await reading.catch((error) => {
+        if (typeof known !== 'object') throw error;
+      });
+      return judge(node, isSigner);
     },
   };
 }
 
-/** A node that changed its peer id or left is noticed after so many blocks: its announces expire within 15. */
+/** A node that left is noticed after so many blocks: its announces expire within 15. */
 const MEMBERS_LIFE_BLOCKS = 20;

@@ -5,7 +5,7 @@ import { createDirectory, type Directory } from '../../../src/client/directory.t
 import { verifySignature } from '../../../src/p2p/identity.ts';
 import { createMemoryNetwork } from '../../../src/p2p/memory.ts';
 import type { Overlay } from '../../../src/p2p/types.ts';
-import type { BlockNumber, Epoch, Hash, NodeId, ShardIndex, SubnetId } from '../../../src/types/ids.ts';
+import type { BlockNumber, Epoch, Hash, NodeId, PeerId, ShardIndex, SubnetId } from '../../../src/types/ids.ts';
 import type { Announce } from '../../../src/types/record.ts';
 import { silentLog } from '../../../src/util/log.ts';
 import { announceTopic, DIRECTORY_PROTOCOL, encodeDirectory, MAX_ANNOUNCE_BYTES } from '../../../src/wire/announce.ts';
@@ -42,6 +42,7 @@ describe('client: directory', () => {
   let overlay: Overlay;
   let learned: [string, readonly string[]][];
   let reads: number;
+  let peerOf: (i: number) => PeerId;
   let refusal: Error | undefined;
   let stop: AbortController;
   let running: Promise<void>;
@@ -62,17 +63,19 @@ describe('client: directory', () => {
     stop = new AbortController();
     const joined = net.join(identityOf(50));
     overlay = { ...joined, learn: async (peer, addresses) => void learned.push([peer, addresses]) };
-    const nodes = CLASSES.map((nodeClass, i) => ({
-      id: i + 1,
-      nodeClass,
-      peerInfo: { peer: identityOf(i).peer },
-    })) as unknown as readonly SubnetNode[];
+    peerOf = (i) => identityOf(i).peer;
+    const nodes = () =>
+      CLASSES.map((nodeClass, i) => ({
+        id: i + 1,
+        nodeClass,
+        peerInfo: { peer: peerOf(i) },
+      })) as unknown as readonly SubnetNode[];
     const chain = {
       heads: (_kind: 'best' | 'finalized', signal: AbortSignal) => heads.stream(signal),
       nodes: async () => {
         reads += 1;
         if (refusal !== undefined) throw refusal;
-        return nodes;
+        return nodes();
       },
     };
     directory = createDirectory(
@@ -142,6 +145,17 @@ describe('client: directory', () => {
     await headAt(101);
     for (let i = 0; i < 5; i += 1) await directory.admit(announce(9 + i));
     assert.equal(reads, 2);
+  });
+
+  it('knows a node that has changed its peer id at the next head', async () => {
+    await directory.admit(announce(0));
+    assert.equal(await directory.admit(announce(0, { block: 101 as BlockNumber }, 5)), 'reject', 'read at this head');
+    peerOf = (i) => identityOf(i === 0 ? 5 : i).peer;
+    await headAt(101);
+    assert.equal(await directory.admit(announce(0, { block: 101 as BlockNumber }, 5)), 'accept');
+    assert.equal(directory.offers()[0]?.peer, identityOf(5).peer);
+    assert.equal(reads, 2);
+    assert.equal(await directory.admit(announce(0, { block: 102 as BlockNumber })), 'reject', 'the key of before');
   });
 
   it('takes announces of known nodes while the chain does not answer', async () => {
