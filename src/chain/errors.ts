@@ -135,6 +135,15 @@ const OTHER_ERRORS: Readonly<Record<string, Advice>> = {
 
 /** EXTRINSIC_FAILED: the call is in a block, changed nothing, and cost a fee. `pallet` is empty for errors of the runtime itself. */
 export function extrinsicFailed(call: string, pallet: string, error: string): ChainError {
+  return refusedByPallet(call, pallet, error, 'failed');
+}
+
+/** EXTRINSIC_FAILED of a dry run: the call was not sent and cost nothing. */
+export function extrinsicWouldFail(call: string, pallet: string, error: string): ChainError {
+  return refusedByPallet(call, pallet, error, 'was not sent, it would fail');
+}
+
+function refusedByPallet(call: string, pallet: string, error: string, what: string): ChainError {
   const name = pallet === '' ? error : `${pallet}.${error}`;
   const advice = (pallet === 'Network' ? NETWORK_ERRORS[error] : OTHER_ERRORS[name]) ?? {
     says: 'the chain gives no reason that this program knows: look the name up in the documentation of the chain',
@@ -142,7 +151,7 @@ export function extrinsicFailed(call: string, pallet: string, error: string): Ch
   };
   return new ChainError(
     { code: 'EXTRINSIC_FAILED', call, pallet, error, retry: advice.retry },
-    `${call} failed with ${name}: ${advice.says}`,
+    `${call} ${what} with ${name}: ${advice.says}`,
   );
 }
 

@@ -22,6 +22,7 @@ import {
   extrinsicExpired,
   extrinsicFailed,
   extrinsicRejected,
+  extrinsicWouldFail,
   POOL_PAYMENT,
   stateDiscarded,
   unreachable,
@@ -36,9 +37,22 @@ import {
   propose,
   registerNode,
   registerSubnet,
+  removeNode,
   transfer,
+  updateBootnodes,
+  updateMisc,
+  updatePeer,
 } from './twin/calls.ts';
 import { DEVELOPMENT_FUNDS } from './twin/funds.ts';
+import {
+  addStake,
+  claimUnbondings,
+  delegate,
+  holdingsOf,
+  removeStake,
+  transferDelegation,
+  undelegate,
+} from './twin/money.ts';
 import { beginBlock } from './twin/settle.ts';
 import {
   accountOf,
@@ -213,6 +227,15 @@ export function createMemoryChain(options: MemoryChainOptions): MemoryChain {
     return transaction.included.promise;
   }
 
+  /** What would become of a call in the best head's state. */
+  function tryCall({ address }: Signer, call: string, run: Call): void {
+    try {
+      run(tip().state, address);
+    } catch (error) {
+      throw error instanceof Refusal ? extrinsicWouldFail(call, error.pallet, error.message) : error;
+    }
+  }
+
   /** Everything that a client does; `closing` ends its streams and waits. */
   function connect(): Chain {
     const closing = new AbortController();
@@ -239,10 +262,11 @@ export function createMemoryChain(options: MemoryChainOptions): MemoryChain {
       signer: Signer,
       call: string,
       run: Call,
-      { until = 'inBlock', signal }: SubmitOptions = {},
+      { until = 'inBlock', dryRun = false, signal }: SubmitOptions = {},
       limits?: { lastBlock?: number; isFree?: boolean },
     ): Promise<Receipt> {
       const stop = ready(signal);
+      if (dryRun) tryCall(signer, call, run);
       const receipt = await raceSignal(submit(signer, call, run, limits), stop);
       if (until === 'finalized') await finalized.until(({ number }) => number >= receipt.block.number, stop);
       return receipt;
@@ -315,6 +339,8 @@ export function createMemoryChain(options: MemoryChainOptions): MemoryChain {
         return blockAt(numbers.get(at) ?? -1).events;
       },
 
+      holdings: async (account, signal) => holdingsOf(stateAt(undefined, signal), account),
+
       async registerSubnet(owner: Signer, subnet: RegisterSubnet, submitOptions) {
         const receipt = await send(owner, 'register_subnet', registerSubnet(subnet), submitOptions);
         return { ...receipt, subnet: eventField(receipt, 'SubnetRegistered', 'subnetId') as SubnetId };
@@ -327,6 +353,25 @@ export function createMemoryChain(options: MemoryChainOptions): MemoryChain {
       },
       activateNode: (hotkey, subnet, node, submitOptions) =>
         send(hotkey, 'activate_subnet_node', activateNode(subnet, node), submitOptions, { isFree: true }),
+      removeNode: (key, subnet, node, submitOptions) =>
+        send(key, 'remove_subnet_node', removeNode(subnet, node), submitOptions),
+      updatePeer: (key, { subnet, node, role }, info, submitOptions) =>
+        send(key, 'update_peer_info', updatePeer(subnet, node, role, info), submitOptions),
+      updateMisc: (owner, subnet, misc, submitOptions) =>
+        send(owner, 'update_misc', updateMisc(subnet, misc), submitOptions),
+      updateBootnodes: (owner, subnet, { add, remove }, submitOptions) =>
+        send(owner, 'update_bootnodes', updateBootnodes(subnet, add, remove), submitOptions),
+      addStake: (coldkey, { subnet, node, hotkey, amount }, submitOptions) =>
+        send(coldkey, 'add_stake', addStake(subnet, node, hotkey, amount), submitOptions),
+      removeStake: (coldkey, { subnet, hotkey, amount }, submitOptions) =>
+        send(coldkey, 'remove_stake', removeStake(subnet, hotkey, amount), submitOptions),
+      claimUnbondings: (account, submitOptions) => send(account, 'claim_unbondings', claimUnbondings(), submitOptions),
+      delegate: (account, subnet, amount, submitOptions) =>
+        send(account, 'add_to_delegate_stake', delegate(subnet, amount), submitOptions),
+      undelegate: (account, subnet, shares, submitOptions) =>
+        send(account, 'remove_delegate_stake', undelegate(subnet, shares), submitOptions),
+      transferDelegation: (account, { subnet, to, shares }, submitOptions) =>
+        send(account, 'transfer_delegate_stake', transferDelegation(subnet, to, shares), submitOptions),
       transfer: (from, to, amount, submitOptions) =>
         send(from, 'transfer_keep_alive', transfer(to, amount), submitOptions),
       propose(hotkey: Signer, proposal: Proposal, submitOptions = {}) {

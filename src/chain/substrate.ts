@@ -123,6 +123,16 @@ export async function connectChain(
       return runtime.events(records).map(({ pallet, name, data }) => ({ pallet, name, data }));
     },
 
+    async holdings(account, stop) {
+      const { hash } = await currentHead(link, 'best', stop);
+      const [stakes, delegations, unbondings] = await Promise.all([
+        ask((dialect) => dialect.stakes(account), hash, stop),
+        ask((dialect) => dialect.delegations(account), hash, stop),
+        ask((dialect) => dialect.unbondings(account), hash, stop),
+      ]);
+      return { stakes, delegations, unbondings };
+    },
+
     async registerSubnet(owner, subnet, submitOptions) {
       const make: Make = (dialect) => dialect.registerSubnet(subnet);
       const receipt = await send(owner, 'register_subnet', make, submitOptions);
@@ -137,6 +147,28 @@ export async function connectChain(
     },
     activateNode: (hotkey, subnet, node, submitOptions) =>
       send(hotkey, 'activate_subnet_node', (dialect) => dialect.activateNode(subnet, node), submitOptions),
+    removeNode: (key, subnet, node, submitOptions) =>
+      send(key, 'remove_subnet_node', (dialect) => dialect.removeNode(subnet, node), submitOptions),
+    updatePeer: (key, { subnet, node, role }, info, submitOptions) =>
+      send(key, 'update_peer_info', (dialect) => dialect.updatePeer(subnet, node, role, info), submitOptions),
+    updateMisc: (owner, subnet, misc, submitOptions) =>
+      send(owner, 'update_misc', (dialect) => dialect.updateMisc(subnet, misc), submitOptions),
+    updateBootnodes: (owner, subnet, { add, remove }, submitOptions) =>
+      send(owner, 'update_bootnodes', (dialect) => dialect.updateBootnodes(subnet, add, remove), submitOptions),
+    addStake: (coldkey, to, submitOptions) =>
+      send(coldkey, 'add_stake', (dialect) => dialect.addStake(to), submitOptions),
+    removeStake: (coldkey, from, submitOptions) =>
+      send(coldkey, 'remove_stake', (dialect) => dialect.removeStake(from), submitOptions),
+    claimUnbondings: (account, submitOptions) =>
+      send(account, 'claim_unbondings', (dialect) => dialect.claimUnbondings(), submitOptions),
+    delegate: (account, subnet, amount, submitOptions) =>
+      send(account, 'add_to_delegate_stake', (dialect) => dialect.delegate(subnet, amount), submitOptions),
+    undelegate: (account, subnet, shares, submitOptions) =>
+      send(account, 'remove_delegate_stake', (dialect) => dialect.undelegate(subnet, shares), submitOptions),
+    transferDelegation: (account, { subnet, to, shares }, submitOptions) => {
+      const make: Make = (dialect) => dialect.transferDelegation(subnet, to, shares);
+      return send(account, 'transfer_delegate_stake', make, submitOptions);
+    },
     transfer: (from, to, amount, submitOptions) =>
       send(from, 'transfer_keep_alive', (dialect) => dialect.transfer(to, amount), submitOptions),
     propose(hotkey, proposal, submitOptions = {}) {

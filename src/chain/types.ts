@@ -118,9 +118,24 @@ export interface Receipt {
   readonly events: readonly ChainEvent[];
 }
 
+/** Under which of its three peer ids a node is known. */
+export type PeerRole = 'node' | 'bootnode' | 'client';
+
+/** What an account owns besides its free balance, planck. */
+export interface Holdings {
+  /** Stake under each of its hotkeys, also of nodes that are gone. */
+  readonly stakes: readonly { readonly subnet: SubnetId; readonly hotkey: Address; readonly amount: bigint }[];
+  /** Shares of delegation pools, and what they are worth now. */
+  readonly delegations: readonly { readonly subnet: SubnetId; readonly shares: bigint; readonly balance: bigint }[];
+  /** What waits to be claimed, from this block on; ascending. */
+  readonly unbondings: readonly { readonly claimBlock: BlockNumber; readonly amount: bigint }[];
+}
+
 export interface SubmitOptions {
   /** Default 'inBlock'. */
   readonly until?: 'inBlock' | 'finalized';
+  /** Ask the endpoint first what would become of the call, where it offers that: what would fail is refused before it costs a fee. */
+  readonly dryRun?: boolean;
   readonly signal?: AbortSignal;
 }
 
@@ -145,6 +160,13 @@ export interface RegisterNode {
   readonly delegateRewardRate: bigint;
   readonly stake: bigint;
   readonly maxBurn: bigint;
+}
+
+export interface NodeStake {
+  readonly subnet: SubnetId;
+  readonly node: NodeId;
+  readonly hotkey: Address;
+  readonly amount: bigint;
 }
 
 export interface Proposal {
@@ -206,6 +228,7 @@ export interface Chain {
   /** chain.md 4.2, at `at` or the finalized head: has this peer a node of at least this class rank with enough stake? */
   provesStake(subnet: SubnetId, peer: PeerId, minClass: number, at?: Hash, signal?: AbortSignal): Promise<boolean>;
   events(at: Hash, signal?: AbortSignal): Promise<readonly ChainEvent[]>;
+  holdings(account: Address, signal?: AbortSignal): Promise<Holdings>;
 
   registerSubnet(
     owner: Signer,
@@ -219,6 +242,35 @@ export interface Chain {
     options?: SubmitOptions,
   ): Promise<Receipt & { readonly node: NodeId }>;
   activateNode(hotkey: Signer, subnet: SubnetId, node: NodeId, options?: SubmitOptions): Promise<Receipt>;
+  /** Leaves the subnet, by hotkey or coldkey; the stake stays under the hotkey until it is removed. */
+  removeNode(key: Signer, subnet: SubnetId, node: NodeId, options?: SubmitOptions): Promise<Receipt>;
+  /** By hotkey or coldkey; undefined takes the boot node's or client's peer away. */
+  updatePeer(
+    key: Signer,
+    of: { readonly subnet: SubnetId; readonly node: NodeId; readonly role: PeerRole },
+    info: PeerInfo | undefined,
+    options?: SubmitOptions,
+  ): Promise<Receipt>;
+  /** The policy's bytes; valid from the second next epoch on. */
+  updateMisc(owner: Signer, subnet: SubnetId, misc: Uint8Array, options?: SubmitOptions): Promise<Receipt>;
+  updateBootnodes(
+    owner: Signer,
+    subnet: SubnetId,
+    change: { readonly add: ReadonlyMap<PeerId, string>; readonly remove: readonly PeerId[] },
+    options?: SubmitOptions,
+  ): Promise<Receipt>;
+  addStake(coldkey: Signer, to: NodeStake, options?: SubmitOptions): Promise<Receipt>;
+  /** What was removed waits in `holdings().unbondings`. */
+  removeStake(coldkey: Signer, from: Omit<NodeStake, 'node'>, options?: SubmitOptions): Promise<Receipt>;
+  /** Pays what has waited long enough to the account's free balance. */
+  claimUnbondings(account: Signer, options?: SubmitOptions): Promise<Receipt>;
+  delegate(account: Signer, subnet: SubnetId, amount: bigint, options?: SubmitOptions): Promise<Receipt>;
+  undelegate(account: Signer, subnet: SubnetId, shares: bigint, options?: SubmitOptions): Promise<Receipt>;
+  transferDelegation(
+    account: Signer,
+    of: { readonly subnet: SubnetId; readonly to: Address; readonly shares: bigint },
+    options?: SubmitOptions,
+  ): Promise<Receipt>;
   /** Plain currency transfer (a devnet funds its hotkeys with it). */
   transfer(from: Signer, to: Address, amount: bigint, options?: SubmitOptions): Promise<Receipt>;
   propose(hotkey: Signer, proposal: Proposal, options?: SubmitOptions): Promise<Receipt>;

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { ApiPromise, WsProvider } from '@polkadot/api';
 import { openSigner } from '../../src/chain/accounts.ts';
 import { createMemoryChain } from '../../src/chain/memory.ts';
 import { connectChain } from '../../src/chain/substrate.ts';
@@ -248,5 +249,17 @@ describe('chain: words for errors', () => {
       names.filter((name) => NETWORK_ERRORS[name] === undefined),
       [],
     );
+  });
+
+  it('has a sentence for every error in the metadata of the committed spec, and none for errors that are gone', async () => {
+    const { NETWORK_ERRORS } = await import('../../src/chain/errors.ts');
+    const devChain = await createDevChain({ spec: SPEC, mode: 'manual' }, deps);
+    const api = await ApiPromise.create({ provider: new WsProvider(devChain.endpoint), noInitWarn: true });
+    try {
+      assert.deepEqual(Object.keys(api.errors.network ?? {}).sort(), Object.keys(NETWORK_ERRORS).sort());
+    } finally {
+      await api.disconnect();
+      await devChain.close();
+    }
   });
 });

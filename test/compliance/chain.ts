@@ -77,13 +77,13 @@ function nodeRequest(hotkey: Signer, index: number, changes: Partial<RegisterNod
   };
 }
 
-/** chain.md 5.3 for one subnet without delegators. */
-function expectedPay(submission: Submission, first: number) {
+/** chain.md 5.3 for one subnet whose delegators get this much. */
+function expectedPay(submission: Submission, first: number, delegated = 0n) {
   const earned = subnetsEmission(submission.validators.length, EPOCH_LENGTH);
   const owner = (earned * 23n) / 100n;
   const x = (BigInt(submission.block - first) * ONE) / BigInt(EPOCH_LENGTH);
   const proposerFactor = x <= ONE / 4n ? ONE : ((ONE * 3n) / 4n - x) * 2n;
-  return { owner, nodes: payNodes(earned - owner, { ...submission, proposerFactor }) };
+  return { owner, nodes: payNodes(earned - owner - delegated, { ...submission, proposerFactor }) };
 }
 
 export function testChain(name: string, create: () => Promise<ChainPlace>): void {
@@ -425,6 +425,154 @@ export function testChain(name: string, create: () => Promise<ChainPlace>): void
       assert.equal(await chain.provesStake(99 as SubnetId, peer(0), 0), false);
       const genesis = (await chain.info()).genesis;
       assert.equal(await chain.provesStake(SUBNET, peer(0), 0, genesis), false, 'at genesis');
+    });
+
+    /** Fails before it is sent: the nonce, and with it the fee, stays. */
+    async function wouldFail(signer: Signer, work: () => Promise<unknown>, error: string): Promise<void> {
+      const { nonce } = await chain.account(signer.address);
+      await fails(work(), error);
+      assert.equal((await chain.account(signer.address)).nonce, nonce, 'nothing was sent');
+    }
+
+    const tried = { dryRun: true } as const;
+
+    it('adds stake within the limits of the subnet, and tries a call before it costs a fee', async () => {
+      const [first] = ids as [NodeId];
+      const of = { subnet: SUBNET, node: first, hotkey: hotkey(0).address };
+      const before = (await chain.node(SUBNET, first))?.stake ?? 0n;
+      await wouldFail(owner, () => chain.addStake(owner, { ...of, amount: TENSOR }, tried), 'NotKeyOwner');
+      const wrong = { ...of, node: 2 as NodeId, amount: TENSOR };
+      await wouldFail(coldkey, () => chain.addStake(coldkey, wrong, tried), 'InvalidSubnetNodeId');
+      await wouldFail(coldkey, () => chain.addStake(coldkey, { ...of, amount: 0n }, tried), 'InvalidAmount');
+      const much = { ...of, amount: 900n * TENSOR };
+      await wouldFail(coldkey, () => chain.addStake(coldkey, much, tried), 'MaxStakeReached');
+      await place.include(chain.addStake(coldkey, { ...of, amount: 5n * TENSOR }, tried));
+      assert.equal((await chain.node(SUBNET, first))?.stake, before + 5n * TENSOR);
+      const { stakes } = await chain.holdings(coldkey.address);
+      assert.equal(stakes.find((one) => one.hotkey === of.hotkey)?.amount, before + 5n * TENSOR);
+      assert.deepEqual(await chain.holdings(hotkey(0).address), { stakes: [], delegations: [], unbondings: [] });
+    });
+
+    it('removes stake down to the minimum, and pays it after the cooldown', async () => {
+      const current = await chain.electedValidator(SUBNET, await epochNow());
+      const id = ids.find((one) => one !== current) as NodeId;
+      const key = hotkey(ids.indexOf(id)).address;
+      const of = { subnet: SUBNET, hotkey: key };
+      const stake = (await chain.node(SUBNET, id))?.stake ?? 0n;
+      const spare = stake - 100n * TENSOR;
+      assert.ok(spare > 0n, 'paid before');
+      await fails(chain.removeStake(owner, { ...of, amount: 1n }), 'NotKeyOwner');
+      await fails(chain.removeStake(coldkey, { ...of, amount: 0n }), 'AmountZero');
+      await fails(chain.removeStake(coldkey, { ...of, amount: stake + 1n }), 'NotEnoughStakeToWithdraw');
+      await fails(chain.removeStake(coldkey, { ...of, amount: spare + 1n }), 'MinStakeNotReached');
+      if (current !== undefined) {
+        const elected = { subnet: SUBNET, hotkey: hotkey(ids.indexOf(current)).address, amount: 1n };
+        await fails(chain.removeStake(coldkey, elected), 'ElectedValidatorCannotUnstake');
+        await fails(chain.removeNode(coldkey, SUBNET, current), 'ElectedValidatorCannotRemove');
+      }
+      const { block } = await place.include(chain.removeStake(coldkey, { ...of, amount: spare }));
+      const claimBlock = (block.number + EPOCH_LENGTH) as BlockNumber;
+      assert.deepEqual((await chain.holdings(coldkey.address)).unbondings, [{ claimBlock, amount: spare }]);
+      await fails(chain.claimUnbondings(coldkey), 'NoStakeUnbondingsOrCooldownNotMet');
+      await place.runTo(claimBlock);
+      const before = (await chain.account(coldkey.address)).free;
+      await place.include(chain.claimUnbondings(coldkey));
+      const gained = (await chain.account(coldkey.address)).free - before;
+      assert.ok(gained > spare - TENSOR / 1000n && gained < spare, 'all of it, less the fee');
+      assert.deepEqual((await chain.holdings(coldkey.address)).unbondings, []);
+    });
+
+    it('delegates: shares of a pool that can be transferred, and turned back', async () => {
+      const [from, to] = [coldkey, late];
+      await fails(chain.delegate(from, 99 as SubnetId, TENSOR), 'InvalidSubnetId');
+      await fails(chain.delegate(from, SUBNET, 999n), 'MinDelegateStakeDepositNotReached');
+      await fails(chain.undelegate(from, SUBNET, 1n), 'NotEnoughStakeToWithdraw');
+      await place.include(chain.delegate(from, SUBNET, TENSOR));
+      const [held] = (await chain.holdings(from.address)).delegations;
+      assert.deepEqual(held, { subnet: SUBNET, shares: TENSOR * 1000n, balance: TENSOR });
+      const half = held.shares / 2n;
+      await fails(chain.transferDelegation(from, { subnet: SUBNET, to: to.address, shares: 0n }), 'AmountZero');
+      await place.include(chain.transferDelegation(from, { subnet: SUBNET, to: to.address, shares: half }));
+      assert.equal((await chain.holdings(to.address)).delegations[0]?.shares, half);
+      await fails(chain.undelegate(from, SUBNET, held.shares), 'NotEnoughStakeToWithdraw');
+      const { block } = await place.include(chain.undelegate(from, SUBNET, half));
+      const waiting = await chain.holdings(from.address);
+      assert.deepEqual(waiting.delegations, []);
+      const [unbonding] = waiting.unbondings;
+      assert.equal(unbonding?.claimBlock, block.number + EPOCH_LENGTH);
+      assert.ok(unbonding.amount > TENSOR / 2n - 10n && unbonding.amount <= TENSOR / 2n, String(unbonding.amount));
+    });
+
+    it('pays delegators their part of an accepted epoch', async () => {
+      const worth = async () => (await chain.holdings(late.address)).delegations[0]?.balance ?? 0n;
+      const epoch = ((await epochNow()) + 1) as Epoch;
+      await place.runTo(firstBlock(epoch));
+      const elected = await chain.electedValidator(SUBNET, epoch);
+      const proposer = hotkey(ids.indexOf(elected as NodeId));
+      await place.include(chain.propose(proposer, { subnet: SUBNET, epoch, ...proposal() }));
+      const others = hotkeys.filter((key) => key !== proposer);
+      await place.include(Promise.all(others.map((key) => chain.attest(key, SUBNET, epoch, ROOT))));
+      const before = await worth();
+      const submission = await chain.submission(SUBNET, epoch);
+      await place.runTo(firstBlock(epoch + 1));
+      const earned = subnetsEmission(3, EPOCH_LENGTH);
+      const rest = earned - (earned * 23n) / 100n;
+      const paid = (await worth()) - before;
+      assert.ok(paid > rest / 10n - 10n && paid <= rest / 10n, `${paid} of ${rest / 10n}`);
+      assert.ok(submission !== undefined);
+      const expected = expectedPay(submission, firstBlock(epoch), rest / 10n);
+      const result = await chain.result(SUBNET, epoch);
+      const nodes = [...expected.nodes.values()].reduce((sum, pay) => sum + pay, 0n);
+      assert.equal(result?.minted, expected.owner + rest / 10n + nodes);
+    });
+
+    it('changes the peers under which a node is known, by hotkey or coldkey', async () => {
+      const [first] = ids as [NodeId];
+      const of = { subnet: SUBNET, node: first, role: 'node' } as const;
+      const moved = { peer: peer(0), multiaddr: `/ip4/127.0.0.1/tcp/31999/p2p/${peer(0)}` };
+      await fails(chain.updatePeer(owner, of, moved), 'NotKeyOwner');
+      await fails(chain.updatePeer(hotkey(0), { ...of, node: 77 as NodeId }, moved), 'InvalidSubnetNodeId');
+      await fails(chain.updatePeer(hotkey(0), of, { peer: peer(1) }), 'PeerIdExist');
+      await place.include(chain.updatePeer(hotkey(0), of, moved));
+      assert.deepEqual((await chain.node(SUBNET, first))?.peerInfo, moved);
+      const client = { ...of, role: 'client' } as const;
+      await fails(chain.updatePeer(coldkey, client, { peer: peer(0) }), 'PeerIdsMustBeUnique');
+      await place.include(chain.updatePeer(coldkey, client, { peer: peer(5) }));
+      assert.deepEqual((await chain.node(SUBNET, first))?.clientInfo, { peer: peer(5) });
+      await place.include(chain.updatePeer(coldkey, client, undefined));
+      assert.equal((await chain.node(SUBNET, first))?.clientInfo, undefined);
+      assert.deepEqual((await chain.node(SUBNET, first))?.peerInfo, moved);
+    });
+
+    it('changes policy and boot nodes for the owner alone', async () => {
+      const misc = new Uint8Array([0xa1, 0x61, 0x76, 2]);
+      await fails(chain.updateMisc(coldkey, SUBNET, misc), 'NotSubnetOwner');
+      await place.include(chain.updateMisc(owner, SUBNET, misc));
+      assert.deepEqual((await chain.subnet(SUBNET))?.misc, misc);
+      const add = new Map([[peer(0), address(0)]]);
+      await fails(chain.updateBootnodes(coldkey, SUBNET, { add, remove: [] }), 'InvalidAccess');
+      const wrong = new Map([[peer(0), address(1)]]);
+      await fails(chain.updateBootnodes(owner, SUBNET, { add: wrong, remove: [] }), 'MultiaddrInvalidAddress');
+      await place.include(chain.updateBootnodes(owner, SUBNET, { add, remove: [peer(5)] }));
+      assert.deepEqual((await chain.subnet(SUBNET))?.bootnodes, add);
+      await place.include(chain.updateBootnodes(owner, SUBNET, { add: SUBNET_REQUEST.bootnodes, remove: [peer(0)] }));
+    });
+
+    it('lets a node leave, and gives its stake back', async () => {
+      const node = await chain.nodeByHotkey(SUBNET, late.address);
+      assert.ok(node !== undefined);
+      await fails(chain.removeNode(owner, SUBNET, node.id), 'NotKeyOwner');
+      await fails(chain.removeNode(owner, SUBNET, 77 as NodeId), 'InvalidSubnetNodeId');
+      await place.include(chain.removeNode(late, SUBNET, node.id));
+      assert.equal(await chain.node(SUBNET, node.id), undefined);
+      const left = async () =>
+        (await chain.holdings(coldkey.address)).stakes.find((one) => one.hotkey === late.address);
+      assert.equal((await left())?.amount, node.stake, 'it stays under the hotkey');
+      await fails(chain.registerNode(coldkey, nodeRequest(late, 3)), 'HotkeyHasOwner');
+      const of = { subnet: SUBNET, hotkey: late.address };
+      await place.include(chain.removeStake(coldkey, { ...of, amount: node.stake }));
+      assert.equal(await left(), undefined);
+      await place.include(chain.registerNode(coldkey, nodeRequest(late, 3)));
     });
 
     it('waits for finality when asked', async () => {

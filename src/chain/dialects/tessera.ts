@@ -10,7 +10,10 @@ import {
   type AccountState,
   ChainError,
   type EpochResult,
+  type Holdings,
+  type NodeStake,
   type PeerInfo,
+  type PeerRole,
   type Proposal,
   type RegisterNode,
   type RegisterSubnet,
@@ -39,11 +42,24 @@ export interface Dialect {
   submission(subnet: SubnetId, epoch: Epoch): Read<Submission | undefined>;
   result(subnet: SubnetId, epoch: Epoch): Read<EpochResult | undefined>;
   provesStake(subnet: SubnetId, peer: PeerId, minClass: number): Read<boolean>;
+  stakes(coldkey: Address): Read<Holdings['stakes']>;
+  delegations(account: Address): Read<Holdings['delegations']>;
+  unbondings(account: Address): Read<Holdings['unbondings']>;
 
   registerSubnet(subnet: RegisterSubnet): CallSpec;
   activateSubnet(subnet: SubnetId): CallSpec;
   registerNode(node: RegisterNode): CallSpec;
   activateNode(subnet: SubnetId, node: NodeId): CallSpec;
+  removeNode(subnet: SubnetId, node: NodeId): CallSpec;
+  updatePeer(subnet: SubnetId, node: NodeId, role: PeerRole, info: PeerInfo | undefined): CallSpec;
+  updateMisc(subnet: SubnetId, misc: Uint8Array): CallSpec;
+  updateBootnodes(subnet: SubnetId, add: ReadonlyMap<PeerId, string>, remove: readonly PeerId[]): CallSpec;
+  addStake(to: NodeStake): CallSpec;
+  removeStake(from: Omit<NodeStake, 'node'>): CallSpec;
+  claimUnbondings(): CallSpec;
+  delegate(subnet: SubnetId, amount: bigint): CallSpec;
+  undelegate(subnet: SubnetId, shares: bigint): CallSpec;
+  transferDelegation(subnet: SubnetId, to: Address, shares: bigint): CallSpec;
   transfer(to: Address, amount: bigint): CallSpec;
   propose(proposal: Omit<Proposal, 'epoch'>): CallSpec;
   attest(subnet: SubnetId, attestData: Uint8Array): CallSpec;
@@ -55,6 +71,18 @@ const NEEDED = {
     'activateSubnet',
     'registerSubnetNode',
     'activateSubnetNode',
+    'removeSubnetNode',
+    'updatePeerInfo',
+    'updateBootnodePeerInfo',
+    'updateClientPeerInfo',
+    'updateBootnodes',
+    'updateMisc',
+    'addStake',
+    'removeStake',
+    'claimUnbondings',
+    'addToDelegateStake',
+    'removeDelegateStake',
+    'transferDelegateStake',
     'proposeAttestation',
     'attest',
   ],
@@ -65,8 +93,16 @@ const NEEDED = {
     'subnetElectedValidator',
     'subnetConsensusSubmission',
     'subnetConsensusResult',
+    'stakeUnbondingLedger',
   ],
-  apis: ['getSubnetInfo', 'getSubnetNodeInfo', 'getSubnetNodesInfo', 'proofOfStake'],
+  apis: [
+    'getSubnetInfo',
+    'getSubnetNodeInfo',
+    'getSubnetNodesInfo',
+    'proofOfStake',
+    'getColdkeyStakes',
+    'getDelegateStakes',
+  ],
 } as const;
 
 /** Errors: CHAIN_UNSUPPORTED with what the runtime lacks. */
@@ -105,31 +141,56 @@ export function createTesseraDialect(runtime: Runtime): Dialect {
     result: (subnet, at) => read(() => storage('subnetConsensusResult', subnet, at), RESULT.optional()),
     provesStake: (subnet, peer, minClass) =>
       read(() => api('proofOfStake', subnet, hex(peerToBytes(peer)), minClass, null), z.boolean()),
+    stakes: (coldkey) => read(() => api('getColdkeyStakes', coldkey), STAKES),
+    delegations: (account) => read(() => api('getDelegateStakes', account), DELEGATIONS),
+    unbondings: (account) => read(() => storage('stakeUnbondingLedger', account), UNBONDINGS),
 
-    registerSubnet: (subnet) => ({
-      pallet: 'network',
-      name: 'registerSubnet',
-      args: [subnet.maxCost, registrationData(subnet)],
-    }),
-    activateSubnet: (subnet) => ({ pallet: 'network', name: 'activateSubnet', args: [subnet] }),
-    registerNode: (node) => ({ pallet: 'network', name: 'registerSubnetNode', args: registrationArgs(node) }),
-    activateNode: (subnet, node) => ({ pallet: 'network', name: 'activateSubnetNode', args: [subnet, node] }),
+    registerSubnet: (subnet) => network('registerSubnet', [subnet.maxCost, registrationData(subnet)]),
+    activateSubnet: (subnet) => network('activateSubnet', [subnet]),
+    registerNode: (node) => network('registerSubnetNode', registrationArgs(node)),
+    activateNode: (subnet, node) => network('activateSubnetNode', [subnet, node]),
+    removeNode: (subnet, node) => network('removeSubnetNode', [subnet, node]),
+    updatePeer: (subnet, node, role, info) => {
+      const [name, call] = PEER_CALLS[role];
+      return network(name, [subnet, node, optionalPeer(info, call)]);
+    },
+    updateMisc: (subnet, misc) => network('updateMisc', [subnet, hex(misc)]),
+    updateBootnodes: (subnet, add, remove) =>
+      network('updateBootnodes', [
+        subnet,
+        new Map(bootnodeEntries('update_bootnodes', add)),
+        remove.map((peer) => hex(peerToBytes(peer))).sort(),
+      ]),
+    addStake: ({ subnet, node, hotkey, amount }) => network('addStake', [subnet, node, hotkey, amount]),
+    removeStake: ({ subnet, hotkey, amount }) => network('removeStake', [subnet, hotkey, amount]),
+    claimUnbondings: () => network('claimUnbondings', []),
+    delegate: (subnet, amount) => network('addToDelegateStake', [subnet, amount]),
+    undelegate: (subnet, shares) => network('removeDelegateStake', [subnet, shares]),
+    transferDelegation: (subnet, to, shares) => network('transferDelegateStake', [subnet, to, shares]),
     transfer: (to, amount) => ({ pallet: 'balances', name: 'transferKeepAlive', args: [to, amount] }),
-    propose: ({ subnet, scores, args, attestData }) => ({
-      pallet: 'network',
-      name: 'proposeAttestation',
-      args: [
+    propose: ({ subnet, scores, args, attestData }) =>
+      network('proposeAttestation', [
         subnet,
         scores.map((score) => ({ subnetNodeId: score.nodeId, score: score.score })),
         null,
         null,
         hex(args),
         hex(attestData),
-      ],
-    }),
-    attest: (subnet, attestData) => ({ pallet: 'network', name: 'attest', args: [subnet, hex(attestData)] }),
+      ]),
+    attest: (subnet, attestData) => network('attest', [subnet, hex(attestData)]),
   };
 }
+
+function network(name: string, args: readonly unknown[]): CallSpec {
+  return { pallet: 'network', name, args };
+}
+
+/** By role: the call in polkadot.js' spelling and in the pallet's. */
+const PEER_CALLS: Readonly<Record<PeerRole, readonly [name: string, call: string]>> = {
+  node: ['updatePeerInfo', 'update_peer_info'],
+  bootnode: ['updateBootnodePeerInfo', 'update_bootnode_peer_info'],
+  client: ['updateClientPeerInfo', 'update_client_peer_info'],
+};
 
 function read<S extends z.ZodType>(query: () => Query, schema: S): Read<z.output<S>> {
   return { query, parse: (value) => schema.parse(value) };
@@ -140,9 +201,6 @@ function hex(bytes: Uint8Array): string {
 }
 
 function registrationData(subnet: RegisterSubnet): unknown {
-  const bootnodes = [...subnet.bootnodes].map(
-    ([peer, address]) => [hex(peerToBytes(peer)), hex(multiaddrToBytes('register_subnet', address))] as const,
-  );
   return {
     name: hex(utf8(subnet.name)),
     repo: hex(utf8(subnet.repo)),
@@ -152,17 +210,21 @@ function registrationData(subnet: RegisterSubnet): unknown {
     maxStake: subnet.maxStake,
     delegateStakePercentage: subnet.delegateStakePercentage,
     initialColdkeys: new Map(),
-    bootnodes: new Map(bootnodes),
+    bootnodes: new Map(bootnodeEntries('register_subnet', subnet.bootnodes)),
   };
+}
+
+function bootnodeEntries(call: string, bootnodes: ReadonlyMap<PeerId, string>): (readonly [string, string])[] {
+  return [...bootnodes].map(([peer, address]) => [hex(peerToBytes(peer)), hex(multiaddrToBytes(call, address))]);
 }
 
 function registrationArgs(node: RegisterNode): readonly unknown[] {
   return [
     node.subnet,
     node.hotkey,
-    peerArgument(node.peerInfo),
-    optionalPeer(node.bootnodeInfo),
-    optionalPeer(node.clientInfo),
+    peerArgument(node.peerInfo, REGISTER),
+    optionalPeer(node.bootnodeInfo, REGISTER),
+    optionalPeer(node.clientInfo, REGISTER),
     node.delegateRewardRate,
     node.stake,
     null,
@@ -172,14 +234,17 @@ function registrationArgs(node: RegisterNode): readonly unknown[] {
   ];
 }
 
-function optionalPeer(info: PeerInfo | undefined): unknown {
-  return info === undefined ? null : peerArgument(info);
+const REGISTER = 'register_subnet_node';
+
+function optionalPeer(info: PeerInfo | undefined, call: string): unknown {
+  return info === undefined ? null : peerArgument(info, call);
 }
 
-function peerArgument({ peer, multiaddr }: PeerInfo): unknown {
+/** @param call for the message about an address that does not parse */
+function peerArgument({ peer, multiaddr }: PeerInfo, call: string): unknown {
   return {
     peerId: hex(peerToBytes(peer)),
-    multiaddr: multiaddr === undefined ? null : hex(multiaddrToBytes('register_subnet_node', multiaddr)),
+    multiaddr: multiaddr === undefined ? null : hex(multiaddrToBytes(call, multiaddr)),
   };
 }
 
@@ -289,3 +354,21 @@ const RESULT = z.object({
   minted: z.bigint(),
   slashed: z.bigint(),
 });
+
+const STAKES = z
+  .array(z.object({ subnetId, hotkey: address, balance: z.bigint() }))
+  .transform((stakes) =>
+    stakes
+      .map(({ subnetId: subnet, hotkey, balance: amount }) => ({ subnet, hotkey, amount }))
+      .filter((one) => one.amount > 0n),
+  );
+
+const DELEGATIONS = z
+  .array(z.object({ subnetId, shares: z.bigint(), balance: z.bigint() }))
+  .transform((pools) => pools.map(({ subnetId: subnet, ...rest }) => ({ subnet, ...rest })));
+
+const UNBONDINGS = z
+  .map(block, z.bigint())
+  .transform((ledger) =>
+    [...ledger].map(([claimBlock, amount]) => ({ claimBlock, amount })).sort((a, b) => a.claimBlock - b.claimBlock),
+  );

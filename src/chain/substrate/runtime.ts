@@ -2,6 +2,7 @@
 // errors. The one place that touches polkadot.js objects. Synchronous: nothing here waits for the endpoint.
 
 import type { ApiPromise } from '@polkadot/api';
+import { z } from 'zod';
 import type { BlockNumber, Hash } from '../../types/ids.ts';
 import { fromHex, toHex } from '../../util/bytes.ts';
 import type { ChainEvent, Head, Signer } from '../types.ts';
@@ -53,6 +54,8 @@ export interface Runtime {
   extrinsicHash(extrinsic: string): Hash;
   head(headerJson: unknown): Head;
   events(records: unknown): readonly RuntimeEvent[];
+  /** What `system_dryRun` answered: the dispatch error, or undefined where the call would do its work (or was not even tried). */
+  dryRunError(answer: unknown): { readonly pallet: string; readonly error: string } | undefined;
   /** Pallet and name of a dispatch error as plain data; the pallet is empty for errors of the runtime itself. */
   dispatchError(error: unknown): { readonly pallet: string; readonly error: string };
 }
@@ -166,17 +169,26 @@ export function createRuntime(api: ApiPromise): Runtime {
       return [...decoded].map(plainEvent);
     },
 
-    dispatchError(error) {
-      if (typeof error === 'string') return { pallet: '', error };
-      const [kind, inner] = Object.entries(error as Record<string, unknown>)[0] ?? ['Other', undefined];
-      if (kind !== 'Module')
-        return typeof inner === 'string' ? { pallet: kind, error: inner } : { pallet: '', error: kind };
-      const { index, error: number } = inner as { index: number; error: Uint8Array };
-      const found = registry.findMetaError(new Uint8Array([index, number[0] ?? 0]));
-      return { pallet: palletName(found.section), error: found.name };
+    dryRunError(answer) {
+      const result = toPlain(registry.createType('ApplyExtrinsicResult', fromHex(String(answer))));
+      const failed = DRY_RUN_FAILED.safeParse(result);
+      return failed.success ? dispatchError(failed.data.Ok.Err) : undefined;
     },
+    dispatchError,
   };
+
+  function dispatchError(error: unknown) {
+    if (typeof error === 'string') return { pallet: '', error };
+    const [kind, inner] = Object.entries(error as Record<string, unknown>)[0] ?? ['Other', undefined];
+    if (kind !== 'Module')
+      return typeof inner === 'string' ? { pallet: kind, error: inner } : { pallet: '', error: kind };
+    const { index, error: number } = inner as { index: number; error: Uint8Array };
+    const found = registry.findMetaError(new Uint8Array([index, number[0] ?? 0]));
+    return { pallet: palletName(found.section), error: found.name };
+  }
 }
+
+const DRY_RUN_FAILED = z.object({ Ok: z.object({ Err: z.unknown() }) });
 
 function plainEvent({ phase, event }: EventRecord): RuntimeEvent {
   const values = [...event.data].map(toPlain);

@@ -8,7 +8,7 @@ import { createSerial } from '../../util/async.ts';
 import { fromHex } from '../../util/bytes.ts';
 import { errorCode } from '../../util/errors.ts';
 import type { Log } from '../../util/log.ts';
-import { chainTimeout, extrinsicExpired, extrinsicFailed, extrinsicRejected } from '../errors.ts';
+import { chainTimeout, extrinsicExpired, extrinsicFailed, extrinsicRejected, extrinsicWouldFail } from '../errors.ts';
 import { ChainError, type Head, type Receipt, type Signer, type SubmitOptions } from '../types.ts';
 import type { Connection } from './connection.ts';
 import type { Link } from './link.ts';
@@ -78,9 +78,10 @@ export function createSubmitter(link: Link, { log }: { readonly log: Log }, retr
     return account;
   }
 
-  async function submit(submission: Submission, { until = 'inBlock', signal }: SubmitOptions = {}): Promise<Receipt> {
+  async function submit(submission: Submission, options: SubmitOptions = {}): Promise<Receipt> {
+    const { until = 'inBlock', dryRun = false, signal } = options;
     const account = accountOf(submission.signer.address);
-    const sent = await account.serial(() => send(submission, account, signal));
+    const sent = await account.serial(() => send(submission, account, dryRun, signal));
     account.waiting += 1;
     try {
       return await awaitInclusion(sent, until, signal);
@@ -90,10 +91,13 @@ export function createSubmitter(link: Link, { log }: { readonly log: Log }, retr
   }
 
   /** Signs and hands over, with a new nonce when the one used turns out to be taken. */
-  async function send(submission: Submission, account: Account, signal?: AbortSignal): Promise<Sent> {
+  async function send(submission: Submission, account: Account, dryRun: boolean, signal?: AbortSignal): Promise<Sent> {
     let atLeast = 0;
     for (let left = NONCE_TRIES - 1; ; left--) {
-      const { sent, nonce } = await sign(submission, account, atLeast, signal);
+      // A transaction that follows others of its account in the pool cannot be tried: it comes too early.
+      const isTried = dryRun && account.waiting === 0;
+      const { sent, nonce } = await sign(submission, account, { atLeast, isTried }, signal);
+      if (isTried) await tryOut(sent, signal);
       try {
         await handOver(sent, signal);
         account.nextNonce = nonce + 1;
@@ -108,16 +112,44 @@ export function createSubmitter(link: Link, { log }: { readonly log: Log }, retr
     }
   }
 
-  async function sign(submission: Submission, account: Account, atLeast: number, signal?: AbortSignal) {
+  async function sign(
+    submission: Submission,
+    account: Account,
+    { atLeast, isTried }: { readonly atLeast: number; readonly isTried: boolean },
+    signal?: AbortSignal,
+  ) {
     const { call, signer, make, period } = submission;
     const connection = await link.connection(signal);
-    const birth = link.best.last;
-    if (birth === undefined) throw chainTimeout('best head', SUBMIT_MS);
+    const best = link.best.last;
+    if (best === undefined) throw chainTimeout('best head', SUBMIT_MS);
+    const birth = isTried ? await parentOf(best, signal) : best;
     const life = period(birth);
     const counted = await readNonce(signer.address, signal);
     const nonce = Math.max(counted, atLeast, account.waiting > 0 ? account.nextNonce : 0);
     const bytes = connection.runtime.extrinsic(make(connection), signer, nonce, { birth, period: life });
     return { sent: { call, account: signer.address, bytes, birth, death: birth.number + life }, nonce };
+  }
+
+  /** A block's own hash is not in its state: a transaction that was born in it cannot be tried there. */
+  async function parentOf(head: Head, signal?: AbortSignal): Promise<Head> {
+    const number = (head.number - 1) as BlockNumber;
+    const hash = number < 0 ? undefined : await link.ask('chain_getBlockHash', [number], undefined, signal);
+    return typeof hash === 'string' ? { number, hash: hash as Hash } : head;
+  }
+
+  /** Many endpoints do not offer dry runs: then the call is simply sent. */
+  async function tryOut({ call, bytes }: Sent, signal?: AbortSignal): Promise<void> {
+    let answer: unknown;
+    try {
+      answer = await link.request('system_dryRun', [bytes], signal);
+    } catch (error) {
+      if (!(error instanceof RpcFault)) throw error;
+      log.debug('no dry run', { call, error: error.message });
+      return;
+    }
+    const { runtime } = await link.connection(signal);
+    const failure = runtime.dryRunError(answer);
+    if (failure !== undefined) throw extrinsicWouldFail(call, failure.pallet, failure.error);
   }
 
   /** With those that wait in the pool; nodes whose RPC knows 32-byte accounts only are asked by a runtime call, without the pool. */

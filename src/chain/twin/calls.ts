@@ -2,13 +2,13 @@
 
 import { type Address, type Epoch, type NodeId, ONE, type PeerId, type SubnetId } from '../../types/ids.ts';
 import { classRank } from '../../types/subnet.ts';
-import { epochAt } from '../clock.ts';
-import type { Attest, PeerInfo, Proposal, RegisterNode, RegisterSubnet, ScoredNode } from '../types.ts';
+import type { Attest, PeerInfo, PeerRole, Proposal, RegisterNode, RegisterSubnet, ScoredNode } from '../types.ts';
 import {
   accountOf,
   DEPOSIT,
   electableOf,
   ensure,
+  epochIn,
   event,
   generalEpoch,
   isLive,
@@ -25,7 +25,9 @@ import {
   type TwinSubnet,
   withBalance,
   withEntry,
+  withLoose,
   withNode,
+  withoutEntry,
   withSubnet,
 } from './state.ts';
 
@@ -63,6 +65,7 @@ export function registerSubnet(given: RegisterSubnet): Call {
       minStake: given.minStake,
       maxStake: given.maxStake,
       misc: given.misc,
+      delegatePart: given.delegateStakePercentage,
       bootnodes: given.bootnodes,
       activationGraceEpochs: state.params.activationGraceEpochs,
       registeredIn: generalEpoch(state),
@@ -188,10 +191,14 @@ function newNode(given: RegisterNode, coldkey: Address, id: NodeId, startEpoch: 
   };
 }
 
-function checkPeers(subnet: TwinSubnet, { peerInfo, bootnodeInfo, clientInfo }: RegisterNode): void {
+type Peers = Pick<RegisterNode, 'peerInfo' | 'bootnodeInfo' | 'clientInfo'>;
+
+/** @param self the node whose peers they are, if it is registered already */
+function checkPeers(subnet: TwinSubnet, { peerInfo, bootnodeInfo, clientInfo }: Peers, self?: NodeId): void {
   const infos = [peerInfo, bootnodeInfo, clientInfo].filter((info) => info !== undefined);
   ensure(new Set(infos.map(({ peer }) => peer)).size === infos.length, 'PeerIdsMustBeUnique');
-  const taken = new Set([...subnet.nodes.values()].flatMap(peersOf));
+  const others = [...subnet.nodes.values()].filter(({ id }) => id !== self);
+  const taken = new Set(others.flatMap(peersOf));
   const roles = [
     [peerInfo, 'InvalidPeerId', 'PeerIdExist'],
     [bootnodeInfo, 'InvalidBootnodePeerId', 'BootnodePeerIdExist'],
@@ -211,7 +218,7 @@ function placeInQueue(
   state: TwinState,
   subnet: TwinSubnet,
 ): { readonly cursor: readonly [number, number]; readonly startEpoch: Epoch } {
-  const now = epochOf(state, subnet);
+  const now = epochIn(state, subnet);
   if (subnet.state === 'Registered') return { cursor: subnet.cursor, startEpoch: now };
   const earliest = now + state.params.queueEpochs;
   const [epoch, count] = subnet.cursor;
@@ -238,11 +245,81 @@ export function activateNode(id: SubnetId, nodeId: NodeId): Call {
 }
 
 function activated(state: TwinState, subnet: TwinSubnet, node: TwinNode): TwinNode {
-  const epoch = epochOf(state, subnet);
+  const epoch = epochIn(state, subnet);
   if (subnet.state === 'Registered') return { ...node, nodeClass: 'Validator', startEpoch: epoch };
   ensure(epoch >= node.startEpoch, 'NotStartEpoch');
   ensure(epoch <= node.startEpoch + subnet.activationGraceEpochs, 'ActivationGracePassed');
   return { ...node, nodeClass: 'Idle', startEpoch: (epoch + 1) as Epoch };
+}
+
+/** The node that a hotkey or coldkey may change. */
+function nodeForKey(subnet: TwinSubnet, id: NodeId, key: Address): TwinNode {
+  const node = subnet.nodes.get(id);
+  ensure(node !== undefined, 'InvalidSubnetNodeId');
+  ensure(node.hotkey === key || node.coldkey === key, 'NotKeyOwner');
+  return node;
+}
+
+export function removeNode(id: SubnetId, nodeId: NodeId): Call {
+  return (state, origin) => {
+    const subnet = subnetOf(state, id);
+    const { hotkey, stake } = nodeForKey(subnet, nodeId, origin);
+    ensure(subnet.elected.get(epochIn(state, subnet)) !== nodeId, 'ElectedValidatorCannotRemove');
+    const left = withSubnet(state, { ...subnet, nodes: withoutEntry(subnet.nodes, nodeId) });
+    return {
+      state: withLoose(left, id, hotkey, stake),
+      events: [event('SubnetNodeRemoved', { subnetId: id, subnetNodeId: nodeId, reason: 'Request' })],
+    };
+  };
+}
+
+export function updatePeer(id: SubnetId, nodeId: NodeId, role: PeerRole, info: PeerInfo | undefined): Call {
+  return (state, origin) => {
+    const subnet = subnetOf(state, id);
+    const { peerInfo, bootnodeInfo, clientInfo, ...node } = nodeForKey(subnet, nodeId, origin);
+    const peers = { peerInfo, ...(bootnodeInfo && { bootnodeInfo }), ...(clientInfo && { clientInfo }) };
+    const [field, name] = PEER_FIELDS[role];
+    const { [field]: _, ...kept } = peers as Partial<Peers>;
+    const after = { peerInfo, ...kept, ...(info === undefined ? {} : { [field]: info }) };
+    checkPeers(subnet, after, nodeId);
+    return {
+      state: withSubnet(state, withNode(subnet, { ...node, ...after })),
+      events: [event(name, { subnetId: id, subnetNodeId: nodeId, peerInfo: info })],
+    };
+  };
+}
+
+const PEER_FIELDS = {
+  node: ['peerInfo', 'SubnetNodeUpdatePeerInfo'],
+  bootnode: ['bootnodeInfo', 'SubnetNodeUpdateBootnodePeerInfo'],
+  client: ['clientInfo', 'SubnetNodeUpdateClientPeerInfo'],
+} as const;
+
+export function updateMisc(id: SubnetId, misc: Uint8Array): Call {
+  return (state, origin) => {
+    const subnet = subnetOf(state, id);
+    ensure(subnet.owner === origin, 'NotSubnetOwner');
+    return {
+      state: withSubnet(state, { ...subnet, misc }),
+      events: [event('SubnetMiscUpdated', { subnetId: id, misc })],
+    };
+  };
+}
+
+export function updateBootnodes(id: SubnetId, add: ReadonlyMap<PeerId, string>, remove: readonly PeerId[]): Call {
+  return (state, origin) => {
+    const subnet = subnetOf(state, id);
+    ensure(subnet.owner === origin, 'InvalidAccess');
+    for (const [peer, multiaddr] of add) checkPeer({ peer, multiaddr }, 'InvalidBootnodePeerId');
+    const kept = [...subnet.bootnodes].filter(([peer]) => !remove.includes(peer));
+    const bootnodes = new Map([...kept, ...add]);
+    ensure(bootnodes.size <= 32, 'TooManyBootnodes');
+    const counts = { added: add.size, removed: subnet.bootnodes.size - kept.length };
+    return {
+      state: withSubnet(state, { ...subnet, bootnodes }),
+      events: [event('BootnodesUpdated', { subnetId: id, ...counts })],
+    };
+  };
 }
 
 export function transfer(to: Address, amount: bigint): Call {
@@ -260,7 +337,7 @@ export function transfer(to: Address, amount: bigint): Call {
 export function propose(given: Omit<Proposal, 'epoch'>): Call {
   return (state, origin) => {
     const subnet = subnetOf(state, given.subnet);
-    const epoch = epochOf(state, subnet);
+    const epoch = epochIn(state, subnet);
     const elected = isLive(state, subnet) ? subnet.elected.get(epoch) : undefined;
     ensure(elected !== undefined, 'NoElectedValidator');
     ensure(subnet.nodes.get(elected)?.hotkey === origin, 'InvalidValidator');
@@ -318,13 +395,13 @@ function progress(state: TwinState, subnet: TwinSubnet): bigint {
 }
 
 function firstBlock(state: TwinState, subnet: TwinSubnet): number {
-  return epochOf(state, subnet) * state.params.epochLength + subnet.slot;
+  return epochIn(state, subnet) * state.params.epochLength + subnet.slot;
 }
 
 export function attest(id: SubnetId, data: Uint8Array): Call {
   return (state, origin) => {
     const subnet = subnetOf(state, id);
-    const epoch = epochOf(state, subnet);
+    const epoch = epochIn(state, subnet);
     const node = [...subnet.nodes.values()].find(({ hotkey }) => hotkey === origin);
     ensure(node !== undefined, 'InvalidHotkeySubnetNodeId');
     ensure(node.nodeClass !== 'Registered', 'InvalidSubnetNodeId');
@@ -357,8 +434,4 @@ function subnetOf(state: TwinState, id: SubnetId): TwinSubnet {
   const subnet = state.subnets.get(id);
   ensure(subnet !== undefined, 'InvalidSubnetId');
   return subnet;
-}
-
-function epochOf({ block, params }: TwinState, { slot }: TwinSubnet): Epoch {
-  return epochAt(block, slot, params.epochLength);
 }

@@ -1,7 +1,7 @@
 // What happens in a block without a transaction: subnet checks, emission weights, settlement of the epoch that ended, election for the one
 // that begins (chain.md 4.1, 4.4, 5). An independent model of the pallet in bigint: floors as written, nothing else rounds.
 
-import { type Address, type BlockNumber, type Epoch, type NodeId, ONE, type SubnetId } from '../../types/ids.ts';
+import { type BlockNumber, type Epoch, type NodeId, ONE, type SubnetId } from '../../types/ids.ts';
 import { classRank } from '../../types/subnet.ts';
 import { concatBytes, toHex, u32le } from '../../util/bytes.ts';
 import { sha256, tag } from '../../util/hash.ts';
@@ -12,6 +12,7 @@ import {
   event,
   isLive,
   least,
+  ledgerOf,
   mul,
   mulDiv,
   percent,
@@ -23,6 +24,8 @@ import {
   type TwinSubnet,
   withBalance,
   withEntry,
+  withLedger,
+  withLoose,
   withNode,
   withoutEntry,
   withSubnet,
@@ -56,7 +59,7 @@ function checkSubnets(state: TwinState): TwinState {
     const reputation = short ? lose(subnet.reputation, percent(12.5)) : subnet.reputation;
     next =
       reputation < MIN_REPUTATION
-        ? { ...next, subnets: withoutEntry(next.subnets, subnet.id) }
+        ? keepStakes({ ...next, subnets: withoutEntry(next.subnets, subnet.id) }, subnet, new Map())
         : withSubnet(next, { ...subnet, reputation });
   }
   return next;
@@ -67,9 +70,17 @@ function setEmission(state: TwinState): TwinState {
   const live = [...state.subnets.values()].filter((subnet) => isLive(state, subnet));
   if (live.length === 0) return state;
   const electable = live.reduce((sum, subnet) => sum + electableOf(subnet).length, 0);
-  const stakes = live.map((subnet) => ({ id: subnet.id, stake: countedStake(subnet) }));
-  const all = stakes.reduce((sum, { stake }) => sum + stake, 0n);
-  const weights = new Map<SubnetId, bigint>(stakes.map(({ id, stake }) => [id, mulDiv(ONE, stake, all)]));
+  const { pools } = ledgerOf(state);
+  const parts = live.map((subnet) => ({
+    id: subnet.id,
+    stake: countedStake(subnet),
+    delegated: pools.get(subnet.id)?.balance ?? 0n,
+  }));
+  const all = parts.reduce((sum, { stake }) => sum + stake, 0n);
+  const pooled = parts.reduce((sum, { delegated }) => sum + delegated, 0n);
+  const weigh = (stake: bigint, delegated: bigint) =>
+    pooled === 0n ? mulDiv(ONE, stake, all) : mulDiv(ONE / 2n, stake, all) + mulDiv(ONE / 2n, delegated, pooled);
+  const weights = new Map<SubnetId, bigint>(parts.map(({ id, stake, delegated }) => [id, weigh(stake, delegated)]));
   return { ...state, emission: { total: subnetsEmission(electable, state.params.epochLength), weights } };
 }
 
@@ -135,9 +146,10 @@ function settle(state: TwinState, subnet: TwinSubnet, epoch: Epoch): Transition 
   const lenient = past === subnet.startEpoch;
   const moved = consequences(state, subnet, { epoch, elected, submission, outcome, ratio, lenient });
   const result: EpochResult = { outcome, attestationRatio: ratio, minted: moved.minted, slashed: moved.slashed };
-  const settled = { ...moved.subnet, results: withEntry(subnet.results, past, result) };
+  const kept = removeDisreputable(moved.subnet);
+  const settled = { ...kept, results: withEntry(subnet.results, past, result) };
   return {
-    state: freeHotkeys(withSubnet(moved.state, settled), subnet, settled),
+    state: keepStakes(withSubnet(moved.state, settled), moved.subnet, settled.nodes),
     events: [
       ...moved.events,
       event('RewardResult', { subnetId: subnet.id, epoch: past, attestationPercentage: ratio }),
@@ -184,16 +196,20 @@ function consequences(state: TwinState, subnet: TwinSubnet, found: Case): Moved 
   if (lenient) return nothing;
   const blamed = { ...subnet, reputation: lose(subnet.reputation, percent(5)) };
   if (outcome === 'Empty') return { ...nothing, subnet: blamed };
-  return { ...nothing, subnet: removeDisreputable(changeReputation(blamed, elected, (r) => lose(r, percent(5)))) };
+  return { ...nothing, subnet: changeReputation(blamed, elected, (r) => lose(r, percent(5))) };
 }
 
 /** Pay (5.3), reputation and ladder (5.4). */
 function accept(state: TwinState, subnet: TwinSubnet, submission: TwinSubmission, ratio: bigint, epoch: Epoch): Moved {
   const earned = mul(state.emission.total, state.emission.weights.get(subnet.id) ?? 0n);
   const owner = mul(earned, percent(23));
-  const pay = payNodes(earned - owner, submission);
+  const pool = ledgerOf(state).pools.get(subnet.id);
+  const delegated = pool !== undefined && pool.shares > 0n ? mul(earned - owner, subnet.delegatePart ?? 0n) : 0n;
+  const pay = payNodes(earned - owner - delegated, submission);
   const paid = [...pay].reduce((so, [id, amount]) => addStake(so, id, amount), subnet);
-  const known = [...pay].filter(([id]) => subnet.nodes.has(id)).reduce((sum, [, amount]) => sum + amount, owner);
+  const known = [...pay]
+    .filter(([id]) => subnet.nodes.has(id))
+    .reduce((sum, [, amount]) => sum + amount, owner + delegated);
   const scored = new Set(submission.scores.filter(({ score }) => score > 0n).map(({ nodeId }) => nodeId));
   const judged = [...paid.nodes.values()].reduce(
     (so, node) => judgeNode(so, node, submission, scored, ratio, epoch),
@@ -202,15 +218,22 @@ function accept(state: TwinState, subnet: TwinSubnet, submission: TwinSubmission
   const risen = { ...judged, reputation: gain(judged.reputation) };
   const climbed = [...risen.nodes.values()].reduce((so, node) => climb(state, so, node, scored, epoch), risen);
   return {
-    state: withBalance(state, subnet.owner, owner),
-    subnet: removeDisreputable(climbed),
+    state: growPool(withBalance(state, subnet.owner, owner), subnet.id, delegated),
+    subnet: climbed,
     minted: known,
     slashed: 0n,
     events: [event('SubnetRewards', { subnetId: subnet.id, nodeRewards: [...pay] })],
   };
 }
 
-/** Node id -> planck, of the nodes' part N of an epoch (chain.md 5.3, no delegators). */
+function growPool(state: TwinState, id: SubnetId, amount: bigint): TwinState {
+  const { pools } = ledgerOf(state);
+  const pool = pools.get(id);
+  if (pool === undefined || amount === 0n) return state;
+  return withLedger(state, { pools: withEntry(pools, id, { ...pool, balance: pool.balance + amount }) });
+}
+
+/** Node id -> planck, of the nodes' part N of an epoch (chain.md 5.3; nodes' own parts for delegators are not modelled). */
 export function payNodes(part: bigint, submission: TwinSubmission): ReadonlyMap<NodeId, bigint> {
   const bonusPool = mul(part, percent(10));
   const shared = part - bonusPool;
@@ -286,7 +309,7 @@ function reject(state: TwinState, subnet: TwinSubnet, submission: TwinSubmission
   const fallen = { ...voted, reputation: lose(voted.reputation, mul(ONE / 8n, missing)) };
   return {
     state,
-    subnet: removeDisreputable(fallen),
+    subnet: fallen,
     minted: 0n,
     slashed,
     events: [event('Slashing', { subnetId: subnet.id, accountId: proposer?.hotkey, amount: slashed })],
@@ -303,16 +326,10 @@ function removeDisreputable(subnet: TwinSubnet): TwinSubnet {
   return kept.length === subnet.nodes.size ? subnet : { ...subnet, nodes: new Map(kept) };
 }
 
-/** A removed node's stake would stay under its hotkey on the real chain; here it goes back to the coldkey, as there is no verb to fetch it. */
-function freeHotkeys(state: TwinState, before: TwinSubnet, after: TwinSubnet): TwinState {
-  const gone = [...before.nodes.values()].filter(({ id }) => !after.nodes.has(id));
-  return gone.reduce(
-    (so, { hotkey, coldkey, stake }) => ({
-      ...withBalance(so, coldkey, stake),
-      owners: withoutEntry(so.owners, hotkey) as ReadonlyMap<Address, Address>,
-    }),
-    state,
-  );
+/** A removed node's stake stays under its hotkey until the coldkey withdraws it. */
+function keepStakes(state: TwinState, before: TwinSubnet, left: TwinSubnet['nodes']): TwinState {
+  const gone = [...before.nodes.values()].filter(({ id }) => !left.has(id));
+  return gone.reduce((so, { hotkey, stake }) => withLoose(so, before.id, hotkey, stake), state);
 }
 
 function lose(reputation: bigint, part: bigint): bigint {

@@ -1,7 +1,8 @@
 // The state of the chain's twin as plain values: a block's state is never changed, the next one shares what stayed the same, so that every
-// old block can still be read. Shapes follow chain.md 3; no delegators, no unstaking (the interface has no verb for them).
+// old block can still be read. Shapes follow chain.md 3; a node's own part for delegators is not modelled.
 
 import { type Address, type BlockNumber, type Epoch, type NodeId, ONE, type SubnetId } from '../../types/ids.ts';
+import { epochAt } from '../clock.ts';
 import type { AccountState, ChainEvent, EpochResult, Submission, Subnet, SubnetNode } from '../types.ts';
 
 export const TENSOR = 10n ** 18n;
@@ -27,6 +28,8 @@ export interface TwinNode extends SubnetNode {
 
 export interface TwinSubnet extends Subnet {
   readonly repo: string;
+  /** Part of ONE of what a subnet earns that goes to its delegators; default none. */
+  readonly delegatePart?: bigint;
   readonly registeredIn: number;
   readonly reputation: bigint;
   readonly lastNode: number;
@@ -43,6 +46,22 @@ export interface TwinSubmission extends Submission {
   readonly proposerFactor: bigint;
 }
 
+/** Who delegates to a subnet. */
+export interface TwinPool {
+  readonly balance: bigint;
+  readonly shares: bigint;
+  readonly held: ReadonlyMap<Address, bigint>;
+}
+
+/** Money that is neither free nor the stake of a living node. */
+export interface Ledger {
+  /** Stake whose node is gone, by `looseKey`: it stays under the hotkey until it is withdrawn. */
+  readonly loose: ReadonlyMap<string, bigint>;
+  readonly pools: ReadonlyMap<SubnetId, TwinPool>;
+  /** Account -> first block that pays -> planck. */
+  readonly unbonding: ReadonlyMap<Address, ReadonlyMap<number, bigint>>;
+}
+
 export interface TwinState {
   readonly params: TwinParams;
   readonly block: BlockNumber;
@@ -56,6 +75,8 @@ export interface TwinState {
   readonly registrationCost: { readonly last: bigint; readonly block: number };
   /** Emission of an epoch for all subnets, and each subnet's part of ONE (chain.md 5.1). */
   readonly emission: { readonly total: bigint; readonly weights: ReadonlyMap<SubnetId, bigint> };
+  /** Absent while nothing is in it. */
+  readonly ledger?: Ledger;
 }
 
 /** A state and what happened on the way to it. */
@@ -106,6 +127,28 @@ export function withBalance(state: TwinState, address: Address, change: bigint):
   return { ...state, accounts: withEntry(state.accounts, address, { ...account, free: account.free + change }) };
 }
 
+const EMPTY_LEDGER: Ledger = { loose: new Map(), pools: new Map(), unbonding: new Map() };
+
+export function ledgerOf({ ledger = EMPTY_LEDGER }: TwinState): Ledger {
+  return ledger;
+}
+
+export function withLedger(state: TwinState, change: Partial<Ledger>): TwinState {
+  return { ...state, ledger: { ...ledgerOf(state), ...change } };
+}
+
+export function looseKey(subnet: SubnetId, hotkey: Address): string {
+  return `${subnet}/${hotkey}`;
+}
+
+/** Sets what lies under a hotkey without a node; with nothing left the hotkey belongs to nobody again. */
+export function withLoose(state: TwinState, subnet: SubnetId, hotkey: Address, stake: bigint): TwinState {
+  const { loose } = ledgerOf(state);
+  const key = looseKey(subnet, hotkey);
+  if (stake > 0n) return withLedger(state, { loose: withEntry(loose, key, stake) });
+  return withLedger({ ...state, owners: withoutEntry(state.owners, hotkey) }, { loose: withoutEntry(loose, key) });
+}
+
 /** What an account can spend and stay alive. */
 export function spendable(state: TwinState, address: Address): bigint {
   return accountOf(state, address).free - DEPOSIT;
@@ -135,6 +178,11 @@ export function percent(n: number): bigint {
 /** General epoch (chain.md 4.1). */
 export function generalEpoch({ block, params }: TwinState): number {
   return Math.floor(block / params.epochLength);
+}
+
+/** Subnet epoch (chain.md 4.1). */
+export function epochIn({ block, params }: TwinState, { slot }: TwinSubnet): Epoch {
+  return epochAt(block, slot, params.epochLength);
 }
 
 export function isLive(state: TwinState, subnet: TwinSubnet): boolean {
