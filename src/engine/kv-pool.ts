@@ -13,6 +13,9 @@ export interface KvPool {
   remove(cache: CacheId): void;
   slotOf(cache: CacheId): number;
   readonly size: number;
+  /** Positions of a slot that were written last: at least as many as its session still counts. */
+  written(slot: number): number;
+  setWritten(slot: number, positions: number): void;
   /** Memory of slots [slot, slot + count) of one block; valid until the next add or remove. */
   view(block: number, slot: number, count: number): { readonly keys: Float32Array; readonly values: Float32Array };
 }
@@ -29,6 +32,7 @@ export interface PoolShape {
 export function createKvPool(shape: PoolShape): KvPool {
   const slotFloats = shape.kvHeads * shape.capacity * shape.headDim;
   const caches: CacheId[] = [];
+  const lengths: number[] = [];
   /** Keys and values of each block in turn. */
   const sides = Array.from({ length: 2 * (shape.to - shape.from) }, () => new ArrayBuffer(0));
 
@@ -53,6 +57,7 @@ export function createKvPool(shape: PoolShape): KvPool {
     capacity: shape.capacity,
     add(cache) {
       caches.push(cache);
+      lengths.push(0);
       resize();
     },
     remove(cache) {
@@ -60,12 +65,18 @@ export function createKvPool(shape: PoolShape): KvPool {
       const last = caches.length - 1;
       if (slot !== last) for (const side of sides.keys()) sideView(side, slot, 1).set(sideView(side, last, 1));
       caches[slot] = caches[last] ?? cache;
+      lengths[slot] = lengths[last] ?? 0;
       caches.pop();
+      lengths.pop();
       resize();
     },
     slotOf,
     get size() {
       return caches.length;
+    },
+    written: (slot) => lengths[slot] ?? 0,
+    setWritten(slot, positions) {
+      lengths[slot] = positions;
     },
     view(block, slot, count) {
       const side = 2 * (block - shape.from);

@@ -4,6 +4,7 @@
 import { type CacheId, type CacheSpec, rowCount } from './backend.ts';
 import { createKvCaches, type KvPool } from './kv-pool.ts';
 import type { Binding, LaneData, LaneRequest, ShardFiles } from './lane-protocol.ts';
+import type { Place } from './schedule.ts';
 import { assertFinite, type Batch, createShardRunner, type ShardRunner } from './shard-runner.ts';
 import type { Rows, StepResult } from './types.ts';
 
@@ -14,8 +15,10 @@ export interface LaneWork {
   open(cache: CacheId, spec: CacheSpec): void;
   free(cache: CacheId): void;
   /** Where a cache lies; throws E_GONE. */
-  place(cache: CacheId): { readonly pool: KvPool; readonly slot: number };
-  /** A chunk of one session, or one row each of sessions in neighbouring slots; results in their order. */
+  place(cache: CacheId): Place<KvPool>;
+  /** Whether a slot may lie in a batch without work: it has room for a row that nobody reads. */
+  mayIdle(place: Place<KvPool>): boolean;
+  /** A chunk of one session, or one row each of sessions by ascending slot of one pool; results in their order. */
   run(requests: readonly RunRequest[]): Promise<readonly StepResult[]>;
   challenge(shard: number, rows: Rows): Promise<Float32Array>;
   release(): Promise<void>;
@@ -33,17 +36,24 @@ export function createLaneWork(data: LaneData, binding: Binding): LaneWork {
     const { pool } = caches.get(cache);
     return { pool, slot: pool.slotOf(cache) };
   };
-  const runRange = async (spec: CacheSpec, batch: Batch, input: Rows): Promise<readonly StepResult[]> => {
+  /** `wanted`: the places in the batch that somebody waits for. */
+  const runRange = async (
+    spec: CacheSpec,
+    batch: Batch,
+    input: Rows,
+    wanted: readonly number[],
+  ): Promise<readonly StepResult[]> => {
     let rows = input;
     for (let index = spec.from; index < spec.to; index++) {
       const shard = shardAt(index);
-      if (shard.files.last) return (await shard.top(batch, rows)).map((top) => ({ kind: 'top', top }));
-      const hidden = await shard.hidden(batch, rows);
-      if (spec.codec === 'f16') roundToHalf(hidden);
-      assertFinite(hidden, index); // also what half precision cannot hold
-      rows = { kind: 'hidden', data: hidden, count: rowCount(rows) };
+      if (shard.files.last) return (await shard.top(batch, rows, wanted)).map((top) => ({ kind: 'top', top }));
+      const data = await shard.hidden(batch, rows);
+      if (spec.codec === 'f16') roundToHalf(data);
+      rows = { kind: 'hidden', data, count: rowCount(rows) };
+      // Also what half precision cannot hold.
+      for (const part of splitHidden(rows, batch.totals.length, wanted)) assertFinite(part.data, index);
     }
-    return splitHidden(rows, batch.totals.length);
+    return splitHidden(rows, batch.totals.length, wanted);
   };
   return {
     async load(files) {
@@ -55,12 +65,24 @@ export function createLaneWork(data: LaneData, binding: Binding): LaneWork {
     },
     free: (cache) => caches.free(cache),
     place,
+    mayIdle: ({ pool, slot }) => slot >= 0 && slot < pool.size && pool.written(slot) < pool.capacity,
     async run(requests) {
       const [first] = requests;
       if (first === undefined) return [];
-      const totals = requests.map((request) => request.at + rowCount(request.rows));
-      const batch = { ...place(first.cache), totals, rows: rowCount(first.rows) };
-      return runRange(caches.get(first.cache).spec, batch, joinRows(requests.map(({ rows }) => rows)));
+      const { pool, slot } = place(first.cache);
+      const slots = requests.map(({ cache }) => pool.slotOf(cache) - slot);
+      const count = (slots.at(-1) ?? 0) + 1;
+      const totals = Array.from({ length: count }, (_, i) => pool.written(slot + i) + 1);
+      const rows: Rows[] = Array.from({ length: count }, () => idleRow(first.rows, data.shape.width));
+      for (const [i, request] of requests.entries()) {
+        const place = slots[i] ?? 0;
+        totals[place] = request.at + rowCount(request.rows);
+        rows[place] = request.rows;
+      }
+      const batch = { pool, slot, totals, rows: rowCount(first.rows) };
+      const results = await runRange(caches.get(first.cache).spec, batch, joinRows(rows), slots);
+      for (const place of slots) pool.setWritten(slot + place, totals[place] ?? 0);
+      return results;
     },
     challenge: (shard, rows) => shardAt(shard).challenge(rows, rowCount(rows)),
     async release() {
@@ -90,12 +112,20 @@ function joinRows(list: readonly Rows[]): Rows {
   return { kind: 'hidden', data, count: list.length };
 }
 
-function splitHidden(rows: Rows, sequences: number): StepResult[] {
+/** A row for a slot without work: it is written behind the end of its cache, where the next real row will stand, and read by nobody. */
+function idleRow(like: Rows, width: number): Rows {
+  return like.kind === 'tokens'
+    ? { kind: 'tokens', ids: Int32Array.of(0) }
+    : { kind: 'hidden', data: new Float32Array(width), count: 1 };
+}
+
+/** Hidden rows of the `wanted` ones of `sequences`. */
+function splitHidden(rows: Rows, sequences: number, wanted: readonly number[]) {
   if (rows.kind !== 'hidden') throw new RangeError('a range ends with hidden rows or candidates');
   if (sequences === 1) return [rows];
   const each = rows.data.length / sequences;
-  return Array.from({ length: sequences }, (_, i) => ({
-    kind: 'hidden',
+  return wanted.map((i) => ({
+    kind: 'hidden' as const,
     data: rows.data.slice(i * each, (i + 1) * each),
     count: rows.count / sequences,
   }));

@@ -3,7 +3,7 @@
 
 import { parentPort, workerData } from 'node:worker_threads';
 import { errorMessage } from '../util/errors.ts';
-import { rowCount } from './backend.ts';
+import { type CacheId, rowCount } from './backend.ts';
 import { chooseBinding, runtimeVersion } from './binding.ts';
 import {
   type Binding,
@@ -14,11 +14,17 @@ import {
   transferOf,
 } from './lane-protocol.ts';
 import { createLaneWork, type LaneWork, type RunRequest } from './lane-work.ts';
-import { chooseJobs } from './schedule.ts';
+import { chooseJobs, gatherMs } from './schedule.ts';
 import { EngineError, type EngineErrorFacts } from './types.ts';
 
 /** Requests that wait their turn; `cancel` never does. */
 type Queued = Exclude<LaneRequest, { op: 'cancel' }>;
+
+/** The decodes that ran last, if any did, and how long they took. */
+interface LastBatch {
+  readonly caches: readonly CacheId[];
+  readonly ms: number;
+}
 
 function startLane(port: NonNullable<typeof parentPort>, data: LaneData, binding: Binding): void {
   const queue: Queued[] = [];
@@ -57,19 +63,25 @@ function startLane(port: NonNullable<typeof parentPort>, data: LaneData, binding
         1,
       ),
     );
+  /** Lets the port deliver all that has come, and the rest of the last batch come back: it may share the next one. */
+  const gather = async (last: LastBatch): Promise<void> => {
+    const until = performance.now() + gatherMs(last.ms);
+    const missing = () =>
+      last.caches.some((cache) => !queue.some((request) => 'cache' in request && request.cache === cache));
+    do await new Promise((resolve) => setImmediate(resolve));
+    while (performance.now() < until && missing());
+  };
   const drain = async (): Promise<void> => {
-    let afterDecode = false;
+    let last: LastBatch = { caches: [], ms: 0 };
     while (queue.length > 0) {
-      await new Promise((resolve) => setImmediate(resolve)); // lets the port deliver all that has come: it may share a batch
-      const chosen = take(
-        chooseJobs(
-          queue.map((request) => waiting(work, request)),
-          afterDecode,
-        ),
-      );
-      afterDecode = chosen.some(isDecode);
+      await gather(last);
+      const jobs = queue.map((request) => waiting(work, request));
+      const chosen = take(chooseJobs(jobs, last.caches.length > 0, work.mayIdle));
+      const begin = performance.now();
       await runSteps(chosen.filter((request) => request.op === 'run'));
       for (const request of chosen) if (request.op !== 'run') await runOther(request);
+      const decodes = chosen.flatMap((request) => (request.op === 'run' && isDecode(request) ? [request.cache] : []));
+      last = { caches: decodes, ms: performance.now() - begin };
     }
     busy = false;
   };

@@ -21,8 +21,8 @@ export interface ShardRunner {
   readonly files: ShardFiles;
   /** batch * rows ids or hidden rows in; (batch, rows, width) out, whatever the numbers are. */
   hidden(batch: Batch, input: Rows): Promise<Float32Array>;
-  /** The last shard: candidates of each sequence's last row. */
-  top(batch: Batch, input: Rows): Promise<readonly TopLogits[]>;
+  /** The last shard: candidates of the last row of each sequence that is `wanted`. */
+  top(batch: Batch, input: Rows, wanted: readonly number[]): Promise<readonly TopLogits[]>;
   /** The deterministic graph on fresh caches: (rows, columns). */
   challenge(input: Rows, rows: number): Promise<Float32Array>;
   release(): Promise<void>;
@@ -60,7 +60,7 @@ export async function createShardRunner(
       await run(serve, batch, input, { [PORT.hiddenOut]: f32(data, dims) });
       return data;
     },
-    async top(batch, input) {
+    async top(batch, input, wanted) {
       const count = batch.totals.length;
       const ids = new Int32Array(count * candidates);
       const values = new Float32Array(count * candidates);
@@ -70,12 +70,12 @@ export async function createShardRunner(
         [PORT.topValues]: f32(values, [count, candidates]),
         [PORT.logSumExp]: f32(sums, [count]),
       });
-      assertFinite(values, files.index);
-      return Array.from(sums, (logSumExp, i) => ({
-        ids: ids.slice(i * candidates, (i + 1) * candidates),
-        values: values.slice(i * candidates, (i + 1) * candidates),
-        logSumExp,
-      }));
+      return wanted.map((i) => {
+        const part = <T extends Int32Array | Float32Array>(of: T) =>
+          of.slice(i * candidates, (i + 1) * candidates) as T;
+        assertFinite(part(values), files.index);
+        return { ids: part(ids), values: part(values), logSumExp: sums[i] ?? Number.NaN };
+      });
     },
     async challenge(input, rows) {
       const pool = createKvPool({ ...shape, from: files.from, to: files.to, capacity: rows });

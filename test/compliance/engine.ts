@@ -152,6 +152,34 @@ export function testEngine(name: string, create: (options: TestedOptions) => Pro
       assert.deepEqual(together, alone);
     });
 
+    it('who pauses between two that work loses nothing', async () => {
+      const calls = [ids(20), [4], [5], [6]];
+      const expected = await feed(await open({ maxTokens: 256 }), calls);
+      await Promise.all(sessions.map((session) => session.release()));
+      const [first, paused, third, ended, last] = [
+        await open(),
+        await open(),
+        await open(),
+        await open(),
+        await open(),
+      ];
+      await feed(paused, calls.slice(0, 1));
+      await feed(ended, [ids(199), [1]]);
+      const busy = [first, third, last];
+      await Promise.all(busy.map((session) => feed(session, calls.slice(0, 1))));
+      // All three wait behind a prompt and then share a batch, over the slots of the two that do nothing.
+      for (const [i, call] of calls.slice(1).entries()) {
+        const other = await open();
+        const prompt = other.step(0, tokens(ids(CHUNK)));
+        const steps = await Promise.all(busy.map((session) => session.step(session.length, tokens(call))));
+        for (const step of steps) assert.deepEqual(step, { kind: 'top', top: expected[i + 1] });
+        await prompt;
+      }
+      assert.deepEqual(await feed(paused, calls.slice(1), 20), expected.slice(1));
+      ended.truncate(199);
+      assert.deepEqual((await feed(ended, [[1]], 199))[0], (await feed(await open(), [ids(199), [1]]))[1]);
+    });
+
     it('sessions may leave while others work', async () => {
       const [first, second, third] = [await open(), await open(), await open()];
       const expected = await feed(first, [ids(20), [4], [5]]);

@@ -1,9 +1,14 @@
 import { strict as assert } from 'node:assert';
 import fc from 'fast-check';
-import { chooseJobs, type Waiting } from '../../../src/engine/schedule.ts';
+import { chooseJobs, gatherMs, type Place, type Waiting } from '../../../src/engine/schedule.ts';
 
 function decode(id: number, slot: number, pool = 'a'): Waiting<string> {
   return { id, place: { pool, slot } };
+}
+
+/** Slots are counted from 0, and a pool has 16. */
+function everywhere({ slot }: Place<string>): boolean {
+  return slot >= 0 && slot < 16;
 }
 
 describe('engine/schedule', () => {
@@ -15,13 +20,15 @@ describe('engine/schedule', () => {
     ['after decodes another job gets its turn', [other(1), decode(2, 0)], true, [1]],
     ['after decodes with nothing else come decodes', [decode(2, 0)], true, [2]],
     ['neighbouring slots run together, by slot', [decode(5, 2), decode(6, 1), decode(7, 3)], false, [6, 5, 7]],
-    ['a gap ends a batch', [decode(5, 0), decode(6, 2), decode(7, 1), decode(8, 4)], false, [5, 7, 6]],
+    ['small gaps are bridged', [decode(5, 0), decode(6, 2), decode(7, 1), decode(8, 5)], false, [5, 7, 6, 8]],
+    ['a large gap ends a batch', [decode(5, 0), decode(6, 5), decode(7, 1), decode(8, 6)], false, [5, 7]],
+    ['on both sides', [decode(5, 4), decode(6, 1), decode(7, 8), decode(8, 6)], false, [6, 5, 8, 7]],
     ['the oldest decode chooses the pool', [decode(1, 3, 'b'), decode(2, 0), decode(3, 2, 'b')], false, [3, 1]],
     ['the oldest other job', [other(4), other(2)], false, [4]],
   ];
   for (const [what, queue, afterDecode, expected] of cases)
     it(what, () => {
-      assert.deepEqual(chooseJobs(queue, afterDecode), expected);
+      assert.deepEqual(chooseJobs(queue, afterDecode, everywhere), expected);
     });
 
   it('every job has its turn: the queue becomes empty, and the oldest decode is never passed over by decodes', () => {
@@ -35,7 +42,7 @@ describe('engine/schedule', () => {
         let afterDecode = false;
         for (let turns = 0; queue.length > 0; turns++) {
           assert.ok(turns <= places.length);
-          const chosen = chooseJobs(queue, afterDecode);
+          const chosen = chooseJobs(queue, afterDecode, ({ slot }) => slot !== 3);
           const oldest = queue.find((job) => job.place !== undefined);
           const isDecode = queue.some((job) => job.id === chosen[0] && job.place !== undefined);
           if (isDecode && oldest !== undefined) assert.ok(chosen.includes(oldest.id));
@@ -45,5 +52,21 @@ describe('engine/schedule', () => {
         }
       }),
     );
+  });
+
+  it('a slot that is full is not bridged', () => {
+    const queue = [decode(1, 0), decode(2, 2), decode(3, 3)];
+    assert.deepEqual(
+      chooseJobs(queue, false, ({ slot }) => slot !== 1),
+      [1],
+    );
+    assert.deepEqual(
+      chooseJobs(queue.slice(1), false, ({ slot }) => slot !== 1),
+      [2, 3],
+    );
+  });
+
+  it('waits for the rest of a batch a twentieth of its time, and never long', () => {
+    assert.deepEqual([gatherMs(0), gatherMs(10), gatherMs(40), gatherMs(5000)], [0, 0.5, 2, 2]);
   });
 });
