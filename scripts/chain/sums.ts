@@ -18,8 +18,8 @@ import { silentLog } from '../../src/util/log.ts';
 export const ROOT = join(import.meta.dirname, '..', '..');
 export const SPEC = join(ROOT, 'chain', 'spec', 'devnet.json');
 export const SUMS = join(ROOT, 'chain', 'spec', 'SHA256SUMS');
-/** Not sources: the spec is made from them, and cargo may have built in place. */
-const NOT_SOURCES = ['spec', 'target'];
+/** Not sources of the wasm: made from it, run it, or cargo's own. */
+const NOT_SOURCES = ['spec', 'node', 'target'];
 
 /** One line per thing, as sha256sum prints it; the genesis hash is the chain's own hash and not a SHA-256. */
 export function sumsOf(specText: string): string {

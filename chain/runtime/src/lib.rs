@@ -74,7 +74,6 @@ pub const VERSION: RuntimeVersion = RuntimeVersion {
     system_version: 1,
 };
 
-const SLOT_DURATION_MS: u64 = 6000;
 const ONE: u128 = pallet_network::fixed::ONE;
 /// Part of a block that ordinary transactions may fill.
 const NORMAL: Perbill = Perbill::from_percent(75);
@@ -91,6 +90,9 @@ parameter_types! {
         .build();
     pub FeeMultiplier: Multiplier = Multiplier::one();
     pub const NetworkPalletId: PalletId = PalletId(*b"/network");
+    /// Milliseconds of a block. A raw genesis value may shorten it for tests of a network; it never changes afterwards.
+    pub storage SlotDuration: u64 = 6000;
+    pub MinimumPeriod: u64 = SlotDuration::get() / 2;
 }
 
 pallet_network::stored_params! {
@@ -133,7 +135,7 @@ impl pallet_aura::Config for Runtime {
     type DisabledValidators = ();
     type MaxAuthorities = ConstU32<32>;
     type AllowMultipleBlocksPerSlot = ConstBool<false>;
-    type SlotDuration = ConstU64<SLOT_DURATION_MS>;
+    type SlotDuration = SlotDuration;
 }
 
 impl pallet_grandpa::Config for Runtime {
@@ -149,7 +151,7 @@ impl pallet_grandpa::Config for Runtime {
 impl pallet_timestamp::Config for Runtime {
     type Moment = u64;
     type OnTimestampSet = Aura;
-    type MinimumPeriod = ConstU64<{ SLOT_DURATION_MS / 2 }>;
+    type MinimumPeriod = MinimumPeriod;
     type WeightInfo = ();
 }
 

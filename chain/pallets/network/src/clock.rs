@@ -1,7 +1,7 @@
 //! Which epoch a block belongs to, and what the chain does by itself at each block (chain.md 4.1). Block numbers are the
 //! only clock.
 
-use crate::{fixed::mul_div, fixed::ONE, pallet::*, types::*};
+use crate::{fixed::mul_div, fixed::ONE, pallet::*, types::*, weights};
 use frame_support::{pallet_prelude::*, storage::with_storage_layer};
 use sp_runtime::SaturatedConversion;
 
@@ -68,7 +68,7 @@ impl<T: Config> Pallet<T> {
     /// Everything that happens without a transaction. Returns the weight of what was done.
     pub(crate) fn begin_block() -> Weight {
         Self::stir_entropy();
-        let mut weight = T::DbWeight::get().reads_writes(4, 1);
+        let mut weight = weights::block::<T>();
         weight.saturating_accrue(Self::isolated("purge", Self::purge_removed_subnets));
         let step = match Self::block_in_epoch(Self::block()) {
             0 => Self::isolated("subnet checks", Self::check_subnets),
@@ -104,6 +104,6 @@ impl<T: Config> Pallet<T> {
             SubnetConsensusSubmission::<T>::remove(subnet_id, oldest);
             SubnetConsensusResult::<T>::remove(subnet_id, oldest);
         }
-        Ok(T::DbWeight::get().writes(3))
+        Ok(weights::history::<T>())
     }
 }

@@ -1,6 +1,6 @@
 //! Who may propose in a subnet epoch: drawn by stake and reputation, from a seed that nobody knows early (chain.md 4.4).
 
-use crate::{fixed::mul, pallet::*, types::*};
+use crate::{fixed::mul, pallet::*, types::*, weights};
 use codec::Encode;
 use core::marker::PhantomData;
 use frame_support::pallet_prelude::*;
@@ -45,19 +45,19 @@ impl<T: Config> Pallet<T> {
         if !Self::is_live(subnet) {
             return Ok(Weight::zero());
         }
-        let weights: Vec<(NodeId, u128)> = Self::electable_ids(subnet.id)
+        let stakes: Vec<(NodeId, u128)> = Self::electable_ids(subnet.id)
             .into_iter()
             .map(|id| {
                 let stake = Self::counted_stake(subnet.id, id);
                 (id, mul(stake, SubnetNodeReputation::<T>::get(subnet.id, id)))
             })
             .collect();
-        let reads = (weights.len() as u64).saturating_mul(4).saturating_add(4);
-        if let Some(subnet_node_id) = draw(&Self::election_seed(subnet.id, epoch), &weights) {
+        let weight = weights::election::<T>(stakes.len() as u64);
+        if let Some(subnet_node_id) = draw(&Self::election_seed(subnet.id, epoch), &stakes) {
             SubnetElectedValidator::<T>::insert(subnet.id, epoch, subnet_node_id);
             Self::deposit_event(Event::ValidatorElected { subnet_id: subnet.id, epoch, subnet_node_id });
         }
-        Ok(T::DbWeight::get().reads_writes(reads, 1))
+        Ok(weight)
     }
 
     fn election_seed(subnet_id: SubnetId, epoch: SubnetEpoch) -> [u8; 32] {

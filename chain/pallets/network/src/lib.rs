@@ -497,6 +497,22 @@ pub mod pallet {
             assert!(T::MaxScore::get() <= 1_000_000 * ONE, "maxScore is at most 10^24");
             assert!(MaxSubnets::<T>::get() <= MAX_SUBNETS, "maxSubnets is at most 64");
             assert!(MaxSubnetNodes::<T>::get() <= MAX_NODES, "maxSubnetNodes is at most 256");
+            assert!(T::DefaultMaxRegisteredNodes::get() <= MAX_REGISTERED, "maxRegisteredNodes is at most 64");
+            let fractions = [
+                MinDelegateStakePercentage::<T>::get(),
+                MaxDelegateStakePercentage::<T>::get(),
+                MinSubnetDelegateStakeFactor::<T>::get(),
+                MinSubnetReputation::<T>::get(),
+                MinSubnetNodeReputation::<T>::get(),
+                MinAttestationPercentage::<T>::get(),
+                SuperMajorityAttestationRatio::<T>::get(),
+                AttestorMinRewardFactor::<T>::get(),
+                ProposerRewardShare::<T>::get(),
+                BaseSlashPercentage::<T>::get(),
+                SubnetOwnerPercentage::<T>::get(),
+                TreasuryEmissionPercentage::<T>::get(),
+            ];
+            assert!(fractions.iter().all(|fraction| *fraction <= ONE), "a percentage is at most 10^18");
         }
     }
 

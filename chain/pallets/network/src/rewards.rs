@@ -5,6 +5,7 @@ use crate::{
     fixed::{gain, lose, mul, mul_div, ONE, PERCENT},
     pallet::*,
     types::*,
+    weights,
 };
 use frame_support::{pallet_prelude::*, storage::with_storage_layer};
 use scale_info::prelude::{
@@ -58,8 +59,7 @@ impl<T: Config> Pallet<T> {
         let subnet_weights = Self::subnet_weights(&live).try_into().unwrap_or_default();
         FinalSubnetEmissionWeights::<T>::insert(epoch, DistributionData { subnets_emissions, subnet_weights });
         Self::deposit_event(Event::EmissionWeights { epoch, treasury, subnets: subnets_emissions });
-        let reads = u64::from(electable).saturating_mul(3).saturating_add(live.len() as u64);
-        Ok(T::DbWeight::get().reads_writes(reads, 4))
+        Ok(weights::emission::<T>(live.len() as u64, electable.into()))
     }
 
     /// E: falls from 100 000 to 75 000 TENSOR a year as the network fills.
@@ -97,6 +97,7 @@ impl<T: Config> Pallet<T> {
         let Some(elected) = SubnetElectedValidator::<T>::get(subnet.id, past) else {
             return Ok(T::DbWeight::get().reads(1));
         };
+        let nodes = TotalSubnetNodes::<T>::get(subnet.id);
         // there is nothing to score yet in a subnet's first live epoch
         let lenient = past == subnet.start_epoch;
         let submission = SubnetConsensusSubmission::<T>::get(subnet.id, past);
@@ -117,8 +118,8 @@ impl<T: Config> Pallet<T> {
         let result = ConsensusResult { outcome, attestation_ratio: ratio, minted, slashed };
         SubnetConsensusResult::<T>::insert(subnet.id, past, result);
         Self::deposit_event(Event::RewardResult { subnet_id: subnet.id, epoch: past, attestation_percentage: ratio });
-        let nodes = u64::from(TotalSubnetNodes::<T>::get(subnet.id));
-        Ok(T::DbWeight::get().reads_writes(nodes.saturating_mul(6), nodes.saturating_mul(6)))
+        let removed = nodes.saturating_sub(TotalSubnetNodes::<T>::get(subnet.id));
+        Ok(weights::settlement::<T>(nodes.into(), removed.into()))
     }
 
     fn settle_absent(subnet_id: SubnetId, elected: NodeId) -> Moved {
@@ -177,8 +178,8 @@ impl<T: Config> Pallet<T> {
     }
 
     fn shares(subnet_id: SubnetId) -> Shares {
-        let weights = FinalSubnetEmissionWeights::<T>::get(Self::epoch());
-        let all = weights
+        let emission = FinalSubnetEmissionWeights::<T>::get(Self::epoch());
+        let all = emission
             .map_or(0, |w| mul(w.subnets_emissions, w.subnet_weights.get(&subnet_id).copied().unwrap_or_default()));
         let owner = mul(all, SubnetOwnerPercentage::<T>::get());
         let rest = all.saturating_sub(owner);

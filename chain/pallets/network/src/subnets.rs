@@ -243,8 +243,7 @@ impl<T: Config> Pallet<T> {
                 with_storage_layer(|| Self::remove_subnet(subnet, reason))?;
             }
         }
-        let count = subnets.len() as u64;
-        Ok(T::DbWeight::get().reads_writes(count.saturating_mul(8), count.saturating_mul(4)))
+        Ok(weights::subnet_checks::<T>(subnets.len() as u64))
     }
 
     /// Takes reputation from a subnet with too few validators and says whether, and why, it has to go.

@@ -17,6 +17,8 @@ pub type SubnetEpoch = u32;
 pub const MAX_SUBNETS: u32 = 64;
 /// Nodes of a subnet: one settlement reads them all.
 pub const MAX_NODES: u32 = 256;
+/// Registered nodes of a subnet: its activation rewrites them all.
+pub const MAX_REGISTERED: u32 = 64;
 pub const MAX_BOOTNODES: u32 = 32;
 /// Hotkeys of a coldkey.
 pub const MAX_HOTKEYS: u32 = 256;

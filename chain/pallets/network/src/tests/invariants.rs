@@ -25,6 +25,35 @@ pub fn check_minted(minted: u128) {
     assert!(minted <= limit, "{minted} minted in block {}", now());
 }
 
+/// 5.3, in the block of a settlement: of two nodes with the same score the one that attested earlier is paid as much or more, and silence
+/// is paid less than any vote. Nodes that share their pay with others are left out, and the proposer with its bonus.
+pub fn check_pay() {
+    for record in System::events() {
+        if let RuntimeEvent::Network(Event::SubnetRewards { subnet_id, node_rewards, .. }) = record.event {
+            check_order_of_pay(subnet_id, &node_rewards.into_iter().collect());
+        }
+    }
+}
+
+fn check_order_of_pay(subnet: SubnetId, pay: &BTreeMap<NodeId, u128>) {
+    let submission = SubnetConsensusSubmission::<Test>::get(subnet, epoch_of(subnet) - 1).unwrap();
+    let keeps_all = |id: &NodeId| {
+        let node = SubnetNodesData::<Test>::get(subnet, id);
+        node.is_some_and(|node| node.delegate_reward_rate == 0 && node.delegate_account.is_none())
+    };
+    let compared = |id: &NodeId| *id != submission.validator_id && pay.contains_key(id) && keeps_all(id);
+    let paid: Vec<_> = submission.data.iter().filter(|entry| compared(&entry.subnet_node_id)).collect();
+    let voted = |id: NodeId| submission.attests.get(&id).map(|vote| vote.block);
+    for (a, b) in paid.iter().flat_map(|a| paid.iter().map(move |b| (a, b))).filter(|(a, b)| a.score == b.score) {
+        let (earlier, later) = (pay[&a.subnet_node_id], pay[&b.subnet_node_id]);
+        match (voted(a.subnet_node_id), voted(b.subnet_node_id)) {
+            (Some(first), Some(second)) if first <= second => assert!(earlier >= later),
+            (Some(_), None) => assert!(earlier > later),
+            _ => {}
+        }
+    }
+}
+
 /// 1, 2, 3, 4
 fn money() {
     let held = TotalStake::<Test>::get() + TotalDelegateStake::<Test>::get() + TotalUnbondingBalance::<Test>::get();
@@ -111,7 +140,7 @@ fn election(subnet: SubnetId) {
     assert_eq!(indices, slots.iter().zip(0..).map(|(id, index)| (*id, index)).collect());
 }
 
-/// 10, 13
+/// 10, 11, 13
 fn epochs(subnet: SubnetId) {
     let now = epoch_of(subnet);
     let kept = |epoch: u32| epoch <= now && epoch + HistoryEpochs::get() > now;
@@ -123,6 +152,10 @@ fn epochs(subnet: SubnetId) {
     for (epoch, submission) in SubnetConsensusSubmission::<Test>::iter_prefix(subnet) {
         assert!(kept(epoch));
         assert!(submission.attests.keys().all(|id| submission.validator_ids.contains(id)));
+        let mut votes: Vec<_> = submission.attests.values().map(|vote| (vote.block, vote.reward_factor)).collect();
+        votes.sort_unstable();
+        assert!(votes.is_sorted_by(|earlier, later| earlier.1 >= later.1));
+        assert!(votes.iter().all(|(_, factor)| *factor > AttestorMinRewardFactor::<Test>::get()));
         assert!(submission.validator_ids.is_sorted() && submission.data.is_sorted_by_key(|entry| entry.subnet_node_id));
     }
     assert!(SubnetConsensusResult::<Test>::iter_key_prefix(subnet).all(kept));

@@ -1,6 +1,8 @@
 //! The pallet on a mock runtime. Stories run block by block; after every block the invariants of chain.md 6 are checked.
 
 mod consensus;
+mod counted;
+mod events;
 mod hostile;
 mod invariants;
 mod joining;
@@ -9,6 +11,8 @@ mod money;
 mod random_walk;
 mod subnets;
 mod units;
+mod vectors;
+mod weights;
 
 use crate as pallet_network;
 use crate::{fixed::*, types::*, *};
@@ -36,6 +40,7 @@ frame_support::construct_runtime!(
 impl frame_system::Config for Test {
     type Block = Block;
     type AccountData = pallet_balances::AccountData<u128>;
+    type DbWeight = frame_support::weights::constants::RocksDbWeight;
 }
 
 #[derive_impl(pallet_balances::config_preludes::TestDefaultConfig)]
@@ -151,6 +156,7 @@ fn run_to(block: u32) {
         System::reset_events();
         System::initialize(&next, &parent, &Default::default());
         Network::on_initialize(next);
+        invariants::check_pay();
         invariants::check_minted(Balances::total_issuance().checked_sub(issued).expect("the issuance never falls"));
     }
 }
