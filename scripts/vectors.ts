@@ -10,9 +10,10 @@ import { identityFromSeed } from '../src/p2p/identity.ts';
 import type { BlockNumber, Epoch, NodeId, ShardIndex, SubnetId } from '../src/types/ids.ts';
 import type { Manifest, ManifestShard } from '../src/types/model.ts';
 import type { RecordBody } from '../src/types/record.ts';
+import type { Roster } from '../src/types/subnet.ts';
 import { encodeBitmap } from '../src/util/bitmap.ts';
 import { concatBytes, toHex } from '../src/util/bytes.ts';
-import { encodeArgs } from '../src/wire/evidence.ts';
+import { encodeArgs, evidenceRoot, NO_IDS } from '../src/wire/evidence.ts';
 import { encodePolicy, POLICY_DEFAULTS, policyHash } from '../src/wire/policy.ts';
 import { signRecord } from '../src/wire/record.ts';
 
@@ -174,11 +175,17 @@ const records = {
 };
 
 const policy = { ...POLICY_DEFAULTS, manifest: toHex(MANIFEST), cut: 'fp32/4' };
-const named = { hc: [0, 2, 9], hr: [0, 2], sc: [1], sr: [] };
+const named = { first: [0, 2, 9], second: [0, 2], equivocators: [1] };
+const placed = { ...NO_IDS, a: new Map([[0, fill(20)]]), hc: new Map([[2, fill(21)]]), au: new Map([[9, fill(22)]]) };
+const tenSeats = { nodes: Array.from({ length: 10 }, (_, i) => ({ id: i + 1 })) } as unknown as Roster;
 const evidence = {
   emptyRoot: '2ad201e4f8c113b523460d4cc5283f73ff10f27a398f11fdb96dade4150141aa',
   policy: { bytes: toHex(encodePolicy(policy)), hash: toHex(policyHash(policy)) },
-  args: { seats: 10, epoch: EPOCH, named, bytes: toHex(encodeArgs({ epoch: EPOCH, named, root: fill(3) }, 10)) },
+  args: { seats: 10, epoch: EPOCH, ...named, bytes: toHex(encodeArgs({ epoch: EPOCH, ...named, root: fill(3) }, 10)) },
+  root: {
+    comment: 'nodes 1..10; a: seat 0 has 20 x 32, hc: seat 2 has 21 x 32, au: seat 9 has 22 x 32 (decimal)',
+    hash: toHex(evidenceRoot(tenSeats, placed)),
+  },
 };
 
 mkdirSync(FOLDER, { recursive: true });

@@ -6,6 +6,7 @@ import type { NodeScore } from './commitment.ts';
 
 /** Why a validator does not attest; tried again at each block until the epoch ends. */
 export type AbstainCode =
+  | 'PROPOSAL_FEW_WITNESSES'
   | 'PROPOSAL_MISSING_RECORD'
   | 'PROPOSAL_OMITS'
   | 'PROPOSAL_ROOT_MISMATCH'

@@ -127,7 +127,8 @@ export type Effect =
   | { readonly do: 'score'; readonly epoch: Epoch }
   /** Look on chain for the epoch's proposer and proposal. */
   | { readonly do: 'look'; readonly epoch: Epoch }
-  | { readonly do: 'propose'; readonly epoch: Epoch }
+  /** `whole`: only with the witness of every validator; from the third block on without. */
+  | { readonly do: 'propose'; readonly epoch: Epoch; readonly whole: boolean }
   | { readonly do: 'check'; readonly epoch: Epoch }
   /** Ask peers for the records of a kind that are missing: its window closes soon. */
   | { readonly do: 'gather'; readonly epoch: Epoch; readonly kind: EpochKind }
@@ -148,6 +149,8 @@ export const IDLE: Duty = { at: 'idle' };
 
 /** Blocks before a window closes in which peers are asked for what is missing. */
 const GATHER_BLOCKS = 2;
+/** Blocks in which a proposer waits for witnesses that are still missing (protocol.md 9). */
+const PATIENT_BLOCKS = 2;
 
 /** An event of another epoch than the duty's is old news and changes nothing; only a head moves the epoch on, and never back. */
 export function step(duty: Duty, event: DutyEvent, params: EpochParams): Step {
@@ -273,7 +276,11 @@ function onSubmission(duty: Current, event: SubmissionNews): CurrentStep {
   const free = !BUSY_OR_OUT.includes(duty.submission.at);
   switch (event.type) {
     case 'elected':
-      return free ? { duty: set({ at: 'proposing' }), effects: [{ do: 'propose', epoch }] } : quiet(duty);
+      if (!free) return quiet(duty);
+      return {
+        duty: set({ at: 'proposing' }),
+        effects: [{ do: 'propose', epoch, whole: duty.offset < PATIENT_BLOCKS }],
+      };
     case 'proposal':
       return free ? { duty: set({ at: 'checking' }), effects: [{ do: 'check', epoch }] } : quiet(duty);
     case 'proposed':

@@ -1,8 +1,8 @@
-// From records to evidence (protocol.md 6, 7): which of the named records open, and what they say. Who held what in time was decided
-// before; the signatures were checked when the records were admitted. Interim rules (args v:0): the proposer's bitmaps name what is in.
+// From records to evidence (protocol.md 6, 7): which of the records that are in open, and what they say. Which are in was counted before
+// (witness.ts); the signatures were checked when the records were admitted.
 
 import type { NodeId, PeerId, SubnetId } from '../types/ids.ts';
-import type { HosterCommit, RecordBody, Reveal, ScoreCommit, SignedRecord } from '../types/record.ts';
+import type { Audit, HosterCommit, RecordBody, Reveal, ScoreCommit, SignedRecord, Witness } from '../types/record.ts';
 import type { Roster } from '../types/subnet.ts';
 import { type Binding, decodeHosterPayload, decodeScorePayload, type NodeScore, opens } from './commitment.ts';
 import type { Evidence, HosterEvidence, Rosters } from './score.ts';
@@ -10,12 +10,17 @@ import { sketchEntries } from './sketch.ts';
 
 type ByNode<Body extends RecordBody> = ReadonlyMap<NodeId, SignedRecord<Body>>;
 
-/** The records that are in: `hc` and `hr` of e, `sc` and `sr` of e-1. */
+/** The records that are in: `hc`, `hr` and `wa` of e; `sc`, `sr`, `wb` and `au` of e-1. */
 export interface NamedRecords {
   readonly hc: ByNode<HosterCommit>;
   readonly hr: ByNode<Reveal>;
   readonly sc: ByNode<ScoreCommit>;
   readonly sr: ByNode<Reveal>;
+  readonly wa: ByNode<Witness>;
+  readonly wb: ByNode<Witness>;
+  readonly au: ByNode<Audit>;
+  /** Proven to have signed two records of one kind in e or e-1. */
+  readonly equivocators: ReadonlySet<NodeId>;
 }
 
 export interface EvidenceContext {
@@ -28,20 +33,33 @@ export interface EvidenceContext {
 
 /** What score() needs. A record of a node that has no seat in the roster of its epoch is left out. */
 export function readEvidence(records: NamedRecords, rosters: Rosters, context: EvidenceContext): Evidence {
-  const reveals = readScores(records, rosters, context);
   return {
     hosters: readWork(records, rosters.current, context),
-    reveals,
-    presence: interimPresence(rosters, new Set(reveals.keys())),
-    zeroed: new Set(),
+    reveals: readScores(records, rosters, context),
+    presence: readPresence(records, rosters),
+    zeroed: new Set([...records.equivocators, ...accusedByMost(records.au, rosters.current)]),
   };
 }
 
-/** Until witnesses exist: full presence for whoever revealed scores, and for whoever could not have scored yet (8.5). */
-function interimPresence({ current, previous }: Rosters, revealed: ReadonlySet<NodeId>): ReadonlyMap<NodeId, number> {
+/** w of 8.5: its `wb` of e-1 and its `wa` of e; twice the latter for who could not have witnessed e-1. */
+function readPresence({ wa, wb }: NamedRecords, { current, previous }: Rosters): ReadonlyMap<NodeId, number> {
   const before = new Set(previous.nodes.map(({ id }) => id));
-  const present = (node: NodeId): boolean => revealed.has(node) || !previous.live || !before.has(node);
-  return new Map(current.nodes.map(({ id }) => [id, present(id) ? 2 : 0]));
+  const could = (node: NodeId): boolean => previous.live && before.has(node);
+  const first = (node: NodeId): number => (wa.has(node) ? 1 : 0);
+  const second = (node: NodeId): number => (wb.has(node) ? 1 : 0);
+  return new Map(current.nodes.map(({ id }) => [id, could(id) ? first(id) + second(id) : 2 * first(id)]));
+}
+
+/** Named bad by the audits of more than half of the validators (8.6). */
+function accusedByMost(audits: ByNode<Audit>, { validators }: Roster): readonly NodeId[] {
+  const accusers = new Map<NodeId, number>();
+  for (const node of validators) {
+    const bad = (audits.get(node)?.body.verdicts ?? []).filter((verdict) => verdict.bad);
+    for (const accused of new Set(bad.map((verdict) => verdict.accused))) {
+      accusers.set(accused, (accusers.get(accused) ?? 0) + 1);
+    }
+  }
+  return [...accusers].filter(([, count]) => 2 * count > validators.length).map(([node]) => node);
 }
 
 function readWork(

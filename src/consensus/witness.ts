@@ -14,6 +14,11 @@ export function epochOfKind(kind: EpochKind, epoch: Epoch): Epoch {
   return kind === 'hc' || kind === 'hr' || kind === 'wa' ? epoch : ((epoch - 1) as Epoch);
 }
 
+/** Q: that many witnesses of each kind make evidence. */
+export function quorumOf(validators: number): number {
+  return Math.ceil((2 * validators) / 3);
+}
+
 /** M: that many others who closed their list of `hc` cannot all be faulty. */
 export function closingCount(validators: number): number {
   return Math.floor(validators / 3) + 1;
@@ -47,4 +52,46 @@ function readList(list: WitnessList, seats: number): ReadonlyMap<number, string>
   if (indexes === undefined) return undefined;
   const idAt = (i: number): Uint8Array => list.ids.subarray(i * SHORT_ID_BYTES, (i + 1) * SHORT_ID_BYTES);
   return new Map(indexes.map((seat, i) => [seat, toHex(idAt(i))]));
+}
+
+/** What is in of a kind: the short ids, by seat, that more than half of the members list. */
+export function majorityOf(members: readonly Listed[], kind: EpochKind): ReadonlyMap<number, string> {
+  const counts = new Map<number, Map<string, number>>();
+  for (const member of members) {
+    for (const [seat, id] of member.get(kind) ?? []) {
+      const ofSeat = counts.get(seat) ?? new Map<string, number>();
+      counts.set(seat, ofSeat.set(id, (ofSeat.get(id) ?? 0) + 1));
+    }
+  }
+  const listed = [...counts].flatMap(([seat, ofSeat]) =>
+    [...ofSeat].filter(([, times]) => 2 * times > members.length).map(([id]) => [seat, id] as const),
+  );
+  return new Map(listed.sort(([a], [b]) => a - b));
+}
+
+/**
+ * The witnesses that an honest proposer names of those it holds, by seat: while there are more than the quorum it leaves out who differs
+ * from what the most list, the most different first, of equals the higher seat. Advice, not a rule of validity (protocol.md 7).
+ */
+export function chooseWitnesses(held: ReadonlyMap<number, Listed>, quorum: number): ReadonlySet<number> {
+  const kinds = [...(held.values().next().value?.keys() ?? [])];
+  const most = new Map(kinds.map((kind) => [kind, majorityOf([...held.values()], kind)]));
+  const odd = [...held]
+    .map(([seat, listed]) => ({ seat, apart: differences(listed, most) }))
+    .filter(({ apart }) => apart > 0)
+    .sort((a, b) => b.apart - a.apart || b.seat - a.seat)
+    .slice(0, Math.max(0, held.size - quorum));
+  const left = new Set(odd.map(({ seat }) => seat));
+  return new Set([...held.keys()].filter((seat) => !left.has(seat)));
+}
+
+/** Entries that stand in one of both, or differ. */
+function differences(listed: Listed, most: Listed): number {
+  let count = 0;
+  for (const [kind, expected] of most) {
+    const found = listed.get(kind) ?? new Map<number, string>();
+    const seats = new Set([...expected.keys(), ...found.keys()]);
+    for (const seat of seats) if (expected.get(seat) !== found.get(seat)) count += 1;
+  }
+  return count;
 }

@@ -97,8 +97,8 @@ export function createEffects(
     if (standing !== 'nothing') await dispatch({ type: standing, epoch }, signal);
   }
 
-  async function propose(epoch: Epoch, signal: AbortSignal): Promise<void> {
-    const done = await attempt('propose', false, () => submission.propose(epoch, signal));
+  async function propose(epoch: Epoch, whole: boolean, signal: AbortSignal): Promise<void> {
+    const done = await attempt('propose', false, () => submission.propose(epoch, whole, signal));
     await dispatch({ type: done ? 'proposed' : 'retry', epoch }, signal);
   }
 
@@ -147,7 +147,7 @@ export function createEffects(
       case 'score':
         return void task(score);
       case 'propose':
-        return void task(propose);
+        return void tasks.start(`propose ${epoch}`, () => propose(epoch, effect.whole, signal));
       case 'check':
         return void task(check);
       case 'gather': {

@@ -7,7 +7,7 @@ import type { Epoch, PeerId } from '../types/ids.ts';
 import { EPOCH_KINDS, type EpochKind, SHORT_ID_BYTES } from '../types/record.ts';
 import { toHex } from '../util/bytes.ts';
 import { type Cbor, encodeCbor } from '../util/cbor.ts';
-import { EVIDENCE_KINDS, type EvidenceIds, type EvidenceKind } from '../wire/evidence.ts';
+import { byPlace, type EvidenceIds, PLACES, type Place } from '../wire/evidence.ts';
 import { bytes, exactly, type Field, list, parsing, readCbor, readMap, U32, uint } from '../wire/fields.ts';
 import { MAX_RECORD_BYTES } from '../wire/record.ts';
 import type { Records } from './records.ts';
@@ -28,11 +28,11 @@ const MAX_STREAMS = 8;
 export type EvidenceRequest =
   | { readonly ask: 'lack'; readonly kind: EpochKind; readonly epoch: Epoch; readonly held: readonly Uint8Array[] }
   | { readonly ask: 'ids'; readonly ids: readonly Uint8Array[] }
-  /** The ids, in bitmap order, of the evidence of the epoch scored. */
+  /** The ids, in the order of the seats, of the evidence of the epoch scored. */
   | { readonly ask: 'named'; readonly epoch: Epoch };
 
-/** Per kind the ids that evidence names, in bitmap order. */
-export type NamedIds = { readonly [K in EvidenceKind]: readonly Uint8Array[] };
+/** Per place of the root its ids, in the order of the seats. */
+export type NamedIds = { readonly [P in Place]: readonly Uint8Array[] };
 
 export function protocolOptions(admit: (peer: PeerId) => boolean): ProtocolOptions {
   return { maxFrameBytes: MAX_EVIDENCE_FRAME, admit, maxStreamsPerPeer: MAX_STREAMS };
@@ -89,22 +89,17 @@ export function decodeRecords(body: Uint8Array): readonly Uint8Array[] | undefin
 /** The ids of an answer to 'named'; undefined when there are none or the bytes are no answer. */
 export function decodeNamed(body: Uint8Array): NamedIds | undefined {
   const ids = list(bytes(ID_BYTES), MAX_HELD / 2);
+  const places = list(ids, PLACES.length, PLACES.length);
   return tried(() => {
-    const { hc, hr, sc, sr } = readMap(readCbor(body, MAX_EVIDENCE_FRAME), {
-      v: exactly(1),
-      hc: ids,
-      hr: ids,
-      sc: ids,
-      sr: ids,
-    });
-    return { hc, hr, sc, sr };
+    const { n } = readMap(readCbor(body, MAX_EVIDENCE_FRAME), { v: exactly(1), n: places });
+    return byPlace((place) => n[PLACES.indexOf(place)] ?? []);
   });
 }
 
 function encodeNamed(ids: EvidenceIds | undefined): Uint8Array {
   if (ids === undefined) return encodeCbor({ v: 1 });
-  const inOrder = (kind: EvidenceKind): Uint8Array[] => [...ids[kind]].sort(([a], [b]) => a - b).map(([, id]) => id);
-  return encodeCbor({ v: 1, ...Object.fromEntries(EVIDENCE_KINDS.map((kind) => [kind, inOrder(kind)])) });
+  const inOrder = (place: Place): Uint8Array[] => [...ids[place]].sort(([a], [b]) => a - b).map(([, id]) => id);
+  return encodeCbor({ v: 1, n: PLACES.map(inOrder) });
 }
 
 function encodeRecords(all: readonly Uint8Array[]): Uint8Array {

@@ -6,9 +6,11 @@ import type { Overlay } from '../p2p/types.ts';
 import type { Epoch, PeerId } from '../types/ids.ts';
 import type { EpochKind } from '../types/record.ts';
 import { withDeadline } from '../util/async.ts';
+import { toHex } from '../util/bytes.ts';
 import { errorCode } from '../util/errors.ts';
 import type { Log } from '../util/log.ts';
 import { EVIDENCE_KINDS } from '../wire/evidence.ts';
+import { decodeRecord } from '../wire/record.ts';
 import {
   decodeNamed,
   decodeRecords,
@@ -33,6 +35,8 @@ export interface Gather {
   missing(kind: EpochKind, epoch: Epoch, peers: readonly PeerId[], signal: AbortSignal): Promise<void>;
   /** Makes up for the lists of an epoch's evidence that this node did not see closing: it was not running then. */
   unseen(scored: Epoch, peers: readonly PeerId[], signal: AbortSignal): Promise<void>;
+  /** Asks for everything that may stand in an epoch's evidence. */
+  evidence(scored: Epoch, peers: readonly PeerId[], signal: AbortSignal): Promise<void>;
   /** Fetches records by id, from one peer after the other until all are there or nobody is left. */
   byIds(ids: readonly Uint8Array[], peers: readonly PeerId[], signal: AbortSignal): Promise<void>;
   /** The ids that a peer's evidence of an epoch names. */
@@ -59,9 +63,22 @@ export function createGather(deps: {
 
   /** How many records of an answer were news. */
   function admitAll(peer: PeerId, body: Uint8Array | undefined): number {
+    return recordsIn(peer, body).filter((bytes) => records.admit(bytes, 'pull').verdict === 'accept').length;
+  }
+
+  /** Only what was asked for. */
+  function admitNamed(peer: PeerId, body: Uint8Array | undefined, ids: readonly Uint8Array[]): void {
+    const wanted = new Set(ids.map(toHex));
+    for (const bytes of recordsIn(peer, body)) {
+      const decoded = decodeRecord(bytes);
+      if (decoded.ok && wanted.has(toHex(decoded.record.id))) records.admit(bytes, 'named');
+    }
+  }
+
+  function recordsIn(peer: PeerId, body: Uint8Array | undefined): readonly Uint8Array[] {
     const found = body === undefined ? [] : decodeRecords(body);
     if (found === undefined) log.warn('unreadable evidence answer', { peer });
-    return (found ?? []).filter((bytes) => records.admit(bytes, 'pull').verdict === 'accept').length;
+    return found ?? [];
   }
 
   async function missingFrom(peer: PeerId, kind: EpochKind, epoch: Epoch, signal: AbortSignal): Promise<void> {
@@ -78,15 +95,18 @@ export function createGather(deps: {
   return {
     missing,
     async unseen(scored, peers, signal) {
-      const kinds = EVIDENCE_KINDS.filter((kind) => !records.watched(kind, epochOfKind(kind, scored)));
-      await Promise.all(kinds.map((kind) => missing(kind, epochOfKind(kind, scored), peers, signal)));
+      const lists = listsOf(scored).filter(({ kind, epoch }) => !records.watched(kind, epoch));
+      await Promise.all(lists.map(({ kind, epoch }) => missing(kind, epoch, peers, signal)));
+    },
+    async evidence(scored, peers, signal) {
+      await Promise.all(listsOf(scored).map(({ kind, epoch }) => missing(kind, epoch, peers, signal)));
     },
     async byIds(ids, peers, signal) {
       for (const peer of peers.slice(0, MAX_PEERS)) {
         const lacking = ids.filter((id) => records.byId(id) === undefined);
         for (let at = 0; at < lacking.length; at += MAX_ANSWER_RECORDS) {
           const part = lacking.slice(at, at + MAX_ANSWER_RECORDS);
-          admitAll(peer, await ask(peer, { ask: 'ids', ids: part }, signal));
+          admitNamed(peer, await ask(peer, { ask: 'ids', ids: part }, signal), part);
         }
         if (lacking.length === 0 || signal.aborted) return;
       }
@@ -96,4 +116,9 @@ export function createGather(deps: {
       return body === undefined ? undefined : decodeNamed(body);
     },
   };
+}
+
+/** What is in or out of an epoch's evidence, and who witnesses it. */
+function listsOf(scored: Epoch): readonly { readonly kind: EpochKind; readonly epoch: Epoch }[] {
+  return [...EVIDENCE_KINDS.map((kind) => ({ kind, epoch: epochOfKind(kind, scored) })), { kind: 'wb', epoch: scored }];
 }

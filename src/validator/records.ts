@@ -11,7 +11,8 @@ import type { Roster } from '../types/subnet.ts';
 import { equalBytes, toHex } from '../util/bytes.ts';
 import { decodeRecord, type RecordFault, signedMessage } from '../wire/record.ts';
 
-export type Via = 'gossip' | 'dht' | 'pull' | 'self';
+/** How a record came; 'named': asked for by its id, because a proposal rests on it. */
+export type Via = 'gossip' | 'dht' | 'pull' | 'named' | 'self';
 
 export type RefusalCode = RecordFault | 'RECORD_UNKNOWN_NODE' | 'RECORD_BAD_SIGNATURE' | 'RECORD_OUT_OF_WINDOW';
 
@@ -49,16 +50,16 @@ export interface Records {
   /** Everything held of a kind, second records of equivocators included. */
   held(kind: EpochKind, epoch: Epoch): readonly SignedRecord[];
   byId(id: Uint8Array): SignedRecord | undefined;
-  /**
-   * The closed list: what was held in time, without nodes that signed two records of any kind in that epoch. A node that saw no head
-   * inside the window has no view of its own: everything well formed stands in its list.
-   */
-  timely(kind: EpochKind, epoch: Epoch): ReadonlyMap<NodeId, SignedRecord>;
-  /** What was held when the list closed, whoever signed twice: what a witness says. */
+  /** What was held when the list closed: the first record of each node, also of one that signed two. */
   inTime(kind: EpochKind, epoch: Epoch): ReadonlyMap<NodeId, SignedRecord>;
+  /** The own view: what was in time, or everything when this node saw no head inside the window. */
+  listed(kind: EpochKind, epoch: Epoch): ReadonlyMap<NodeId, SignedRecord>;
+  /** The record of a node whose id begins like this (hex of SHORT_ID_BYTES). */
+  byShort(kind: EpochKind, epoch: Epoch, node: NodeId, short: string): SignedRecord | undefined;
   /** Whether this node saw a head inside the window of a kind. */
   watched(kind: EpochKind, epoch: Epoch): boolean;
-  equivocators(epoch: Epoch): ReadonlySet<NodeId>;
+  /** Nodes that signed two records of one kind of an epoch, with the two. */
+  equivocators(epoch: Epoch): ReadonlyMap<NodeId, readonly [SignedRecord, SignedRecord]>;
   /** Refusals by code since the start. */
   refusals(): Readonly<Record<string, number>>;
 }
@@ -85,7 +86,7 @@ interface Waiting {
 interface Book {
   readonly kinds: { readonly [K in EpochKind]: Map<NodeId, Entry> };
   readonly ids: Map<string, SignedRecord>;
-  readonly equivocators: Set<NodeId>;
+  readonly equivocators: Map<NodeId, readonly [SignedRecord, SignedRecord]>;
   /** Kinds whose window this node saw. */
   readonly watched: Set<EpochKind>;
   /** Others have closed their list of `hc`, so this one is closed too, whatever the own head says (protocol.md 2). */
@@ -139,6 +140,8 @@ export function createRecords(options: RecordsOptions, deps: RecordsDeps): Recor
     const book = bookOf(body.epoch);
     const inTime = arrived < window.closes && !(body.kind === 'hc' && book.closed);
     const isNews = keep(book, body.kind, record, inTime);
+    // A third face is kept when a proposal rests on it: as many as ids were asked for.
+    if (via === 'named') book.ids.set(toHex(record.id), record);
     if (body.kind === 'wa') closeWith(book, roster);
     const outside = tooEarly || !inTime;
     if (outside && (via === 'gossip' || via === 'dht')) return refuse('RECORD_OUT_OF_WINDOW', 'ignore', record);
@@ -162,7 +165,7 @@ export function createRecords(options: RecordsOptions, deps: RecordsDeps): Recor
     if (equalBytes(entry.first.id, record.id) || entry.second !== undefined) return false;
     entry.second = record;
     book.ids.set(toHex(record.id), record);
-    book.equivocators.add(record.body.node);
+    book.equivocators.set(record.body.node, [entry.first, record]);
     return true;
   }
 
@@ -197,6 +200,13 @@ export function createRecords(options: RecordsOptions, deps: RecordsDeps): Recor
     }
   }
 
+  function firsts(kind: EpochKind, epoch: Epoch, counts: (entry: Entry, book: Book) => boolean) {
+    const book = books.get(epoch);
+    if (book === undefined) return new Map<NodeId, SignedRecord>();
+    const counted = [...book.kinds[kind]].filter(([, entry]) => counts(entry, book));
+    return new Map(counted.map(([node, { first }]) => [node, first]));
+  }
+
   return {
     observe(block) {
       best = block;
@@ -217,21 +227,14 @@ export function createRecords(options: RecordsOptions, deps: RecordsDeps): Recor
       const name = toHex(id);
       return [...books.values()].map((book) => book.ids.get(name)).find((record) => record !== undefined);
     },
-    timely(kind, epoch) {
-      const book = books.get(epoch);
-      if (book === undefined) return new Map();
-      const all = !book.watched.has(kind);
-      const listed = [...book.kinds[kind]].filter(
-        ([node, entry]) => (all || entry.timely) && !book.equivocators.has(node),
-      );
-      return new Map(listed.map(([node, { first }]) => [node, first]));
-    },
-    inTime(kind, epoch) {
-      const entries = [...(books.get(epoch)?.kinds[kind] ?? [])].filter(([, { timely }]) => timely);
-      return new Map(entries.map(([node, { first }]) => [node, first]));
+    inTime: (kind, epoch) => firsts(kind, epoch, ({ timely }) => timely),
+    listed: (kind, epoch) => firsts(kind, epoch, ({ timely }, { watched }) => timely || !watched.has(kind)),
+    byShort(kind, epoch, node, short) {
+      const entry = books.get(epoch)?.kinds[kind].get(node);
+      return [entry?.first, entry?.second].find((record) => record !== undefined && toHex(record.id).startsWith(short));
     },
     watched: (kind, epoch) => books.get(epoch)?.watched.has(kind) ?? false,
-    equivocators: (epoch) => books.get(epoch)?.equivocators ?? new Set(),
+    equivocators: (epoch) => books.get(epoch)?.equivocators ?? new Map(),
     refusals: () => ({ ...refused }),
   };
 }
@@ -240,7 +243,7 @@ function createBook(): Book {
   return {
     kinds: Object.fromEntries(EPOCH_KINDS.map((kind) => [kind, new Map()])) as Book['kinds'],
     ids: new Map(),
-    equivocators: new Set(),
+    equivocators: new Map(),
     watched: new Set(),
     closed: false,
   };

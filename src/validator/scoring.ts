@@ -1,16 +1,17 @@
-// Scores of an epoch as this node sees them: the closed lists become evidence, the evidence becomes scores, the scores a commitment that is
-// opened in the next epoch (protocol.md 6, 7, 8).
+// Scores of an epoch: records become evidence, evidence becomes scores; those that follow from this node's own lists become a commitment
+// that is opened in the next epoch (protocol.md 6, 7, 8).
 
 import { shardAt } from '../consensus/challenge.ts';
 import { commitmentOf, encodeScorePayload, type NodeScore } from '../consensus/commitment.ts';
 import { type NamedRecords, readEvidence } from '../consensus/evidence.ts';
 import { score } from '../consensus/score.ts';
+import { epochOfKind } from '../consensus/witness.ts';
 import type { Epoch, NodeId, PeerId, ShardIndex, SubnetId } from '../types/ids.ts';
 import type { Manifest } from '../types/model.ts';
-import type { HosterCommit, RecordBody, Reveal, ScoreCommit, SignedRecord } from '../types/record.ts';
+import type { Audit, HosterCommit, RecordBody, Reveal, ScoreCommit, SignedRecord, Witness } from '../types/record.ts';
 import type { Roster } from '../types/subnet.ts';
 import { fromHex } from '../util/bytes.ts';
-import { EVIDENCE_KINDS, type EvidenceIds, type EvidenceKind, NO_IDS } from '../wire/evidence.ts';
+import type { EvidenceKind } from '../wire/evidence.ts';
 import type { Pen } from './pen.ts';
 import type { Records } from './records.ts';
 import type { EpochFacts } from './roster.ts';
@@ -31,26 +32,12 @@ export interface ScoringDeps {
 }
 
 export interface Scoring {
-  /** The records of the own closed lists that are in evidence of an epoch; undefined while its roster is unknown. */
-  own(epoch: Epoch): NamedRecords | undefined;
   /** Scores that follow from records; undefined when rosters or the model are not at hand. */
   compute(epoch: Epoch, records: NamedRecords): readonly NodeScore[] | undefined;
   /** The journaled commitment to the own scores of an epoch; undefined when they cannot be computed. */
   commit(epoch: Epoch): SignedRecord | undefined;
   /** Opens the scores committed in an epoch; undefined when none were. */
   open(epoch: Epoch): SignedRecord | undefined;
-}
-
-/** Ids by seat of roster(e). */
-export function idsOf(records: NamedRecords, roster: Roster): EvidenceIds {
-  const ids = (kind: EvidenceKind) =>
-    new Map(
-      roster.nodes.flatMap(({ id }, seat) => {
-        const record = records[kind].get(id);
-        return record === undefined ? [] : [[seat, record.id] as const];
-      }),
-    );
-  return { ...NO_IDS, ...Object.fromEntries(EVIDENCE_KINDS.map((kind) => [kind, ids(kind)])) };
 }
 
 export function createScoring(options: ScoringOptions, deps: ScoringDeps): Scoring {
@@ -71,30 +58,30 @@ export function createScoring(options: ScoringOptions, deps: ScoringDeps): Scori
     return score(evidence, rosters, { seed: facts.seed, taus: tausOf(model, facts.policy.cut) }, facts.policy);
   }
 
-  /** Timely records of seats of roster(e), without nodes proven to sign twice in e or e-1; a reveal only beside its commitment. */
-  function own(epoch: Epoch): NamedRecords | undefined {
-    const facts = deps.factsOf(epoch);
-    if (facts === undefined) return undefined;
-    const before = (epoch - 1) as Epoch;
-    const twoFaced = new Set([...records.equivocators(epoch), ...records.equivocators(before)]);
-    const seats = facts.roster.nodes.map(({ id }) => id).filter((id) => !twoFaced.has(id));
-    const hc = pick<HosterCommit>(records.timely('hc', epoch), seats);
-    const sc = pick<ScoreCommit>(records.timely('sc', before), seats);
+  /** What this node's own lists say: the same evidence without asking witnesses. */
+  function ownView(epoch: Epoch, roster: Roster): NamedRecords {
+    const seats = roster.nodes.map(({ id }) => id);
+    const mine = <Body extends RecordBody>(kind: EvidenceKind) =>
+      pick<Body>(records.listed(kind, epochOfKind(kind, epoch)), seats);
+    const twoFaced = [...records.equivocators(epoch).keys(), ...records.equivocators((epoch - 1) as Epoch).keys()];
     return {
-      hc,
-      hr: pick<Reveal>(records.timely('hr', epoch), [...hc.keys()]),
-      sc,
-      sr: pick<Reveal>(records.timely('sr', before), [...sc.keys()]),
+      hc: mine<HosterCommit>('hc'),
+      hr: mine<Reveal>('hr'),
+      sc: mine<ScoreCommit>('sc'),
+      sr: mine<Reveal>('sr'),
+      wa: mine<Witness>('wa'),
+      wb: mine<Witness>('wb'),
+      au: mine<Audit>('au'),
+      equivocators: new Set(twoFaced),
     };
   }
 
   return {
-    own,
     compute,
     commit(epoch) {
-      const manifest = manifestHash(deps.factsOf(epoch));
-      const mine = own(epoch);
-      const scores = mine === undefined ? undefined : compute(epoch, mine);
+      const facts = deps.factsOf(epoch);
+      const manifest = manifestHash(facts);
+      const scores = facts === undefined ? undefined : compute(epoch, ownView(epoch, facts.roster));
       if (scores === undefined || manifest === undefined) return undefined;
       const opening = pen.opening('sc', epoch, () => encodeScorePayload(scores));
       const binding = { what: 'score', ...head(epoch), peer, manifest, audits: false } as const;

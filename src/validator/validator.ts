@@ -19,12 +19,14 @@ import { answer, decodeRequest, EVIDENCE_PROTOCOL, protocolOptions } from './evi
 import { createGather } from './gather.ts';
 import { createOpenChallenge } from './open-challenge.ts';
 import { createPen, type Pen } from './pen.ts';
+import { createProposals } from './proposal.ts';
 import { createRecords, type Verify } from './records.ts';
 import { createRosters } from './roster.ts';
 import { createScoring } from './scoring.ts';
 import { createSubmission } from './submission.ts';
 import { createTasks } from './tasks.ts';
 import { recordTopic } from './topic.ts';
+import { createVoter } from './vote.ts';
 import { createWitness } from './witness.ts';
 import { createWork, type ManifestOf } from './work.ts';
 
@@ -107,9 +109,11 @@ export function createValidator(options: ValidatorOptions, deps: ValidatorDeps):
   const scoring = createScoring(ids, { factsOf, records, manifestOf: deps.manifestOf, pen });
   const work = createWork(ids, { engine: deps.engine, manifestOf: deps.manifestOf, pen, log });
   const witness = createWitness(ids, { factsOf, records, pen });
+  const proposals = createProposals({ records, scoring, gather });
+  const voter = createVoter({ records, scoring, gather, proposals, peersOf });
   const submission = createSubmission(
     { subnet, node },
-    { chain, hotkey: deps.hotkey, journal, readFacts: rosters.read, peersOf, records, scoring, gather },
+    { chain, hotkey: deps.hotkey, journal, readFacts: rosters.read, peersOf, proposals, voter },
   );
   const tasks = createTasks(fail);
   const effects = createEffects(

@@ -1,5 +1,5 @@
-// What a proposer names on chain (protocol.md 7): args = which nodes' records are in, and the root over their ids.
-// Interim form v:0: the named sets are of hc and hr of e, sc and sr of e-1; witnesses replace them with v:1.
+// What a proposer names on chain (protocol.md 7): the members of both sets of witnesses, who is proven to have signed twice, and the root
+// over the id of every record that follows from them. Which records those are is counted (consensus/witness.ts), not said.
 
 import type { Epoch } from '../types/ids.ts';
 import type { Roster } from '../types/subnet.ts';
@@ -9,51 +9,64 @@ import { encodeCbor } from '../util/cbor.ts';
 import { sha256, tag } from '../util/hash.ts';
 import { bytes, exactly, type Field, parsing, readCbor, readMap, refuse, U32, uint } from './fields.ts';
 
-/** The kinds that evidence names, in the order of the root: 2 hc, 3 hr, 4 sc(e-1), 5 sr(e-1). */
-export const EVIDENCE_KINDS = ['hc', 'hr', 'sc', 'sr'] as const;
+/** The kinds of records that are in or out. */
+export const EVIDENCE_KINDS = ['hc', 'hr', 'sc', 'sr', 'wa', 'wb', 'au'] as const;
 export type EvidenceKind = (typeof EVIDENCE_KINDS)[number];
-const FIRST_KIND_INDEX = 2;
+/** What an id stands for in the root, in its order: members of WA and WB, what is in, the smaller and the larger id of a proof. */
+export const PLACES = ['a', 'b', 'hc', 'hr', 'sc', 'sr', 'wa', 'wb', 'low', 'high', 'au'] as const;
+export type Place = (typeof PLACES)[number];
+
 /** 256 seats. */
 const MAX_BITMAP_BYTES = 32;
-/** Four bitmaps, an epoch and a root: below 200 bytes; the chain allows 4096. */
+/** Three bitmaps, an epoch and a root: below 200 bytes; the chain allows 4096. */
 const MAX_ARGS_BYTES = 512;
-
-/** Per kind the roster(e) indexes that are in, ascending. */
-export type Named = { readonly [K in EvidenceKind]: readonly number[] };
 
 export interface EvidenceArgs {
   /** The epoch scored. */
   readonly epoch: Epoch;
-  readonly named: Named;
+  /** Seats of roster(e), ascending, whose `wa` is in WA, whose `wb` is in WB, and who is proven to have signed twice. */
+  readonly first: readonly number[];
+  readonly second: readonly number[];
+  readonly equivocators: readonly number[];
   /** 32 bytes. */
   readonly root: Uint8Array;
 }
 
-/** Per kind, for the roster(e) indexes that are in, the record's full id. */
-export type EvidenceIds = { readonly [K in EvidenceKind]: ReadonlyMap<number, Uint8Array> };
+/** Per place, by seat of roster(e), the record's full id. */
+export type EvidenceIds = { readonly [P in Place]: ReadonlyMap<number, Uint8Array> };
 
 export type DecodedArgs =
   | { readonly ok: true; readonly args: EvidenceArgs }
   | { readonly ok: false; readonly code: 'PROPOSAL_UNREADABLE' };
 
-export const NO_IDS: EvidenceIds = { hc: new Map(), hr: new Map(), sc: new Map(), sr: new Map() };
+export const NO_IDS: EvidenceIds = byPlace(() => new Map());
 
-/** The root over every id, kinds in order, seats in roster order (protocol.md 7). */
+export function byPlace<T>(of: (place: Place) => T): { readonly [P in Place]: T } {
+  return Object.fromEntries(PLACES.map((place) => [place, of(place)])) as { readonly [P in Place]: T };
+}
+
+/** The root over every id, places in order, seats in roster order (protocol.md 7). */
 export function evidenceRoot(roster: Roster, ids: EvidenceIds): Uint8Array {
   const parts: Uint8Array[] = [tag('tessera/evidence/1')];
-  EVIDENCE_KINDS.forEach((kind, at) => {
-    roster.nodes.forEach((node, index) => {
-      const id = ids[kind].get(index);
-      if (id !== undefined) parts.push(u8(FIRST_KIND_INDEX + at), u32le(node.id), id);
-    });
-  });
+  for (const [c, place] of PLACES.entries()) {
+    for (const [seat, node] of roster.nodes.entries()) {
+      const id = ids[place].get(seat);
+      if (id !== undefined) parts.push(u8(c), u32le(node.id), id);
+    }
+  }
   return sha256(...parts);
 }
 
 /** @param size seats of roster(e) */
 export function encodeArgs(args: EvidenceArgs, size: number): Uint8Array {
-  const bitmaps = Object.fromEntries(EVIDENCE_KINDS.map((kind) => [kind, encodeBitmap(args.named[kind], size)]));
-  return encodeCbor({ v: 0, e: args.epoch, ...bitmaps, r: args.root });
+  return encodeCbor({
+    v: 1,
+    e: args.epoch,
+    a: encodeBitmap(args.first, size),
+    b: encodeBitmap(args.second, size),
+    q: encodeBitmap(args.equivocators, size),
+    r: args.root,
+  });
 }
 
 /** @param size seats of roster(e) */
@@ -63,23 +76,15 @@ export function decodeArgs(input: Uint8Array, size: number): DecodedArgs {
 }
 
 function readArgs(input: Uint8Array, size: number): EvidenceArgs {
-  const bitmap = bytes(0, MAX_BITMAP_BYTES);
-  const shape = {
-    v: exactly(0),
+  const seats: Field<readonly number[]> = (value) =>
+    decodeBitmap(bytes(0, MAX_BITMAP_BYTES)(value), size) ?? refuse('a bitmap that is not over the roster');
+  const map = readMap(readCbor(input, MAX_ARGS_BYTES), {
+    v: exactly(1),
     e: uint(U32) as Field<Epoch>,
-    hc: bitmap,
-    hr: bitmap,
-    sc: bitmap,
-    sr: bitmap,
+    a: seats,
+    b: seats,
+    q: seats,
     r: bytes(32),
-  };
-  const map = readMap(readCbor(input, MAX_ARGS_BYTES), shape);
-  const seats = (kind: EvidenceKind): readonly number[] => {
-    return decodeBitmap(map[kind], size) ?? refuse(`bitmap ${kind} does not fit the roster`);
-  };
-  return {
-    epoch: map.e,
-    named: { hc: seats('hc'), hr: seats('hr'), sc: seats('sc'), sr: seats('sr') },
-    root: map.r,
-  };
+  });
+  return { epoch: map.e, first: map.a, second: map.b, equivocators: map.q, root: map.r };
 }

@@ -55,10 +55,25 @@ function scoreCommit(node: number): SignedRecord<ScoreCommit> {
   return signRecord({ kind: 'sc', ...head, commitment: commitmentOf(binding, { salt, payload: scores }) }, identity);
 }
 
-function named(parts: { [K in keyof NamedRecords]?: readonly SignedRecord[] }): NamedRecords {
-  const byNode = (records: readonly SignedRecord[] = []) => new Map(records.map((one) => [one.body.node, one]));
-  const { hc, hr, sc, sr } = parts;
-  return { hc: byNode(hc), hr: byNode(hr), sc: byNode(sc), sr: byNode(sr) } as NamedRecords;
+type Kind = Exclude<keyof NamedRecords, 'equivocators'>;
+
+function named(parts: { [K in Kind]?: readonly SignedRecord[] }, equivocators: readonly number[] = []): NamedRecords {
+  const byNode = (kind: Kind) => new Map((parts[kind] ?? []).map((one) => [one.body.node, one]));
+  const kinds = ['hc', 'hr', 'sc', 'sr', 'wa', 'wb', 'au'] as const;
+  const records = Object.fromEntries(kinds.map((kind) => [kind, byNode(kind)]));
+  return { ...records, equivocators: new Set(equivocators) } as unknown as NamedRecords;
+}
+
+function witness(kind: 'wa' | 'wb', node: number): SignedRecord {
+  const epoch = (kind === 'wa' ? 7 : 6) as Epoch;
+  const head = { genesis: GENESIS, subnet: SUBNET, epoch, node: node as NodeId };
+  return signRecord({ kind, ...head, held: [] }, identities[node - 1] as (typeof identities)[number]);
+}
+
+function audit(node: number, ...accused: readonly [number, boolean][]): SignedRecord {
+  const head = { genesis: GENESIS, subnet: SUBNET, epoch: 6 as Epoch, node: node as NodeId };
+  const verdicts = accused.map(([id, bad]) => ({ accused: id as NodeId, shard: 0 as ShardIndex, segment: salt, bad }));
+  return signRecord({ kind: 'au', ...head, verdicts }, identities[node - 1] as (typeof identities)[number]);
 }
 
 describe('evidence', () => {
@@ -94,13 +109,35 @@ describe('evidence', () => {
     assert.equal(found.reveals.size, 0);
   });
 
-  it('counts as present who revealed scores, and who could not have had any', () => {
-    const records = named({ sc: [scoreCommit(2)], sr: [reveal('sr', 2, scores)] });
+  it('reads the scores that were opened, of who had a seat in both epochs', () => {
+    const records = named({
+      sc: [scoreCommit(1), scoreCommit(2)],
+      sr: [reveal('sr', 1, scores), reveal('sr', 2, sketches)],
+    });
+    assert.deepEqual([...readEvidence(records, ROSTERS, CONTEXT).reveals], [[1, [{ nodeId: 1, score: 5n }]]]);
+    const gone = { ...ROSTERS, current: { ...ROSTERS.current, nodes: ROSTERS.current.nodes.slice(1) } };
+    assert.equal(readEvidence(records, gone, CONTEXT).reveals.size, 0);
+  });
+
+  it('counts as present whose witnesses are in; twice the first of who could not have witnessed before', () => {
+    const records = named({ wa: [witness('wa', 1), witness('wa', 2)], wb: [witness('wb', 2), witness('wb', 3)] });
     const presence = (rosters: typeof ROSTERS) => [...readEvidence(records, rosters, CONTEXT).presence.values()];
-    assert.deepEqual(presence(ROSTERS), [0, 2, 0]);
-    assert.deepEqual(presence({ ...ROSTERS, previous: roster(6, false) }), [2, 2, 2]);
-    const later = { ...ROSTERS.previous, nodes: ROSTERS.previous.nodes.slice(0, 2) };
-    assert.deepEqual(presence({ ...ROSTERS, previous: later }), [0, 2, 2]);
+    assert.deepEqual(presence(ROSTERS), [1, 2, 1]);
+    assert.deepEqual(presence({ ...ROSTERS, previous: roster(6, false) }), [2, 2, 0]);
+    const later = { ...ROSTERS.previous, nodes: ROSTERS.previous.nodes.slice(1) };
+    assert.deepEqual(presence({ ...ROSTERS, previous: later }), [2, 2, 1]);
+  });
+
+  it('zeroes who is proven to have signed twice, and whom more than half of the validators found bad', () => {
+    const zeroed = (au: readonly SignedRecord[], proven: readonly number[] = []) => [
+      ...readEvidence(named({ au }, proven), ROSTERS, CONTEXT).zeroed,
+    ];
+    assert.deepEqual(zeroed([], [3]), [3]);
+    assert.deepEqual(zeroed([audit(1, [2, true], [2, true])]), [], 'one of three, however often');
+    assert.deepEqual(zeroed([audit(1, [2, true]), audit(3, [2, false])]), []);
+    assert.deepEqual(zeroed([audit(1, [2, true]), audit(3, [2, true], [1, true])]), [2]);
+    const oneVoter = { ...ROSTERS, current: { ...ROSTERS.current, validators: [2 as NodeId] } };
+    assert.deepEqual([...readEvidence(named({ au: [audit(1, [3, true])] }), oneVoter, CONTEXT).zeroed], []);
   });
 });
 

@@ -90,6 +90,7 @@ describe('evidence protocol', () => {
       named?.hc.map((one) => one[0]),
       [1, 3],
     );
+    assert.deepEqual(named?.au, []);
     assert.equal(decodeNamed(answer({ ask: 'named', epoch: 7 as Epoch }, holding([]), () => undefined)), undefined);
   });
 });

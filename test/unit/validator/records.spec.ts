@@ -69,7 +69,7 @@ describe('records', () => {
     assert.equal(records.admit(record(1).bytes, 'gossip').verdict, 'accept');
     records.observe(at(10));
     assert.deepEqual(records.admit(record(2).bytes, 'pull').verdict, 'accept');
-    assert.deepEqual([...records.timely('hc', E).keys()], [1]);
+    assert.deepEqual([...records.listed('hc', E).keys()], [1]);
     assert.equal(records.held('hc', E).length, 2);
   });
 
@@ -81,7 +81,7 @@ describe('records', () => {
     records.observe(at(2));
     assert.equal(records.admit(record(1).bytes, 'gossip').verdict, 'accept');
     records.observe(at(3));
-    assert.equal(records.timely('hc', E).size, 1);
+    assert.equal(records.listed('hc', E).size, 1);
   });
 
   for (const via of ['gossip', 'dht'] as Via[]) {
@@ -91,7 +91,7 @@ describe('records', () => {
       records.observe(at(12));
       const late = records.admit(record(1).bytes, via);
       assert.deepEqual([late.verdict, late.code], ['ignore', 'RECORD_OUT_OF_WINDOW']);
-      assert.equal(records.timely('hc', E).size, 0);
+      assert.equal(records.listed('hc', E).size, 0);
       assert.notEqual(records.first('hc', E, 1 as NodeId), undefined);
     });
   }
@@ -101,7 +101,7 @@ describe('records', () => {
     records.observe(at(12));
     records.admit(record(1).bytes, 'pull');
     assert.equal(records.watched('hc', E), false);
-    assert.deepEqual([...records.timely('hc', E).keys()], [1]);
+    assert.deepEqual([...records.listed('hc', E).keys()], [1]);
   });
 
   it('opens the reveals of scores in the epoch after', () => {
@@ -110,7 +110,7 @@ describe('records', () => {
     assert.equal(records.admit(record(1, { kind: 'sr' }).bytes, 'gossip').verdict, 'accept');
     records.observe(at(13, 8));
     records.admit(record(2, { kind: 'sr' }).bytes, 'gossip');
-    assert.deepEqual([...records.timely('sr', E).keys()], [1]);
+    assert.deepEqual([...records.listed('sr', E).keys()], [1]);
   });
 
   it('keeps the first of two records and the second as proof, a third not at all', () => {
@@ -129,8 +129,28 @@ describe('records', () => {
     );
     assert.notEqual(records.byId(second.id), undefined);
     assert.equal(records.byId(third.id), undefined);
-    assert.deepEqual([...records.equivocators(E)], [1]);
-    assert.equal(records.timely('hc', E).size, 0);
+    const proof = records.equivocators(E).get(1 as NodeId);
+    assert.deepEqual(
+      proof?.map(({ id }) => id),
+      [first.id, second.id],
+    );
+    assert.deepEqual(
+      [...records.inTime('hc', E).values()].map(({ id }) => id),
+      [first.id],
+    );
+    const short = (one: { readonly id: Uint8Array }) => Buffer.from(one.id).toString('hex', 0, 16);
+    assert.deepEqual(records.byShort('hc', E, 1 as NodeId, short(second))?.id, second.id);
+    assert.equal(records.byShort('hc', E, 1 as NodeId, short(third)), undefined);
+  });
+
+  it('keeps a third face when a proposal rests on it', () => {
+    const records = store();
+    records.observe(at(5));
+    const third = record(1, { byte: 3 });
+    for (const byte of [1, 2]) records.admit(record(1, { byte }).bytes, 'gossip');
+    records.admit(third.bytes, 'named');
+    assert.deepEqual(records.byId(third.id)?.id, third.id);
+    assert.equal(records.held('hc', E).length, 2);
   });
 
   for (const [name, bytes, code, verdict] of [
@@ -179,7 +199,7 @@ describe('records', () => {
     assert.equal(records.admit(record(1).bytes, 'gossip').verdict, 'ignore');
     known = true;
     records.observe(at(10));
-    assert.deepEqual([...records.timely('hc', E).keys()], [1]);
+    assert.deepEqual([...records.listed('hc', E).keys()], [1]);
   });
 
   it('holds a bounded number of records that wait', () => {

@@ -7,18 +7,14 @@ import { type Epoch, type NodeId, ONE } from '../../../src/types/ids.ts';
 import type { Policy, Roster, RosterNode } from '../../../src/types/subnet.ts';
 import { fromHex, toHex } from '../../../src/util/bytes.ts';
 import { type Cbor, decodeCbor, encodeCbor } from '../../../src/util/cbor.ts';
-import { decodeArgs, encodeArgs, evidenceRoot, NO_IDS } from '../../../src/wire/evidence.ts';
+import { decodeArgs, encodeArgs, evidenceRoot, NO_IDS, PLACES } from '../../../src/wire/evidence.ts';
 import { decodePolicy, encodePolicy, POLICY_DEFAULTS, policyHash } from '../../../src/wire/policy.ts';
 
 const vectors = JSON.parse(readFileSync(new URL('../../vectors/evidence.json', import.meta.url), 'utf8')) as {
   emptyRoot: string;
   policy: { bytes: string; hash: string };
-  args: {
-    seats: number;
-    epoch: Epoch;
-    named: { hc: number[]; hr: number[]; sc: number[]; sr: number[] };
-    bytes: string;
-  };
+  args: { seats: number; epoch: Epoch; first: number[]; second: number[]; equivocators: number[]; bytes: string };
+  root: { hash: string };
 };
 
 function rosterOf(size: number): Roster {
@@ -31,24 +27,25 @@ describe('evidence', () => {
     assert.equal(toHex(evidenceRoot(rosterOf(5), NO_IDS)), vectors.emptyRoot);
   });
 
-  it('has a root that depends on kind, seat and id', () => {
+  it('has a root that depends on place, seat and id, and the one of the vector', () => {
     const id = (byte: number) => new Uint8Array(32).fill(byte);
     const roots = [
-      { ...NO_IDS, hc: new Map([[0, id(1)]]) },
-      { ...NO_IDS, hr: new Map([[0, id(1)]]) },
+      ...PLACES.map((place) => ({ ...NO_IDS, [place]: new Map([[0, id(1)]]) })),
       { ...NO_IDS, hc: new Map([[1, id(1)]]) },
       { ...NO_IDS, hc: new Map([[0, id(2)]]) },
       NO_IDS,
     ].map((ids) => toHex(evidenceRoot(rosterOf(5), ids)));
     assert.equal(new Set(roots).size, roots.length);
+    const placed = { ...NO_IDS, a: new Map([[0, id(20)]]), hc: new Map([[2, id(21)]]), au: new Map([[9, id(22)]]) };
+    assert.equal(toHex(evidenceRoot(rosterOf(10), placed)), vectors.root.hash);
   });
 
   it('comes back from args as it went, and has the bytes of the vector', () => {
-    const { seats: size, epoch, named, bytes } = vectors.args;
-    const args = { epoch, named, root: new Uint8Array(32).fill(3) };
+    const { seats: size, bytes, ...named } = vectors.args;
+    const args = { ...named, root: new Uint8Array(32).fill(3) };
     assert.equal(toHex(encodeArgs(args, size)), bytes);
     assert.deepEqual(decodeArgs(fromHex(bytes), size), { ok: true, args });
-    assert.ok(encodeArgs({ ...args, named: { hc: [255], hr: [], sc: [], sr: [] } }, 256).length < 200);
+    assert.ok(encodeArgs({ ...args, first: [255], second: [], equivocators: [] }, 256).length < 200);
   });
 
   it('is unreadable for another roster, another version or any other bytes', () => {
@@ -57,7 +54,7 @@ describe('evidence', () => {
     assert.deepEqual(decodeArgs(bytes, 20), unreadable);
     assert.deepEqual(decodeArgs(bytes, 9), unreadable);
     const fields = decodeCbor(bytes) as { readonly [key: string]: Cbor };
-    assert.deepEqual(decodeArgs(encodeCbor({ ...fields, v: 1 }), 10), unreadable);
+    assert.deepEqual(decodeArgs(encodeCbor({ ...fields, v: 2 }), 10), unreadable);
     assert.deepEqual(decodeArgs(new Uint8Array(4096), 10), unreadable);
     fc.assert(fc.property(fc.uint8Array({ maxLength: 100 }), (junk) => assert.equal(decodeArgs(junk, 10).ok, false)));
   });
