@@ -92,6 +92,15 @@ describe('RPC socket', () => {
     await assert.rejects(socket.send('x', [], AbortSignal.abort(why)), why);
   });
 
+  it('takes so many requests without an answer and no more', async () => {
+    answer = () => [];
+    const waiting = Array.from({ length: 1024 }, () => socket.send('x', []).catch(errorCode));
+    await assert.rejects(socket.send('x', []), (error) => errorCode(error) === 'CHAIN_UNREACHABLE');
+    assert.equal(socket.lost.aborted, false);
+    socket.close();
+    assert.deepEqual(new Set(await Promise.all(waiting)), new Set(['CHAIN_UNREACHABLE']));
+  });
+
   it('ends all requests when the connection is lost, and later ones at once', async () => {
     answer = () => [];
     const waiting = [socket.send('x', []), socket.send('y', [])];

@@ -238,6 +238,41 @@ describe('client: hops that fail', () => {
     await net.close();
   });
 
+  it('a suspect is asked again when nobody else is there', async () => {
+    const net = await startNet({ hosters: 1, shardsOf: () => [0, 1, 2, 3] });
+    const [only] = net.hosters;
+    assert.ok(only);
+    let silent = true;
+    only.engine.beforeStep = (position) => {
+      if (position !== 70 || !silent) return;
+      silent = false;
+      return new Promise(() => undefined);
+    };
+    const deadlines = { openMs: 1_000, stepMs: 100, callMs: 0 };
+    const client = createClient({ model: MODEL, deadlines }, { ...net, chain: { heads: net.heads }, log: silentLog });
+    const generation = client.generate(prompt, SAMPLED, never);
+    assert.deepEqual(await collect(generation), await local(prompt, SAMPLED));
+    assert.equal(generation.failovers, 1);
+    await net.close();
+  });
+
+  it('a peer that served a whole generation has no earlier failure held against it', async () => {
+    const net = await startNet();
+    const [first] = (await routeOf(net)).route;
+    const victim = net.hosters.find(({ peer }) => peer === first?.peer);
+    assert.ok(victim);
+    const isUsed = async () => (await routeOf(net)).route.some(({ peer }) => peer === victim.peer);
+    for (const nextAnnounce of [105, 110]) {
+      victim.engine.refusal = new EngineError({ code: 'E_BUSY', retryAfterMs: 1 }, 'busy');
+      assert.equal(await isUsed(), false);
+      victim.engine.refusal = undefined;
+      assert.equal(await isUsed(), false, 'out until it announces anew');
+      await net.runTo(nextAnnounce);
+      assert.equal(await isUsed(), true, `at ${nextAnnounce}`);
+    }
+    await net.close();
+  });
+
   it('names the shard that nobody serves, after waiting some heads', async () => {
     const net = await startNet({ shardsOf: () => [0, 1, 3] });
     const failed = collect(net.client.generate(prompt, GREEDY, never)).catch((error: unknown) => error);

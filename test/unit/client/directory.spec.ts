@@ -178,6 +178,18 @@ describe('client: directory', () => {
     );
   });
 
+  it('asks others in the next round', async () => {
+    for (let i = 60; i < 66; i += 1) {
+      const options = { maxFrameBytes: 1 << 20, maxStreamsPerPeer: 2, admit: () => true };
+      const answer = encodeDirectory(i < 64 ? [] : [announce(0)]);
+      await net.join(identityOf(i)).handleRequest(DIRECTORY_PROTOCOL, options, async () => answer);
+    }
+    await directory.refresh(new AbortController().signal);
+    assert.deepEqual(directory.offers(), []);
+    await directory.refresh(new AbortController().signal);
+    assert.equal(directory.offers().length, 1);
+  });
+
   it('asks peers, and takes only what is good of what they say', async () => {
     const serve = async (i: number, answer: () => Promise<Uint8Array>) => {
       const peer = net.join(identityOf(i));

@@ -3,6 +3,7 @@ import type { FrameStream } from '../../../src/p2p/types.ts';
 import type { BlockNumber, PeerId, ShardIndex } from '../../../src/types/ids.ts';
 import { concatBytes } from '../../../src/util/bytes.ts';
 import { encodeCbor } from '../../../src/util/cbor.ts';
+import { decodeAnnounce } from '../../../src/wire/announce.ts';
 import { signRequest } from '../../../src/wire/envelope.ts';
 import { MAX_FRAME_BYTES } from '../../../src/wire/frame.ts';
 import {
@@ -17,7 +18,18 @@ import {
   type Step,
 } from '../../../src/wire/infer.ts';
 import { idsToBytes, rowsToBytes } from '../../../src/wire/tensor.ts';
-import { collect, GREEDY, identityOf, MODEL, type Net, type NetOptions, promptOf, startNet } from '../client/net.ts';
+import {
+  collect,
+  GENESIS,
+  GREEDY,
+  identityOf,
+  MODEL,
+  type Net,
+  type NetOptions,
+  promptOf,
+  SUBNET,
+  startNet,
+} from '../client/net.ts';
 
 const never = new AbortController().signal;
 const SESSION = '0f'.repeat(16) as SessionId;
@@ -230,6 +242,26 @@ describe('hoster: who is let in', () => {
       await net.settle();
       assert.equal(net.hosters[0]?.hoster.stats().sessions, 1);
       assert.equal(net.hosters[0]?.engine.open.size, 1);
+    }));
+
+  it('all peers together have so many sessions and no more', () =>
+    within({ limits: { sessions: 1 } }, async (net) => {
+      const first = await talk(net);
+      await first.say(openOf(net, bodyOf(net, 1)));
+      assert.equal(typeOf(await first.hear()), 'ACCEPT');
+      const other = await talk(net, 0, net.network.join(identityOf(99)));
+      const body = bodyOf(net, 1, { session: 'ee'.repeat(16) as SessionId });
+      await other.say(openOf(net, body, { identity: 99 }));
+      assert.equal(codeOf(await other.hear()), 'BUSY');
+      await first.say({ type: 'CLOSE', session: SESSION });
+      assert.equal(await first.hear(), 'end');
+    }));
+
+  it('a stream that says nothing is ended', () =>
+    within({ limits: { firstFrameMs: 1 } }, async (net) => {
+      const mute = await talk(net);
+      assert.equal(await mute.hear(), 'end');
+      assert.deepEqual(net.hosters[0]?.hoster.stats().refused, {});
     }));
 });
 
@@ -474,6 +506,37 @@ describe('hoster: announces', () => {
       assert.deepEqual(blocks(), [100, 100, 100, 100]);
       await net.runTo(105);
       assert.deepEqual(blocks(), [105, 105, 105, 105]);
+    }));
+
+  it('says it again at the next head while nobody hears it', () =>
+    within({}, async (net) => {
+      net.network.partition([]);
+      await net.runTo(105);
+      net.network.heal();
+      assert.deepEqual(new Set(net.directory.offers().map((offer) => offer.block)), new Set([100]));
+      await net.runTo(106);
+      assert.deepEqual(new Set(net.directory.offers().map((offer) => offer.block)), new Set([106]));
+    }));
+
+  it('says how full and how fast it is', () =>
+    within({}, async (net) => {
+      const { first, last } = await openBoth(net);
+      await first.say(stepOf());
+      assert.equal(typeOf(await last.hear()), 'TOKENS');
+      net.clock.ms += 500;
+      await net.runTo(105);
+      const announced = net.directory.records().map((bytes) => {
+        const decoded = decodeAnnounce(bytes, { genesis: GENESIS, subnet: SUBNET, head: 105 as BlockNumber });
+        assert.ok(decoded.ok);
+        return [decoded.record.body.load, decoded.record.body.rowsPerSecond];
+      });
+      // One session takes 10 of 1,000 bytes; three rows in half a second.
+      assert.deepEqual(announced, [
+        [10, 6],
+        [10, 6],
+        [0, 0],
+        [0, 0],
+      ]);
     }));
 
   it('a hoster that is gone is forgotten when its announce expires', () =>

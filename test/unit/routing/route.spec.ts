@@ -38,6 +38,10 @@ describe('routing: the cheapest chain', () => {
       route([offer(1, [0, 1, 2, 3], 1000), offer(2, [0, 1, 2], 0)], 4),
       '2:0-3 1:3-4',
     ],
+    'of two that cost the same the one of fewer hops': [
+      route([offer(1, [0]), offer(2, [1]), offer(5, [0, 1], 500)], 2),
+      '5:0-2',
+    ],
     'a gap is named': [route([offer(1, [0, 2])], 4), 'missing 1,3'],
     'the excluded do not count': [route(DEVNET, 4, new Set(['peer-1', 'peer-2'] as PeerId[])), '4:0-3 3:3-4'],
     'a suspect is taken when nobody else is there': [
