@@ -1,0 +1,41 @@
+// Damaged graphs: most break a rule, the runtime refuses most others, and whatever it takes runs to an end without harm to the process.
+
+import { strict as assert } from 'node:assert';
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { WEIGHT_FORMATS } from '../../src/graph/formats.ts';
+import { writeRandomModel } from '../support/random-model.ts';
+
+const PROGRAM = fileURLToPath(new URL('../support/load-mutants.ts', import.meta.url));
+const SEED = 20_261_121;
+/** Mutants that pass the rules, of each graph. */
+const COUNT = 40;
+
+describe('engine: damaged graphs', function () {
+  this.timeout(120_000);
+  let folder: string;
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'tessera-mutants-'));
+  });
+  after(() => rm(folder, { recursive: true }));
+
+  for (const format of WEIGHT_FORMATS)
+    it(`${format}, seed ${SEED}`, async () => {
+      const model = join(folder, format);
+      const traits = { tie: false, qkvBias: true, qkNorm: true, window: 4 };
+      await writeRandomModel(model, { blocks: 1, shards: 1, maxContext: 64, format, traits });
+      for (const graph of [`${format}-0-1.onnx`, `${format}-0-1.det.onnx`]) {
+        const { stdout } = await promisify(execFile)(process.execPath, [PROGRAM, model, graph, `${SEED}`, `${COUNT}`], {
+          env: { ...process.env, NODE_NO_WARNINGS: '1' },
+        });
+        const { broken, refused, failed, ran } = JSON.parse(stdout);
+        assert.equal(refused + failed + ran, COUNT);
+        assert.ok(broken > COUNT, `${broken} broke a rule`);
+        assert.ok(ran > 0, 'none of them ran: the harness is broken');
+      }
+    });
+});

@@ -1,0 +1,80 @@
+// A process of test/compliance/mutants.spec.ts: damages one graph again and again, loads and runs what the rules of safe loading let through, and
+// reports. A fault in native code ends this process, not the test.
+
+import { readFileSync, unlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import ort from 'onnxruntime-node';
+import { loadSession } from '../../src/engine/binding.ts';
+import { decodeModel } from '../../src/graph/onnx.ts';
+import { brokenRule } from '../../src/graph/safe.ts';
+import { parseManifest } from '../../src/model/manifest.ts';
+
+const CAPACITY = 8;
+const [folder = '', file = '', seed = '1', count = '1'] = process.argv.slice(2);
+const manifest = parseManifest(readFileSync(join(folder, 'manifest.json')));
+const weights = new Map(Object.entries(manifest.files).map(([name, { bytes }]) => [name, bytes]));
+const original = new Uint8Array(readFileSync(join(folder, file)));
+
+let state = Number(seed);
+function random(below: number): number {
+  state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+  return Math.floor((state / 2 ** 32) * below);
+}
+
+/** One or two bytes changed, or a piece of the file copied over another. */
+function mutant(): Uint8Array {
+  const bytes = original.slice();
+  if (random(4) === 0) bytes.copyWithin(random(bytes.length), random(bytes.length), random(bytes.length));
+  else for (let i = random(2); i >= 0; i--) bytes[random(bytes.length)] = random(256);
+  return bytes;
+}
+
+function passesRules(bytes: Uint8Array): boolean {
+  try {
+    return brokenRule(decodeModel(bytes), weights) === undefined;
+  } catch {
+    return false;
+  }
+}
+
+async function loadAndRun(path: string): Promise<'refused' | 'failed' | 'ran'> {
+  const session = await loadSession(path, 1).catch(() => undefined);
+  if (session === undefined) return 'refused';
+  try {
+    await session.run(feeds());
+    return 'ran';
+  } catch (error) {
+    // The sequence that real runs rely on (binding.ts) is an error here, after the run.
+    return String(error).includes('Non tensor type') ? 'ran' : 'failed';
+  } finally {
+    await session.release();
+  }
+}
+
+function feeds(): Record<string, ort.Tensor> {
+  const { kvHeads, headDim } = manifest.shape;
+  const cache = () =>
+    new ort.Tensor('float32', new Float32Array(kvHeads * CAPACITY * headDim), [1, kvHeads, CAPACITY, headDim]);
+  return {
+    input_ids: new ort.Tensor('int64', BigInt64Array.of(5n, 6n, 7n), [1, 3]),
+    seqlens_k: new ort.Tensor('int32', Int32Array.of(2), [1]),
+    total_sequence_length: new ort.Tensor('int32', Int32Array.of(3), [1]),
+    'past_key.0': cache(),
+    'past_value.0': cache(),
+  };
+}
+
+const outcomes = { broken: 0, refused: 0, failed: 0, ran: 0 };
+const path = join(folder, `mutant-${process.pid}.onnx`);
+for (let loaded = 0; loaded < Number(count); ) {
+  const bytes = mutant();
+  if (!passesRules(bytes)) {
+    outcomes.broken++;
+    continue;
+  }
+  loaded++;
+  writeFileSync(path, bytes);
+  outcomes[await loadAndRun(path)]++;
+}
+unlinkSync(path);
+process.stdout.write(JSON.stringify(outcomes));
