@@ -41,6 +41,12 @@ export function challengeInput(
   return { kind: 'hidden', data: drawHidden(stream(values * 8), of.gBits), count: positions };
 }
 
+/** What the prompt record says of all shards' inputs, ascending by shard (protocol.md 4): SHA-256 over u16le k and the input's bytes. */
+export function inputsDigest(inputs: readonly ChallengeInput[]): Uint8Array {
+  const parts = inputs.flatMap((input, k) => [u16le(k), bytesOf(input.kind === 'tokens' ? input.ids : input.data)]);
+  return sha256(tag('tessera/inputs/1'), ...parts);
+}
+
 /** The float32 whose bits a manifest names. */
 export function floatOfBits(bits: number): number {
   const view = new DataView(new ArrayBuffer(4));
@@ -66,6 +72,11 @@ function drawHidden(stream: Uint8Array, gBits: number): Float32Array {
     const sum = word(at) + word(at + 2) + word(at + 4) + word(at + 6) - 131_070;
     return Math.fround(sum * gain);
   });
+}
+
+/** Little endian, as every platform of this program is (wire/tensor.ts). */
+function bytesOf({ buffer, byteOffset, byteLength }: Int32Array | Float32Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
 }
 
 function viewOf(bytes: Uint8Array): DataView {

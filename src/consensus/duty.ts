@@ -17,6 +17,13 @@ export type MissedReason =
   | 'no-proposal'
   | 'unfinished';
 
+/** pr of this epoch. `from`: the offset from which a node that is not the proposer sends one, if none is found. */
+export type Prompting =
+  | { readonly at: 'none' }
+  | { readonly at: 'waiting' }
+  | { readonly at: 'ready'; readonly from: number }
+  | { readonly at: 'done' };
+
 /** hc and hr of this epoch. `tried`: the offset at which it could not be done, -1 at first; tried again at a later head. */
 export type Work =
   | { readonly at: 'none' }
@@ -67,6 +74,7 @@ export interface EpochDuty {
   readonly offset: number;
   /** Whether seed and roster are known and this node has a seat. */
   readonly ready: boolean;
+  readonly prompt: Prompting;
   readonly work: Work;
   readonly witness: { readonly [K in WitnessKind]: Witnessing };
   /** Whether a head was seen in the window whose list a witness is about. */
@@ -80,7 +88,7 @@ export interface EpochDuty {
 export type Duty = { readonly at: 'idle' } | ({ readonly at: 'epoch' } & EpochDuty);
 
 /** What the journal says was signed already for the epoch entered; `sr` and `lastSc` are the score records of the epoch before. */
-export type Signed = { readonly [K in 'hc' | 'hr' | 'wa' | 'wb' | 'sc' | 'lastSc' | 'sr']: boolean };
+export type Signed = { readonly [K in 'pr' | 'hc' | 'hr' | 'wa' | 'wb' | 'sc' | 'lastSc' | 'sr']: boolean };
 
 export type DutyEvent =
   /** A new best head. `signed` is looked at when it is the first head of an epoch that this duty sees. */
@@ -117,6 +125,8 @@ export type Outcome =
 export type Effect =
   /** Read roster and seed of the epoch, when h(e) is final; asked for at each head until `ready` comes. */
   | { readonly do: 'read'; readonly epoch: Epoch }
+  /** Tell seed and inputs, unless somebody has. */
+  | { readonly do: 'prompt'; readonly epoch: Epoch }
   | { readonly do: 'infer'; readonly epoch: Epoch }
   | { readonly do: 'commit'; readonly epoch: Epoch }
   | { readonly do: 'reveal'; readonly epoch: Epoch }
@@ -149,6 +159,8 @@ export const IDLE: Duty = { at: 'idle' };
 
 /** Blocks before a window closes in which peers are asked for what is missing. */
 const GATHER_BLOCKS = 2;
+/** Part of the epoch that the proposer has for telling the prompt. */
+const PROMPT_PERCENT = 10;
 /** Blocks in which a proposer waits for witnesses that are still missing (protocol.md 9). */
 const PATIENT_BLOCKS = 2;
 
@@ -156,11 +168,12 @@ const PATIENT_BLOCKS = 2;
 export function step(duty: Duty, event: DutyEvent, params: EpochParams): Step {
   if (event.type === 'head') return onHead(duty, event, params);
   if (duty.at === 'idle' || duty.epoch !== event.epoch) return { duty, effects: [] };
-  return settle(onNews(duty, event), params);
+  return settle(onNews(duty, event, params.windows), params);
 }
 
 type Head = Extract<DutyEvent, { type: 'head' }>;
 type News = Exclude<DutyEvent, Head>;
+type Ready = Extract<News, { type: 'ready' }>;
 type Current = Extract<Duty, { at: 'epoch' }>;
 type CurrentStep = { readonly duty: Current; readonly effects: readonly Effect[] };
 
@@ -183,6 +196,7 @@ function enter(head: Head, { windows, hosts }: EpochParams): Current {
     epoch: head.epoch,
     offset: head.offset,
     ready: false,
+    prompt: { at: signed.pr ? 'done' : 'waiting' },
     work: enterWork(head, windows, hosts),
     witness: { wa: { at: signed.wa ? 'witnessed' : 'due' }, wb: { at: signed.wb ? 'witnessed' : 'due' } },
     watched: { wa: false, wb: false },
@@ -238,10 +252,10 @@ function headEffects({ epoch, offset, ready, submission }: Current, windows: Win
   ];
 }
 
-function onNews(duty: Current, event: News): CurrentStep {
+function onNews(duty: Current, event: News, windows: Windows): CurrentStep {
   switch (event.type) {
     case 'ready':
-      return onReady(duty, event.member, event.live);
+      return onReady(duty, event, windows);
     case 'answered':
       return quiet(duty.work.at === 'inferring' ? { ...duty, work: { at: 'answered' } } : duty);
     case 'unanswered':
@@ -255,8 +269,11 @@ function onNews(duty: Current, event: News): CurrentStep {
   }
 }
 
-function onReady(duty: Current, member: boolean, live: boolean): CurrentStep {
-  const ready = { ...duty, ready: true };
+function onReady(duty: Current, { member, live }: Ready, { length }: Windows): CurrentStep {
+  const from = duty.offset + Math.ceil((PROMPT_PERCENT * length) / 100);
+  const prompt: Prompting =
+    duty.prompt.at === 'waiting' ? { at: member && live ? 'ready' : 'none', from } : duty.prompt;
+  const ready = { ...duty, ready: true, prompt };
   if (member && live) return quiet(ready);
   const work: Work = duty.work.at === 'waiting' ? { at: 'none' } : duty.work;
   const scoring: Scoring = duty.scoring.at === 'waiting' ? { at: 'none' } : duty.scoring;
@@ -302,7 +319,7 @@ function onSubmission(duty: Current, event: SubmissionNews): CurrentStep {
 
 /** Applies what the block number alone decides, after every event. */
 function settle({ duty, effects }: CurrentStep, params: EpochParams): CurrentStep {
-  const rules = [settleWork, settleFirstWitness, settleSecondWitness, settleScoring, settleOpening];
+  const rules = [settlePrompt, settleWork, settleFirstWitness, settleSecondWitness, settleScoring, settleOpening];
   return rules.reduce<CurrentStep>(
     (before, rule) => {
       const after = rule(before.duty, params.windows);
@@ -310,6 +327,13 @@ function settle({ duty, effects }: CurrentStep, params: EpochParams): CurrentSte
     },
     { duty, effects },
   );
+}
+
+function settlePrompt(duty: Current): CurrentStep {
+  const { epoch, offset, prompt, submission } = duty;
+  const isProposer = submission.at === 'proposing' || submission.at === 'proposed';
+  if (prompt.at !== 'ready' || (!isProposer && offset < prompt.from)) return quiet(duty);
+  return { duty: { ...duty, prompt: { at: 'done' } }, effects: [{ do: 'prompt', epoch }] };
 }
 
 function settleWork(duty: Current, { commit, reveal, score }: Windows): CurrentStep {

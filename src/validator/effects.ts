@@ -6,6 +6,7 @@ import type { Overlay } from '../p2p/types.ts';
 import type { BlockNumber, Epoch, NodeId, PeerId, SubnetId } from '../types/ids.ts';
 import { EPOCH_KINDS, type SignedRecord } from '../types/record.ts';
 import { withDeadline } from '../util/async.ts';
+import { equalBytes } from '../util/bytes.ts';
 import { errorCode } from '../util/errors.ts';
 import type { Log } from '../util/log.ts';
 import { keyOfBody } from '../wire/record-key.ts';
@@ -85,6 +86,17 @@ export function createEffects(
     await dispatch({ type: answered ? 'answered' : 'unanswered', epoch }, signal);
   }
 
+  /** What is told already need not be told again: nothing depends on it. */
+  function prompt(epoch: Epoch, signal: AbortSignal): void {
+    const facts = rosters.known(epoch);
+    if (facts === undefined) return;
+    const isTold = records
+      .held('pr', epoch)
+      .some(({ body }) => body.kind === 'pr' && equalBytes(body.seed, facts.seed));
+    const record = isTold ? undefined : work.prompt(epoch, facts);
+    if (record !== undefined) send(record, signal);
+  }
+
   async function score(epoch: Epoch, signal: AbortSignal): Promise<void> {
     await gather.unseen(epoch, deps.peersOf(epoch), signal);
     const record = await attempt('score', undefined, async () => scoring.commit(epoch));
@@ -159,6 +171,8 @@ export function createEffects(
       case 'reveal':
       case 'open':
         return void publish(effect.do, epoch, signal);
+      case 'prompt':
+        return void prompt(epoch, signal);
       case 'witness':
         return void send(deps.witness.sign(effect.kind, epoch), signal);
       case 'report':

@@ -254,13 +254,23 @@ export function createValidator(options: ValidatorOptions, deps: ValidatorDeps):
 }
 
 /** Not looked at in the middle of an epoch. */
-const NOTHING_SIGNED: Signed = { hc: false, hr: false, wa: false, wb: false, sc: false, lastSc: false, sr: false };
+const NOTHING_SIGNED: Signed = {
+  pr: false,
+  hc: false,
+  hr: false,
+  wa: false,
+  wb: false,
+  sc: false,
+  lastSc: false,
+  sr: false,
+};
 
 /** What the journal says at the first head of an epoch. */
 function signedIn(epoch: Epoch, pen: Pen): Signed {
   const before = (epoch - 1) as Epoch;
   const has = (kind: EpochKind, of: Epoch): boolean => pen.signed(kind, of) !== undefined;
   return {
+    pr: has('pr', epoch),
     hc: has('hc', epoch),
     hr: has('hr', epoch),
     wa: has('wa', epoch),

@@ -3,7 +3,6 @@
 
 import type { Submission as Submitted } from '../chain/types.ts';
 import { type AbstainCode, scoresAgree } from '../consensus/attest.ts';
-import type { NamedRecords } from '../consensus/evidence.ts';
 import { epochOfKind, quorumOf } from '../consensus/witness.ts';
 import type { Epoch, NodeId, PeerId } from '../types/ids.ts';
 import type { SignedRecord, Witness } from '../types/record.ts';
@@ -18,7 +17,7 @@ import {
   NO_IDS,
   PLACES,
 } from '../wire/evidence.ts';
-import { countMembers, idsOf, knownProof, type Members, membersOf, recordsOf } from './dossier.ts';
+import { countMembers, type Dossier, idsOf, knownProof, type Members, membersOf, recordsOf } from './dossier.ts';
 import type { NamedIds } from './evidence-protocol.ts';
 import type { Gather } from './gather.ts';
 import type { Proposals } from './proposal.ts';
@@ -55,11 +54,6 @@ interface Case {
   readonly args: EvidenceArgs;
 }
 
-interface Found {
-  readonly ids: EvidenceIds;
-  readonly named: NamedRecords;
-}
-
 /** Completes a short id. */
 type Full = (kind: EvidenceKind, seat: number, short: string) => Uint8Array | undefined;
 
@@ -84,7 +78,7 @@ export function createVoter({ records, scoring, gather, proposals, peersOf }: Vo
   }
 
   /** The evidence out of what is held: the records seen first of witnesses, the proofs known here. */
-  function heldEvidence(proposal: Case): Found | AbstainCode {
+  function heldEvidence(proposal: Case): Dossier | AbstainCode {
     const { scored, facts, args } = proposal;
     const { nodes } = facts.roster;
     const nodeAt = (seat: number): NodeId => nodes[seat]?.id as NodeId;
@@ -100,7 +94,11 @@ export function createVoter({ records, scoring, gather, proposals, peersOf }: Vo
   }
 
   /** The evidence by the ids that the proposer or an attestor tells; `why` they are asked, if nobody can say. */
-  async function fetchedEvidence(proposal: Case, why: AbstainCode, signal: AbortSignal): Promise<Found | AbstainCode> {
+  async function fetchedEvidence(
+    proposal: Case,
+    why: AbstainCode,
+    signal: AbortSignal,
+  ): Promise<Dossier | AbstainCode> {
     const { scored, facts, submitted } = proposal;
     const peers = proposerFirst(peersOf(scored), facts.roster, submitted.proposer);
     let reason = why;
@@ -145,7 +143,7 @@ export function createVoter({ records, scoring, gather, proposals, peersOf }: Vo
     return equalBytes(evidenceRoot(roster, ids), args.root) ? ids : 'PROPOSAL_ROOT_MISMATCH';
   }
 
-  function withRecords({ scored, facts }: Case, ids: EvidenceIds): Found | AbstainCode {
+  function withRecords({ scored, facts }: Case, ids: EvidenceIds): Dossier | AbstainCode {
     const named = recordsOf(ids, facts.roster, scored, records.byId);
     return named === undefined ? 'PROPOSAL_MISSING_RECORD' : { ids, named };
   }

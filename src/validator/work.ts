@@ -1,7 +1,7 @@
 // Answers the epoch's challenge: derived inputs through the engine, outputs to sketches, sketches into a commitment and its reveal
 // (protocol.md 5, 6).
 
-import { challengeInput, shardAt } from '../consensus/challenge.ts';
+import { challengeInput, inputsDigest, shardAt } from '../consensus/challenge.ts';
 import { commitmentOf, encodeHosterPayload, type ShardSketch, shardsToName } from '../consensus/commitment.ts';
 import { sketchOf } from '../consensus/sketch.ts';
 import type { Engine } from '../engine/types.ts';
@@ -35,6 +35,8 @@ export interface WorkDeps {
 export interface Work {
   /** Whether there is something to commit to: runs the shards unless the journal holds the answer already. */
   answer(epoch: Epoch, facts: EpochFacts, signal: AbortSignal): Promise<boolean>;
+  /** Seed and inputs for readers without a chain client; undefined without the model. Journaled. */
+  prompt(epoch: Epoch, facts: EpochFacts): SignedRecord | undefined;
   /** The commitment to the answer; journaled. */
   commit(epoch: Epoch, facts: EpochFacts): SignedRecord;
   /** Opens the commitment; undefined when none was made. */
@@ -79,6 +81,16 @@ export function createWork(options: WorkOptions, deps: WorkDeps): Work {
       if (sketches.length === 0) return false;
       answered = { epoch, payload: encodeHosterPayload(sketches) };
       return true;
+    },
+    prompt(epoch, { policy, seed }) {
+      const manifest = policy === undefined ? undefined : deps.manifestOf(policy.manifest);
+      if (policy === undefined || manifest === undefined) return undefined;
+      const inputs = (manifest.cuts[policy.cut] ?? []).flatMap((_, k) => {
+        const of = shardAt(manifest, policy.cut, k as ShardIndex);
+        const shape = of === undefined ? undefined : { manifest, of, positions: policy.challengeTokens };
+        return shape === undefined ? [] : challengeInput(seed, fromHex(policy.manifest), k as ShardIndex, shape);
+      });
+      return pen.sign({ kind: 'pr', ...head(epoch), seed, digest: inputsDigest(inputs) });
     },
     commit(epoch, facts) {
       const { policy } = facts;

@@ -17,7 +17,7 @@ import type { Epoch } from '../../../src/types/ids.ts';
 const E = 7 as Epoch;
 const HOSTER: EpochParams = { windows: windowsOf(20), hosts: true };
 const ATTESTOR: EpochParams = { windows: windowsOf(20), hosts: false };
-const NOTHING: Signed = { hc: false, hr: false, wa: false, wb: false, sc: false, lastSc: false, sr: false };
+const NOTHING: Signed = { pr: false, hc: false, hr: false, wa: false, wb: false, sc: false, lastSc: false, sr: false };
 
 function head(offset: number, signed: Partial<Signed> = {}, epoch: number = E): DutyEvent {
   return { type: 'head', epoch: epoch as Epoch, offset, signed: { ...NOTHING, ...signed } };
@@ -57,7 +57,7 @@ function play(events: readonly DutyEvent[], params = HOSTER, from: Duty = IDLE) 
 }
 
 function without(told: readonly string[], ...noise: string[]): string[] {
-  return told.filter((one) => !noise.includes(one) && !/^(gather|missed w[ab]|w[ab]$)/.test(one));
+  return told.filter((one) => !noise.includes(one) && !/^(gather|missed w[ab]|w[ab]$|prompt$)/.test(one));
 }
 
 describe('duty of a hoster', () => {
@@ -181,6 +181,21 @@ describe('duty of a hoster', () => {
       'missed scores window-skipped!',
       'missed submission no-proposal!',
     ]);
+  });
+});
+
+describe('duty of the prompt', () => {
+  const told = (events: readonly DutyEvent[]) => play(events, ATTESTOR).told.map((one) => one.includes('prompt'));
+
+  it("is the proposer's when the seed is final", () => {
+    assert.deepEqual(told([head(0), news('elected'), head(2), ready, head(3)]), [false, false, false, true, false]);
+    assert.deepEqual(told([head(2), ready, news('proposed'), head(3)]), [false, false, true, false]);
+  });
+
+  it("is anybody's a tenth of the epoch later", () => {
+    assert.deepEqual(told([head(2), ready, head(3), head(4), head(5)]), [false, false, false, true, false]);
+    assert.deepEqual(told([head(2, { pr: true }), ready, head(4)]), [false, false, false]);
+    assert.deepEqual(told([head(2), { ...ready, member: false }, head(4)]), [false, false, false]);
   });
 });
 

@@ -2,8 +2,9 @@
 // program in another language).
 
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { challengeInput, epochSeed } from '../../../src/consensus/challenge.ts';
+import { challengeInput, epochSeed, inputsDigest } from '../../../src/consensus/challenge.ts';
 import { isqrt, median, medianVector } from '../../../src/consensus/integer.ts';
 import { firstBlock, phaseAt, windowsOf } from '../../../src/consensus/phase.ts';
 import { agreement, score } from '../../../src/consensus/score.ts';
@@ -94,6 +95,15 @@ describe('vectors: challenge', () => {
     assert.deepEqual(tokens.kind === 'tokens' && [...tokens.ids], vector.tokens.ids);
     const hidden = draw(vector.hidden.shard, { first: false, gBits: vector.hidden.gBits });
     assert.deepEqual(hidden.kind === 'hidden' && [...new Uint32Array(hidden.data.buffer)], vector.hidden.bits);
+  });
+
+  it('digests the inputs of all shards', () => {
+    const ids = Int32Array.from(vector.tokens.ids);
+    const data = new Float32Array(Uint32Array.from(vector.hidden.bits).buffer);
+    const digest = createHash('sha256').update('\x10tessera/inputs/1');
+    digest.update(Uint8Array.of(0, 0)).update(ids).update(Uint8Array.of(1, 0)).update(data);
+    const inputs = [{ kind: 'tokens', ids } as const, { kind: 'hidden', data, count: vector.positions } as const];
+    assert.equal(toHex(inputsDigest(inputs)), digest.digest('hex'));
   });
 
   it('sketches an output', () => {

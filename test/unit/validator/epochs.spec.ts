@@ -45,6 +45,32 @@ describe('epochs of a subnet', () => {
     assert.equal(submitted?.attests.length, 5);
   });
 
+  it('tells seed and inputs once: the proposer, or another when it is away', async () => {
+    const told: RecordBody[] = [];
+    const watch = (deps: ValidatorDeps): ValidatorDeps =>
+      withPublish(deps, (message) => {
+        const decoded = decodeRecord(message);
+        if (decoded.ok && decoded.record.body.kind === 'pr') told.push(decoded.record.body);
+      });
+    const wrap = { 0: watch, 1: watch, 2: watch, 3: watch, 4: watch };
+    const { firstEpoch, runTo, nodes, chain, subnet } = await start({ hosters: 4, attestors: 1, wrap });
+    await runTo(firstEpoch + 1, 0);
+    const elected = await chain.chain.electedValidator(subnet, (firstEpoch + 1) as Epoch);
+    assert.deepEqual(
+      told.map(({ epoch }) => epoch),
+      [firstEpoch],
+    );
+    await nodes.find(({ id }) => id === elected)?.kill();
+    await runTo(firstEpoch + 1, 19);
+    const [first, second, ...more] = told;
+    assert.equal(second?.epoch, firstEpoch + 1);
+    assert.notEqual(second?.node, elected);
+    assert.ok(more.length <= 3, 'who heard of one in time tells none');
+    assert.ok(first?.kind === 'pr' && second?.kind === 'pr');
+    assert.notDeepEqual(first.seed, second.seed);
+    for (const other of more) assert.deepEqual(other.kind === 'pr' && other.digest, second.digest);
+  });
+
   it('never reveals in the block that closes commits', async () => {
     const { firstEpoch, runTo, nodes } = await start({ hosters: 4, attestors: 1 });
     const revealed = () => nodes.slice(0, 4).map((node) => outcomes(node, firstEpoch).includes('revealed'));
