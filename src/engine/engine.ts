@@ -41,12 +41,12 @@ export function createEngine(options: EngineOptions, backend: Backend): Engine {
     const entry = shards[shard];
     if (entry === undefined)
       throw new EngineError({ code: 'E_RANGE', from: shard, to: shard + 1 }, `the cut has no shard ${shard}`);
-    ledger.reserve('weights', entry.memory.weights);
+    ledger.reserveWeights(entry.memory.weights);
     try {
       await backend.load(shard);
       ready.add(shard);
     } catch (error) {
-      ledger.release('weights', entry.memory.weights);
+      ledger.releaseWeights(entry.memory.weights);
       throw error;
     }
   };
@@ -74,7 +74,7 @@ export function createEngine(options: EngineOptions, backend: Backend): Engine {
       }
     },
     loaded: () => [...ready].toSorted((a, b) => a - b),
-    async openSession({ from, to }, { maxTokens, codec }) {
+    async openSession({ from, to }, { maxTokens, owner, codec }) {
       assertOpen();
       assertLoaded(from, to);
       const limit = manifest.shape.maxContext;
@@ -85,10 +85,10 @@ export function createEngine(options: EngineOptions, backend: Backend): Engine {
         );
       const capacity = capacityFor(maxTokens, limit);
       const bytes = range(from, to).reduce((sum, shard) => sum + (shards[shard]?.memory.kvPerToken ?? 0) * capacity, 0);
-      ledger.reserve('kv', bytes);
+      ledger.reserveKv(bytes, owner);
       count.sessions++;
       const onRelease = () => {
-        ledger.release('kv', bytes);
+        ledger.releaseKv(bytes, owner);
         count.sessions--;
       };
       return createSession(
@@ -114,8 +114,8 @@ export function createEngine(options: EngineOptions, backend: Backend): Engine {
     stats: () => ({
       shards: [...ready].toSorted((a, b) => a - b),
       sessions: count.sessions,
-      kvBytes: ledger.used('kv'),
-      kvBudgetBytes: ledger.kvBudget(),
+      kvBytes: ledger.kvBytes,
+      kvBudgetBytes: ledger.kvBudget,
       steps: count.steps,
       rows: count.rows,
       queued: backend.queued(),

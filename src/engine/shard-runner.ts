@@ -35,7 +35,12 @@ export async function createShardRunner(
   binding: Binding,
 ): Promise<ShardRunner> {
   const serve = await loadSession(files.serve, threads);
-  const det = files.det === files.serve ? serve : await loadSession(files.det, threads);
+  /** Loaded for the first challenge: whoever only serves does without its memory. */
+  let det: Promise<ort.InferenceSession> | undefined;
+  const openDet = (): Promise<ort.InferenceSession> => {
+    det ??= files.det === files.serve ? Promise.resolve(serve) : loadSession(files.det, threads);
+    return det;
+  };
   const candidates = Math.min(TOP_K, shape.vocab);
 
   const run = async (session: ort.InferenceSession, batch: Batch, input: Rows, outputs: Tensors): Promise<void> => {
@@ -82,13 +87,16 @@ export async function createShardRunner(
       pool.add(0);
       const data = new Float32Array(rows * files.columns);
       const output = files.last ? PORT.probe : PORT.hiddenOut;
-      await run(det, { pool, slot: 0, totals: [rows], rows }, input, { [output]: f32(data, [1, rows, files.columns]) });
+      await run(await openDet(), { pool, slot: 0, totals: [rows], rows }, input, {
+        [output]: f32(data, [1, rows, files.columns]),
+      });
       assertFinite(data, files.index);
       return data;
     },
     async release() {
+      const second = await det?.catch(() => undefined);
+      if (second !== undefined && second !== serve) await second.release();
       await serve.release();
-      if (det !== serve) await det.release();
     },
   };
 }
