@@ -100,17 +100,18 @@ function fail(error: Error): Answer {
 
 describe('transactions from signing to inclusion', () => {
   let endpoint: ReturnType<typeof createEndpoint>;
+  let submitter: ReturnType<typeof createSubmitter>;
   let outcome: { receipt?: Receipt; error?: unknown };
 
   beforeEach(async () => {
     endpoint = createEndpoint();
+    submitter = createSubmitter(endpoint.link, { log: silentLog }, 0);
     outcome = {};
     await endpoint.block(10);
   });
   afterEach(() => endpoint.close());
 
   async function submit(): Promise<void> {
-    const submitter = createSubmitter(endpoint.link, { log: silentLog }, 0);
     const signer = { address: ACCOUNT, sign: () => new Uint8Array(65) };
     const make = () => ({ pallet: 'balances', name: 'transferKeepAlive', args: [] });
     submitter.submit({ call: 'transfer', signer, make, period: () => PERIOD }).then(
@@ -208,6 +209,25 @@ describe('transactions from signing to inclusion', () => {
 
     endpoint.will('author_submitExtrinsic', fail(stale), fail(stale), fail(stale));
     await submit();
+    assert.equal(errorCode(outcome.error), 'EXTRINSIC_REJECTED');
+  });
+
+  it('counts its own transactions where the endpoint does not count those that wait', async () => {
+    await submit();
+    await submit();
+    assert.deepEqual(endpoint.submitted, ['0x00', '0x01']);
+    await endpoint.block(11, ['0x00', '0x01']);
+    await submit();
+    assert.equal(endpoint.submitted.at(-1), '0x00', 'nothing waits any more: the endpoint knows best');
+  });
+
+  it('fails when bytes that were taken are refused for a lasting cause, and for no other', async () => {
+    const poor = new RpcFault(1010, 'Invalid Transaction: Inability to pay some fees (e.g. account balance too low)');
+    await submit();
+    endpoint.will('author_submitExtrinsic', fail(lowPriority), fail(poor));
+    for (const number of [11, 12, 13, 14, 15]) await endpoint.block(number);
+    assert.deepEqual(outcome, {});
+    await endpoint.block(16);
     assert.equal(errorCode(outcome.error), 'EXTRINSIC_REJECTED');
   });
 

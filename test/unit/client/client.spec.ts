@@ -238,6 +238,22 @@ describe('client: hops that fail', () => {
     await net.close();
   });
 
+  it('a hop that does not answer when it is opened is given up at the deadline', async () => {
+    const net = await startNet();
+    const [first] = (await routeOf(net)).route;
+    const victim = net.hosters.find(({ peer }) => peer === first?.peer);
+    assert.ok(victim);
+    const gate = Promise.withResolvers<never>();
+    victim.engine.openSession = () => gate.promise;
+    const deadlines = { openMs: 100, stepMs: 10_000, callMs: 0 };
+    const client = createClient({ model: MODEL, deadlines }, { ...net, chain: { heads: net.heads }, log: silentLog });
+    const generation = client.generate(prompt, SAMPLED, never);
+    assert.deepEqual(await collect(generation), await local(prompt, SAMPLED));
+    assert.ok(generation.route.every(({ peer }) => peer !== victim.peer));
+    gate.reject(new Error('over'));
+    await net.close();
+  });
+
   it('a suspect is asked again when nobody else is there', async () => {
     const net = await startNet({ hosters: 1, shardsOf: () => [0, 1, 2, 3] });
     const [only] = net.hosters;

@@ -131,6 +131,19 @@ describe('client: directory', () => {
     assert.equal(directory.offers()[0]?.load, 500);
   });
 
+  it('keeps the newest of two that came while the chain was asked', async () => {
+    await headAt(101);
+    const [newer, older] = [announce(0, { block: 101 as BlockNumber }), announce(0)];
+    assert.deepEqual(await Promise.all([directory.admit(newer), directory.admit(older)]), ['accept', 'ignore']);
+    assert.equal(directory.offers()[0]?.block, 101);
+  });
+
+  it('does not learn its own addresses', async () => {
+    peerOf = () => identityOf(50).peer;
+    assert.equal(await directory.admit(announce(0, {}, 50)), 'accept');
+    assert.deepEqual(learned, []);
+  });
+
   it('drops what expires', async () => {
     await directory.admit(announce(0));
     await headAt(114);

@@ -61,6 +61,25 @@ describe('keeper', () => {
     for (const ms of [0, 1000, 2000]) assert.deepEqual(await at(ms), ['no address']);
   });
 
+  it('does not dial a peer that it is dialling', async () => {
+    let dials = 0;
+    const ended = Promise.withResolvers<boolean>();
+    const keeper = createKeeper({
+      wanted: () => ['a'],
+      isConnected: () => false,
+      dial: () => {
+        dials += 1;
+        return ended.promise;
+      },
+      log: silentLog,
+    });
+    const first = keeper.sweep(0);
+    await keeper.sweep(1000);
+    assert.equal(dials, 1);
+    ended.resolve(true);
+    await first;
+  });
+
   it('comes to everybody, however many before them are dead or have no address', async () => {
     for (const answers of [false, undefined]) {
       const all = Array.from({ length: 20 * MAX_DIALS }, (_, i) => `peer ${i}`);
