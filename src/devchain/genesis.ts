@@ -3,13 +3,13 @@
 import { fromHex } from '../util/bytes.ts';
 import { CodedError } from '../util/errors.ts';
 import type { Log } from '../util/log.ts';
-import { createExecutor, type Executor } from './executor.ts';
+import { createExecutor, type Executor, RuntimeError } from './executor.ts';
 import { storageKey } from './hashing.ts';
 import { type Hex, hex, keyToHex } from './hex.ts';
 import { CODE_KEY } from './runtime.ts';
 import { createReader, NONE, some, vec } from './scale.ts';
 import { type RawSpec, withRawValues } from './spec.ts';
-import { createState } from './state.ts';
+import { createState, type State } from './state.ts';
 import { trieGet, trieKeys } from './trie.ts';
 
 class GenesisError extends CodedError<
@@ -52,16 +52,28 @@ export function buildGenesis(
   deps: { readonly log: Log },
 ): readonly (readonly [Hex, Hex])[] {
   const state = createState(undefined);
-  const reader = createReader(
-    createExecutor(code, deps).call(state, 'GenesisBuilder_build_state', vec(Buffer.from(json))),
-  );
-  if (reader.u8() !== 0) {
-    const reason = reader.text();
-    throw new GenesisError({ code: 'GENESIS_REFUSED', reason }, `the runtime refuses this genesis: ${reason}`);
-  }
+  const reader = createReader(callBuilder(createExecutor(code, deps), state, json));
+  if (reader.u8() !== 0) throw refused(reader.text());
   state.set(Buffer.from(CODE_KEY).toString('latin1'), new Uint8Array(code));
   const trie = state.trie();
   return Array.from(trieKeys(trie, ''), (key) => [keyToHex(key), hex(trieGet(trie, key) as Uint8Array)] as const);
+}
+
+/** A pallet that cannot live with its parameters panics: that is an answer, too. */
+function callBuilder(executor: Executor, state: State, json: GenesisJson): Uint8Array {
+  try {
+    return executor.call(state, 'GenesisBuilder_build_state', vec(Buffer.from(json)));
+  } catch (error) {
+    if (error instanceof RuntimeError && error.facts.code === 'RUNTIME_TRAPPED')
+      throw refused(error.facts.panic, error);
+    throw error;
+  }
+}
+
+function refused(reason: string, cause?: unknown): GenesisError {
+  return new GenesisError({ code: 'GENESIS_REFUSED', reason }, `the runtime refuses this genesis: ${reason}`, {
+    cause,
+  });
 }
 
 /**
@@ -73,7 +85,7 @@ export function withGenesis(
   choice: { readonly preset?: string; readonly patch?: GenesisJson },
   deps: { readonly log: Log },
 ): RawSpec {
-  const code = fromHex(codeOf(spec));
+  const code = codeOf(spec);
   const executor = createExecutor(code, deps);
   const layers = [presetOf(executor, undefined) ?? '{}'];
   if (choice.preset !== undefined) {
@@ -94,8 +106,9 @@ export function withGenesis(
   return clock === undefined ? built : withRawValues(built, { [clockKey]: clock });
 }
 
-function codeOf(spec: RawSpec): Hex {
-  return spec.genesis.raw.top[keyToHex(CODE_KEY)] as Hex;
+/** The runtime inside a spec, as it stands there. */
+export function codeOf(spec: RawSpec): Uint8Array {
+  return fromHex(spec.genesis.raw.top[keyToHex(CODE_KEY)] as Hex);
 }
 
 /** JSON whose integers are kept as written: a large one becomes a bigint. */

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { connectChain } from '../chain/substrate.ts';
 import type { Chain } from '../chain/types.ts';
 import { createDevChain, type DevChain } from '../devchain/devchain.ts';
+import type { RawSpec } from '../devchain/spec.ts';
 import type { Model } from '../model/open.ts';
 import type { ScoredEpoch } from '../node/epochs.ts';
 import type { Log } from '../util/log.ts';
@@ -30,6 +31,8 @@ export interface DevnetOptions {
   readonly rpcPort: number;
   readonly dataDir: string;
   readonly modelFolder: string;
+  /** Of the chain; default the bundled one. A folder that was kept goes on only with the spec that it began with. */
+  readonly spec?: RawSpec;
 }
 
 export interface DevnetNode {
@@ -74,7 +77,7 @@ export async function runDevnet(options: DevnetOptions, deps: DevnetDeps, signal
   mkdirSync(join(options.dataDir, 'chain'), { recursive: true, mode: 0o700 });
   const devchain = await createDevChain(
     {
-      spec: BUNDLED_SPEC,
+      spec: options.spec ?? BUNDLED_SPEC,
       mode: 'manual',
       port: options.rpcPort,
       dbFile: join(options.dataDir, 'chain', 'blocks.jsonl'),

@@ -3,20 +3,28 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { createDevChain } from '../../devchain/devchain.ts';
+import { hashingReady } from '../../devchain/hashing.ts';
+import { localSpec } from '../../devchain/local-spec.ts';
 import { BUNDLED_SPEC } from '../../devnet/devnet.ts';
 import { defineCommand } from '../command.ts';
 
 export const devchain = defineCommand({
   name: 'devchain',
   describe: 'run a development chain alone',
-  examples: ['tessera devchain', 'tessera devchain --mode instant --port 9955 --data-dir ./chain-data'],
-  options: ['spec', 'host', 'port', 'mode', 'block-ms', 'finality-lag'],
+  examples: [
+    'tessera devchain',
+    'tessera devchain --mode instant --port 9955 --data-dir ./chain-data',
+    `tessera devchain --preset strict --genesis '{"network":{"epochLength":10}}'`,
+  ],
+  options: ['spec', 'preset', 'genesis', 'param', 'host', 'port', 'mode', 'block-ms', 'finality-lag'],
   async run({ options, dataDir, dataDirGiven, io, log, signal }) {
     const folder = join(dataDir, 'chain');
     if (dataDirGiven) mkdirSync(folder, { recursive: true });
+    await hashingReady();
+    const spec = localSpec({ ...options, file: options.spec ?? BUNDLED_SPEC, params: options.param }, { log });
     const chain = await createDevChain(
       {
-        spec: options.spec ?? BUNDLED_SPEC,
+        spec,
         mode: options.mode,
         blockMs: options['block-ms'],
         finalityLag: options['finality-lag'],

@@ -3,7 +3,9 @@
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type DevnetEvent, runDevnet } from '../../devnet/devnet.ts';
+import { hashingReady } from '../../devchain/hashing.ts';
+import { localSpec } from '../../devchain/local-spec.ts';
+import { BUNDLED_SPEC, type DevnetEvent, runDevnet } from '../../devnet/devnet.ts';
 import { defineCommand } from '../command.ts';
 import { formatShare, type Io } from '../io.ts';
 import { BUNDLED_MODEL, openModelOption } from '../session.ts';
@@ -15,11 +17,25 @@ export const devnet = defineCommand({
     'tessera devnet',
     'tessera devnet --epochs 3 --block-ms 500 --prompt "Once upon a time" --json',
     'tessera devnet --data-dir ./net   # kept and resumed',
+    `tessera devnet --genesis '{"network":{"epochLength":30}}'`,
   ],
-  options: ['hosters', 'attestors', 'block-ms', 'epochs', 'prompt', 'max-tokens', 'rpc-port', 'model'],
+  options: [
+    'hosters',
+    'attestors',
+    'block-ms',
+    'epochs',
+    'prompt',
+    'max-tokens',
+    'rpc-port',
+    'model',
+    'genesis',
+    'param',
+  ],
   async run({ options, dataDir, dataDirGiven, io, log, signal }) {
     const folder = dataDirGiven ? dataDir : mkdtempSync(join(tmpdir(), 'tessera-devnet-'));
     io.note(`Starting a network of ${options.hosters} hosters and ${options.attestors} attestors in ${folder} ...`);
+    await hashingReady();
+    const spec = localSpec({ ...options, file: BUNDLED_SPEC, params: options.param }, { log });
     const model = await openModelOption(options.model);
     await runDevnet(
       {
@@ -32,6 +48,7 @@ export const devnet = defineCommand({
         rpcPort: options['rpc-port'],
         dataDir: folder,
         modelFolder: options.model ?? BUNDLED_MODEL,
+        spec,
       },
       { model, log, tell: (event) => tell(event, io) },
       signal,
