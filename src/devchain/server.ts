@@ -29,8 +29,9 @@ const MAX_FRAME_BYTES = 16 * 2 ** 20;
 const MAX_SOCKETS = 512;
 /** A client that has not read so much is cut off. */
 const MAX_UNSENT_BYTES = 64 * 2 ** 20;
-/** Requests of one socket that wait for their turn. */
+/** Requests of one socket that wait for their turn, and what they take together. */
 const MAX_WAITING = 4096;
+const MAX_WAITING_BYTES = 64 * 2 ** 20;
 
 const TOO_LARGE = JSON.stringify({
   jsonrpc: '2.0',
@@ -143,6 +144,7 @@ function serveSocket(socket: WebSocket, rpc: Rpc, deps: { readonly log: Log }): 
   const serial = createSerial();
   const session = createSession(rpc, send, deps);
   let waiting = 0;
+  let waitingBytes = 0;
 
   function send(text: string): void {
     if (socket.readyState !== socket.OPEN) return;
@@ -159,11 +161,14 @@ function serveSocket(socket: WebSocket, rpc: Rpc, deps: { readonly log: Log }): 
       socket.terminate();
     } finally {
       waiting--;
+      waitingBytes -= data.length;
     }
   }
 
   socket.on('message', (data) => {
-    if (++waiting > MAX_WAITING) socket.terminate();
+    waiting++;
+    waitingBytes += (data as Buffer).length;
+    if (waiting > MAX_WAITING || waitingBytes > MAX_WAITING_BYTES) socket.terminate();
     else void serial(() => take(data as Buffer));
   });
   socket.on('close', session.close);

@@ -18,6 +18,8 @@ import type { Methods, Subscription, Subscriptions } from './types.ts';
 const MAX_PAGE = 1000;
 /** A history query over more blocks than this would hold up everybody else. */
 const MAX_QUERIED_BLOCKS = 1000;
+/** Keys of one query or subscription, for the same reason: a storage subscription reads all of them in every block. */
+const MAX_KEYS = 4096;
 
 export function stateMethods(chain: Chain): Methods {
   const read = (key: unknown, hash: unknown) =>
@@ -90,7 +92,10 @@ interface ChangeSet {
 }
 
 function asKeys(list: unknown): readonly NamedKey[] {
-  return asList(list, 'keys').map((text) => [text as Hex, asKey(text, 'storage key')]);
+  const keys = asList(list, 'keys');
+  if (keys.length > MAX_KEYS)
+    throw new RpcError(RPC.invalidCount, `${keys.length} keys; at most ${MAX_KEYS} are allowed`);
+  return keys.map((text) => [text as Hex, asKey(text, 'storage key')]);
 }
 
 function changeSet(chain: Chain, block: Block, keys: readonly NamedKey[]): ChangeSet {

@@ -1,8 +1,10 @@
 // Whatever a client sends gets an answer, never an internal error, and the chain goes on.
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import type { ApiPromise } from '@polkadot/api';
 import fc from 'fast-check';
+import { WebSocket } from 'ws';
 import type { DevChain } from '../../../src/devchain/devchain.ts';
 import { connectHttp, connectRaw, devAccount, ONE_TENSOR, type RawClient, startChain } from './support.ts';
 
@@ -93,6 +95,24 @@ describe('devchain: hostile clients', () => {
       { numRuns: 200 },
     );
     await lives();
+  });
+
+  it('may not ask for any number of keys', async () => {
+    const keys = Array.from({ length: 4097 }, () => '0x00');
+    for (const method of ['state_queryStorageAt', 'state_queryStorage', 'state_subscribeStorage'])
+      assert.equal((await client.refusal(method, keys, chain.genesisHash, chain.genesisHash)).code, 4002);
+    await lives();
+  });
+
+  it('may not have any number of bytes wait for answers', async () => {
+    await client.call('dev_stall', { rpc: 600_000 });
+    const socket = new WebSocket(chain.endpoint);
+    const closed = once(socket, 'close');
+    await once(socket, 'open');
+    for (let i = 0; i < 5; i++) socket.send(' '.repeat(14 * 2 ** 20));
+    await closed;
+    const { number } = chain.head();
+    assert.equal((await chain.newBlock()).number, number + 1);
   });
 
   it('may send frames that are no JSON at all', async () => {
