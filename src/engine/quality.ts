@@ -18,25 +18,23 @@ export interface QualityReport {
   readonly sameBest: number;
   /** Mean KL divergence in nats over the first engine's candidates. */
   readonly divergence: number;
-  /** Perplexity of the text for each, over positions whose next token is a candidate of both. */
+  /** Perplexity of the text for each; a token that is no candidate has its part of what the candidates leave. */
   readonly perplexity: { readonly before: number; readonly after: number };
 }
 
 /** Feeds `ids` token by token to both; every token but the first is judged. */
 export async function compareQuality(before: Loaded, after: Loaded, ids: readonly number[]): Promise<QualityReport> {
   const [first, second] = [await openWhole(before, ids.length), await openWhole(after, ids.length)];
-  const sums = { same: 0, divergence: 0, before: 0, after: 0, judged: 0 };
+  const { vocab } = before.manifest.shape;
+  const sums = { same: 0, divergence: 0, before: 0, after: 0 };
   const positions = ids.length - 1;
   try {
     for (const [at, id] of ids.slice(0, positions).entries()) {
       const [a, b] = await Promise.all([step(first, id), step(second, id)]);
       sums.same += a.ids[0] === b.ids[0] ? 1 : 0;
       sums.divergence += divergence(a, b);
-      const [p, q] = [logProbability(a, ids[at + 1] ?? -1), logProbability(b, ids[at + 1] ?? -1)];
-      if (p === undefined || q === undefined) continue;
-      sums.judged++;
-      sums.before -= p;
-      sums.after -= q;
+      sums.before -= logProbability(a, ids[at + 1] ?? -1) ?? logRest(a, vocab);
+      sums.after -= logProbability(b, ids[at + 1] ?? -1) ?? logRest(b, vocab);
     }
   } finally {
     await Promise.all([first.release(), second.release()]);
@@ -45,7 +43,7 @@ export async function compareQuality(before: Loaded, after: Loaded, ids: readonl
     positions,
     sameBest: sums.same / positions,
     divergence: sums.divergence / positions,
-    perplexity: { before: Math.exp(sums.before / sums.judged), after: Math.exp(sums.after / sums.judged) },
+    perplexity: { before: Math.exp(sums.before / positions), after: Math.exp(sums.after / positions) },
   };
 }
 
@@ -65,6 +63,12 @@ async function step(session: KvSession, id: number): Promise<TopLogits> {
 function logProbability({ ids, values, logSumExp }: TopLogits, id: number): number | undefined {
   const at = ids.indexOf(id);
   return at < 0 ? undefined : (values[at] ?? 0) - logSumExp;
+}
+
+/** Log probability of each token that is no candidate, if they share the rest evenly. */
+function logRest({ values, logSumExp }: TopLogits, vocab: number): number {
+  const rest = values.reduce((left, value) => left - Math.exp(value - logSumExp), 1);
+  return Math.log(Math.max(SMALLEST_REST, rest) / Math.max(1, vocab - values.length));
 }
 
 /** Over `a`'s candidates and all the rest as one; a candidate that `b` has not is as likely as `b`'s last. */

@@ -54,10 +54,10 @@ function quantizeOutputs(weights: Float32Array, [inputs, outputs]: readonly [num
 
 /** Stored nibbles are 0 to 15; the zero point is the runtime's implicit one. */
 const INT4_ZERO = 8;
-/** Shares of the scale that would just hold the largest weight: a smaller one clips it and serves all the others better. */
-const SHARES = [1, 0.95, 0.9, 0.85, 0.8];
-
-/** One scale per `block` inputs of each output: the one of the smallest squared error. */
+/**
+ * One scale per `block` inputs of each output, which just holds the largest weight. Scales of the smallest squared error, which clip it, were no better
+ * on the bundled model: divergence 0.070 instead of 0.053 nats on one text, 0.033 instead of 0.029 on another.
+ */
 function quantizeBlocks(
   block: number,
   weights: Float32Array,
@@ -74,7 +74,7 @@ function quantizeBlocks(
         own[i] = input < inputs ? (weights[input * outputs + o] as number) : 0;
       }
       const place = o * blocks + b;
-      const scale = bestScale(own);
+      const scale = scaleOf(own);
       scales[place] = scale;
       for (let i = 0; i < block; i += 2)
         values[(place * block + i) / 2] = nibble(own[i] ?? 0, scale) | (nibble(own[i + 1] ?? 0, scale) << 4);
@@ -83,19 +83,10 @@ function quantizeBlocks(
 }
 
 /** The side of the largest weight gets the eighth level: nibbles reach from -8 to 7. */
-function bestScale(weights: Float64Array): number {
+function scaleOf(weights: Float64Array): number {
   let largest = 0;
   for (const weight of weights) if (Math.abs(weight) > Math.abs(largest)) largest = weight;
-  if (largest === 0) return 1;
-  let best = 0;
-  let smallest = Number.POSITIVE_INFINITY;
-  for (const share of SHARES) {
-    const scale = Math.fround((share * largest) / -INT4_ZERO);
-    let error = 0;
-    for (const weight of weights) error += (weight - scale * (nibble(weight, scale) - INT4_ZERO)) ** 2;
-    if (error < smallest) [best, smallest] = [scale, error];
-  }
-  return best;
+  return Math.fround(largest / -INT4_ZERO) || 1;
 }
 
 function nibble(weight: number, scale: number): number {

@@ -33,8 +33,8 @@ describe('graph/quant', () => {
                 (_, i) => (from + i) * dims[1] + o,
               );
               const largest = Math.max(...places.map((at) => Math.abs(weights[at] ?? 0)));
-              // 8 bits round; 4 bits may also clip: to 7 of 8 levels on the other side, or to a scale of 0.8.
-              const bound = format === 'w8a8' ? largest / 254 : 0.3 * largest;
+              // 8 bits round to the half of a level; 4 bits have 8 levels on the side of the largest and 7 on the other.
+              const bound = largest / (format === 'w8a8' ? 254 : 8);
               for (const at of places) {
                 const off = Math.abs((weights[at] ?? 0) - (back[at] ?? Number.NaN));
                 assert.ok(off <= bound * 1.0001 + 1e-30, `${weights[at]} became ${back[at]}, largest ${largest}`);
@@ -70,11 +70,5 @@ describe('graph/quant', () => {
       assert.deepEqual(dequantizeLayer(format, { values, scales }, [32, 2]), zeros);
       assert.ok(scales.every((scale) => scale > 0));
     }
-  });
-
-  it('clips one large weight where that serves the others', () => {
-    const weights = Float32Array.from({ length: 128 }, (_, i) => (i === 0 ? -8 : Math.sin(i) * 4));
-    const { scales } = quantizeLayer('int4b128', weights, [128, 1]);
-    assert.ok((scales[0] ?? 0) < 1);
   });
 });
