@@ -9,8 +9,12 @@ export const COMMON_OPTIONS = ['json', 'log-level', 'data-dir', 'config'] as con
 
 export interface CommandContext<Name extends OptionName> {
   readonly options: Values<Name>;
-  /** The words after the command, in one string. */
+  /** The word that says which of the command's actions is wanted; empty for a command without any. */
+  readonly action: string;
+  /** The words after the command (and its action), in one string. */
   readonly text: string;
+  /** Whether an option was given by a person (flag, environment, config file), not by its default. */
+  given(name: Name): boolean;
   readonly dataDir: string;
   /** Whether --data-dir was given (devnet resumes only then). */
   readonly dataDirGiven: boolean;
@@ -27,6 +31,8 @@ export interface Command<Name extends OptionName = OptionName> {
   /** Shown by --help: command lines a person can copy. */
   readonly examples: readonly string[];
   readonly options: readonly Name[];
+  /** Words of which one must follow the command, with their meaning; empty for none. */
+  readonly actions: Readonly<Record<string, string>>;
   /** Name of the free text that the command takes, if any. */
   readonly positional: string | undefined;
   readonly run: (context: CommandContext<Name>) => Promise<void>;
@@ -38,6 +44,7 @@ interface CommandDefinition<Name extends OptionName> {
   readonly describe: string;
   readonly examples: readonly string[];
   readonly options: readonly Name[];
+  readonly actions?: Readonly<Record<string, string>>;
   readonly positional?: string;
   run(context: CommandContext<Name>): Promise<void>;
 }
@@ -46,6 +53,7 @@ interface CommandDefinition<Name extends OptionName> {
 export function defineCommand<Name extends OptionName>(definition: CommandDefinition<Name>): Command {
   return {
     aliases: [],
+    actions: {},
     positional: undefined,
     ...definition,
     run: (context) => definition.run(context as unknown as CommandContext<Name>),

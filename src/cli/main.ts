@@ -4,8 +4,15 @@ import { existsSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import yaml from 'yaml';
-import yargs from 'yargs';
-import { OPTIONS, type OptionName, type OptionSources, resolveOptions, shownDefault } from '../node/options.ts';
+import yargs, { type Argv } from 'yargs';
+import {
+  OPTIONS,
+  type OptionName,
+  type OptionSources,
+  originOf,
+  resolveOptions,
+  shownDefault,
+} from '../node/options.ts';
 import { createLog } from '../util/log.ts';
 import { COMMON_OPTIONS, type Command } from './command.ts';
 import { describeError, exitCodeOf, UsageError } from './exit.ts';
@@ -25,6 +32,13 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   'activate-subnet-node': loadActivate,
   run: async () => (await import('./commands/run.ts')).run,
   generate: async () => (await import('./commands/generate.ts')).generate,
+  balance: async () => (await import('./commands/balance.ts')).balance,
+  stake: async () => (await import('./commands/stake.ts')).stake,
+  delegate: async () => (await import('./commands/delegate.ts')).delegate,
+  'update-peer': async () => (await import('./commands/update-peer.ts')).updatePeer,
+  'remove-node': async () => (await import('./commands/remove-node.ts')).removeNode,
+  'update-subnet': async () => (await import('./commands/update-subnet.ts')).updateSubnet,
+  epochs: async () => (await import('./commands/epochs.ts')).epochs,
   scores: async () => (await import('./commands/scores.ts')).scores,
   status: async () => (await import('./commands/status.ts')).status,
   model: async () => (await import('./commands/model.ts')).model,
@@ -81,18 +95,33 @@ async function parse(
       throw new UsageError(`${message ?? error?.message ?? 'wrong usage'} (see tessera --help)`);
     });
   for (const command of commands) {
-    const word = command.positional === undefined ? command.name : `${command.name} [${command.positional}..]`;
+    const actions = Object.entries(command.actions);
+    const word = [
+      command.name,
+      ...(actions.length === 0 ? [] : ['<action>']),
+      ...(command.positional === undefined ? [] : [`[${command.positional}..]`]),
+    ].join(' ');
     const options = Object.fromEntries(
       [...command.options, ...COMMON_OPTIONS].map((name) => [name, yargsOption(name)]),
     );
     parser = parser.command(
       [word, ...command.aliases],
       command.describe,
-      (builder) => command.examples.reduce((all, example) => all.example(example, ''), builder.options(options)),
+      (builder) => describeCommand(builder, command, options),
       (flags) => onCommand(command, flags as Flags),
     );
   }
   await parser.parseAsync();
+}
+
+function describeCommand(builder: Argv, command: Command, options: Record<string, Record<string, unknown>>): Argv {
+  const actions = Object.entries(command.actions);
+  const meanings = actions.map(([word, meaning]) => `${word}: ${meaning}`).join('; ');
+  const named =
+    actions.length === 0
+      ? builder
+      : builder.positional('action', { type: 'string', choices: Object.keys(command.actions), describe: meanings });
+  return command.examples.reduce((all, example) => all.example(example, ''), named.options(options));
 }
 
 function packageVersion(): string {
@@ -135,7 +164,9 @@ async function runCommand(command: Command, flags: Flags): Promise<void> {
   const words = command.positional === undefined ? undefined : flags[command.positional];
   await command.run({
     options,
+    action: typeof flags.action === 'string' ? flags.action : '',
     text: Array.isArray(words) ? words.join(' ') : '',
+    given: (name) => originOf(name, sources) !== 'default',
     dataDir: sources.dataDir,
     dataDirGiven: sources.dataDirGiven,
     io: createIo(options.json),

@@ -6,7 +6,7 @@ import { openSigner } from '../chain/accounts.ts';
 import { connectChain } from '../chain/substrate.ts';
 import type { Chain, Signer, Subnet, SubnetNode } from '../chain/types.ts';
 import { type Model, openModel } from '../model/open.ts';
-import type { NodeId, SubnetId } from '../types/ids.ts';
+import type { Address, NodeId, PeerId, SubnetId } from '../types/ids.ts';
 import type { Log } from '../util/log.ts';
 import { StandingError, UsageError } from './exit.ts';
 
@@ -41,12 +41,40 @@ export async function signerOption(name: 'coldkey' | 'hotkey', value: string | u
   return openSigner(value);
 }
 
+/** The address of an account that need not sign: typed as 0x..., or that of a key. */
+export async function addressOption(name: 'coldkey' | 'hotkey' | 'to', value: string): Promise<Address> {
+  if (!/^0x[0-9a-fA-F]*$/.test(value)) return (await openSigner(value)).address;
+  if (value.length !== 42) throw new UsageError(`--${name} ${value} is not an address: 0x and 40 hex digits`);
+  return value.toLowerCase() as Address;
+}
+
 export async function requireSubnet(chain: Chain, id: number, signal: AbortSignal): Promise<Subnet> {
   const subnet = await chain.subnet(id as SubnetId, undefined, signal);
   if (subnet !== undefined) return subnet;
   throw new StandingError(
     { code: 'NOT_REGISTERED', subnet: id },
     `there is no subnet ${id} on this chain; register one with tessera register-subnet, or name another with --subnet-id`,
+  );
+}
+
+/** The node that an owner means: by --subnet-node-id, or by --hotkey (a key or just its address). */
+export async function nodeOption(
+  chain: Chain,
+  subnet: SubnetId,
+  options: { readonly 'subnet-node-id': number | undefined; readonly hotkey: string | undefined },
+  signal: AbortSignal,
+): Promise<SubnetNode> {
+  const { 'subnet-node-id': id, hotkey } = options;
+  if (id === undefined && hotkey === undefined)
+    throw new UsageError('say which node: --subnet-node-id N, or --hotkey with its key or address');
+  const node =
+    id === undefined
+      ? await chain.nodeByHotkey(subnet, await addressOption('hotkey', hotkey ?? ''), undefined, signal)
+      : await chain.node(subnet, id as NodeId, undefined, signal);
+  if (node !== undefined) return node;
+  throw new StandingError(
+    { code: 'NOT_REGISTERED', subnet },
+    `${id === undefined ? `hotkey ${hotkey}` : `node ${id}`} has no node in subnet ${subnet}; tessera status lists them`,
   );
 }
 
@@ -78,8 +106,15 @@ export async function requireNode(
 }
 
 /** Where the identity of this machine's node lies. */
-export function identityFile(given: string | undefined, dataDir: string): string {
-  return given ?? join(dataDir, 'keys', 'peer_id');
+export function identityFile(given: string | undefined, dataDir: string, name = 'peer_id'): string {
+  return given ?? join(dataDir, 'keys', name);
+}
+
+/** The peer at the end of a boot node's address. */
+export function peerOfBootnode(multiaddr: string): PeerId {
+  const peer = /\/p2p\/([1-9A-HJ-NP-Za-km-z]+)$/.exec(multiaddr)?.[1];
+  if (peer === undefined) throw new UsageError(`--bootnode ${multiaddr} must end in /p2p/<peer id>`);
+  return peer as PeerId;
 }
 
 /** The multiaddr with the peer id at its end, as the chain wants it. */

@@ -110,6 +110,16 @@ export const OPTIONS = {
   text: option(text.optional(), 'file with a text to measure quality on (default: a short English one)'),
   epoch: option(count.optional(), 'one subnet epoch'),
   node: option(positive.optional(), 'one node'),
+  amount: option(tensor.optional(), 'how much, TENSOR (default: all there is, where that makes sense)'),
+  to: option(text.optional(), 'account that receives: 0x address, key file or //dev:N'),
+  'peer-role': option(z.enum(['node', 'bootnode', 'client']).default('node'), 'which of the three peers of a node'),
+  clear: option(flag.default(false), 'take it away instead of changing it', 'flag'),
+  policy: option(
+    text.optional(),
+    'YAML file with hoster-share, attestor-share, challenge-tokens, audit-rate, access (default: usual values)',
+  ),
+  'remove-bootnode': option(list.default([]), 'peer id of a boot node to take off the list', 'list'),
+  last: option(positive.max(64).default(8), 'how many epochs to show'),
 } as const satisfies Readonly<Record<string, OptionSpec>>;
 
 export type OptionName = keyof typeof OPTIONS;
@@ -133,6 +143,13 @@ function environmentName(name: string): string {
   return `TESSERA_${name.toUpperCase().replaceAll('-', '_')}`;
 }
 
+/** Where the value of an option came from. */
+export type OptionOrigin = 'flag' | 'environment' | 'file' | 'default';
+
+export function originOf(name: OptionName, sources: OptionSources): OptionOrigin {
+  return findSource(name, sources).origin;
+}
+
 /** Checks and merges the named options; throws OptionError naming the option, where it came from, and what was expected. */
 export function resolveOptions<Name extends OptionName>(names: readonly Name[], sources: OptionSources): Values<Name> {
   return Object.fromEntries(names.map((name) => [name, resolveOption(name, sources)])) as Values<Name>;
@@ -149,12 +166,19 @@ function resolveOption(name: OptionName, sources: OptionSources): unknown {
   );
 }
 
-function findSource(name: OptionName, { flags, env, file }: OptionSources): { value: unknown; source: string } {
-  if (flags[name] !== undefined) return { value: flags[name], source: `--${name}` };
+interface Source {
+  readonly value: unknown;
+  readonly origin: OptionOrigin;
+  /** The place as a person would look for it. */
+  readonly source: string;
+}
+
+function findSource(name: OptionName, { flags, env, file }: OptionSources): Source {
+  if (flags[name] !== undefined) return { value: flags[name], origin: 'flag', source: `--${name}` };
   const variable = environmentName(name);
-  if (env[variable] !== undefined) return { value: env[variable], source: variable };
-  if (file[name] !== undefined) return { value: file[name], source: `config key ${name}` };
-  return { value: undefined, source: `default of ${name}` };
+  if (env[variable] !== undefined) return { value: env[variable], origin: 'environment', source: variable };
+  if (file[name] !== undefined) return { value: file[name], origin: 'file', source: `config key ${name}` };
+  return { value: undefined, origin: 'default', source: `default of ${name}` };
 }
 
 /** The default as a person would type it, or undefined. */

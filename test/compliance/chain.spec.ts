@@ -2,9 +2,11 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ApiPromise, WsProvider } from '@polkadot/api';
+import { ApiPromise } from '@polkadot/api';
 import { openSigner } from '../../src/chain/accounts.ts';
 import { createMemoryChain } from '../../src/chain/memory.ts';
+import { createProvider } from '../../src/chain/substrate/provider.ts';
+import { openSocket } from '../../src/chain/substrate/rpc-socket.ts';
 import { connectChain } from '../../src/chain/substrate.ts';
 import type { Chain } from '../../src/chain/types.ts';
 import { createDevChain, type DevChain } from '../../src/devchain/devchain.ts';
@@ -254,11 +256,12 @@ describe('chain: words for errors', () => {
   it('has a sentence for every error in the metadata of the committed spec, and none for errors that are gone', async () => {
     const { NETWORK_ERRORS } = await import('../../src/chain/errors.ts');
     const devChain = await createDevChain({ spec: SPEC, mode: 'manual' }, deps);
-    const api = await ApiPromise.create({ provider: new WsProvider(devChain.endpoint), noInitWarn: true });
+    const socket = await openSocket(devChain.endpoint, AbortSignal.timeout(20_000));
+    const api = await ApiPromise.create({ provider: createProvider(socket), noInitWarn: true, initWasm: false });
     try {
       assert.deepEqual(Object.keys(api.errors.network ?? {}).sort(), Object.keys(NETWORK_ERRORS).sort());
     } finally {
-      await api.disconnect();
+      socket.close();
       await devChain.close();
     }
   });

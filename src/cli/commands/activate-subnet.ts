@@ -14,7 +14,7 @@ export const activateSubnet = defineCommand({
     await withChain({ options, log, signal }, async (chain) => {
       await requireSubnet(chain, options['subnet-id'], signal);
       const id = options['subnet-id'] as SubnetId;
-      const { block } = await chain.activateSubnet(owner, id, { signal });
+      const { block } = await chain.activateSubnet(owner, id, { signal, dryRun: true });
       const subnet = await requireSubnet(chain, id, signal);
       io.result(
         { event: 'subnet-activated', subnet: id, startEpoch: subnet.startEpoch, block: block.number },

@@ -20,7 +20,7 @@ export const activate = defineCommand({
       const id = options['subnet-id'] as SubnetId;
       const node = await requireNode(chain, id, { nodeId: options['subnet-node-id'], hotkey }, signal);
       if (options.wait) await waitForStart(chain, subnet, node, io, signal);
-      const { block } = await chain.activateNode(hotkey, id, node.id, { signal });
+      const { block } = await chain.activateNode(hotkey, id, node.id, { signal, dryRun: true });
       const active = await chain.node(id, node.id, block.hash, signal);
       io.result(
         {

@@ -35,7 +35,7 @@ export const registerSubnetNode = defineCommand({
           stake: options.stake,
           maxBurn: MAX_BURN,
         },
-        { signal },
+        { signal, dryRun: true },
       );
       const node = await chain.node(id, receipt.node, receipt.block.hash, signal);
       const startEpoch = node?.startEpoch ?? 0;

@@ -1,11 +1,12 @@
 // `tessera register-subnet`: an owner opens a subnet for one model under one policy.
 
 import { openIdentity } from '../../p2p/identity.ts';
-import { ONE, type PeerId } from '../../types/ids.ts';
+import { ONE } from '../../types/ids.ts';
 import { encodePolicy, POLICY_DEFAULTS } from '../../wire/policy.ts';
 import { defineCommand } from '../command.ts';
 import { UsageError } from '../exit.ts';
-import { identityFile, openModelOption, signerOption, withChain, withPeer } from '../session.ts';
+import { readPolicyFile } from '../policy.ts';
+import { identityFile, openModelOption, peerOfBootnode, signerOption, withChain, withPeer } from '../session.ts';
 
 const DELEGATE_SHARE = ONE / 10n;
 /** The price of a subnet doubles with each registration; an owner who minds sets a limit on chain tools. */
@@ -30,16 +31,18 @@ export const registerSubnet = defineCommand({
     'min-stake',
     'max-stake',
     'access',
+    'policy',
   ],
-  async run({ options, dataDir, io, log, signal }) {
+  async run({ options, dataDir, given, io, log, signal }) {
     const owner = await signerOption('coldkey', options.coldkey);
     const addresses = options.bootnode.length > 0 ? options.bootnode : ownAddresses(options, dataDir);
-    const bootnodes = new Map(addresses.map((address) => [peerOf(address), address]));
+    const bootnodes = new Map(addresses.map((address) => [peerOfBootnode(address), address]));
     const model = await openModelOption(options.model);
     const cut = options.cut ?? Object.keys(model.manifest.cuts)[0];
     if (cut === undefined || model.manifest.cuts[cut] === undefined) {
       throw new UsageError(`the model has no cut ${cut}; it has ${Object.keys(model.manifest.cuts).join(', ')}`);
     }
+    const policy = options.policy === undefined ? {} : readPolicyFile(options.policy);
     await withChain({ options, log, signal }, async (chain) => {
       const receipt = await chain.registerSubnet(
         owner,
@@ -49,9 +52,11 @@ export const registerSubnet = defineCommand({
           description: `${model.manifest.name} in ${model.manifest.cuts[cut]?.length} shards`,
           misc: encodePolicy({
             ...POLICY_DEFAULTS,
+            access: options.access,
+            ...policy,
+            ...(given('access') ? { access: options.access } : {}),
             manifest: model.hash,
             cut,
-            access: options.access,
           }),
           minStake: options['min-stake'],
           maxStake: options['max-stake'],
@@ -59,7 +64,7 @@ export const registerSubnet = defineCommand({
           bootnodes,
           maxCost: MAX_COST,
         },
-        { signal },
+        { signal, dryRun: true },
       );
       io.result(
         {
@@ -89,10 +94,4 @@ function ownAddresses(
   }
   const { peer } = openIdentity(identityFile(options['identity-path'], dataDir));
   return options['announce-maddrs'].map((address) => withPeer(address, peer));
-}
-
-function peerOf(multiaddr: string): PeerId {
-  const peer = /\/p2p\/([1-9A-HJ-NP-Za-km-z]+)$/.exec(multiaddr)?.[1];
-  if (peer === undefined) throw new UsageError(`--bootnode ${multiaddr} must end in /p2p/<peer id>`);
-  return peer as PeerId;
 }

@@ -7,6 +7,7 @@ import type { SubnetId } from '../../types/ids.ts';
 import { classRank } from '../../types/subnet.ts';
 import type { ValidatorEvent } from '../../validator/validator.ts';
 import { defineCommand } from '../command.ts';
+import { keepOutcome } from '../diary.ts';
 import { StandingError } from '../exit.ts';
 import type { Io } from '../io.ts';
 import { identityFile, openModelOption, requireNode, requireSubnet, signerOption, withChain } from '../session.ts';
@@ -64,7 +65,11 @@ export const run = defineCommand({
         { chain, subnet, node: standing, hotkey, identity, model, log },
         signal,
       );
-      node.validator.on((event) => tell(event, io));
+      node.validator.on((event) => {
+        tell(event, io);
+        if (event.type !== 'head' && event.type !== 'failed')
+          keepOutcome(dataDir, { subnet: id, node: standing.id }, event);
+      });
       io.result(
         {
           event: 'ready',

@@ -4,19 +4,26 @@ import type { Chain, Subnet, SubnetNode } from '../../chain/types.ts';
 import { phaseAt } from '../../consensus/phase.ts';
 import type { Epoch, SubnetId } from '../../types/ids.ts';
 import { defineCommand } from '../command.ts';
+import { type Diary, readDiary } from '../diary.ts';
 import { formatShare, formatTensor, table } from '../io.ts';
 import { requireSubnet, withChain } from '../session.ts';
+import { describeOutcome } from '../words.ts';
+
+/** Epochs of the own node that a screen shows. */
+const SHOWN_EPOCHS = 4;
 
 export const status = defineCommand({
   name: 'status',
   describe: 'show the chain, the subnet and its nodes',
-  examples: ['tessera status --subnet-id 128001'],
+  examples: ['tessera status --subnet-id 128001', 'tessera status --json | jq .subnet'],
   options: ['rpc', 'subnet-id'],
-  async run({ options, io, log, signal }) {
+  async run({ options, dataDir, io, log, signal }) {
     await withChain({ options, log, signal }, async (chain) => {
       const subnet = await requireSubnet(chain, options['subnet-id'], signal);
       const found = await readStatus(chain, subnet, signal);
-      io.result(found, describeStatus(found));
+      const diary = readDiary(dataDir, subnet.id);
+      io.result(diary === undefined ? found : { ...found, own: diary }, describeStatus(found));
+      if (diary !== undefined && !io.json) io.result({}, describeDiary(diary));
     });
   },
 });
@@ -88,4 +95,11 @@ function describeStatus({ chain, subnet, nodes }: Status): string {
     `subnet  ${subnet.id} "${subnet.name}" ${subnet.state}, epoch ${subnet.epoch ?? '-'}, phase ${subnet.phase ?? '-'}, elected ${subnet.elected ?? 'nobody'}`,
     table([['node', 'class', 'start', 'stake', 'reputation', 'peer'], ...rows]),
   ].join('\n');
+}
+
+function describeDiary({ node, epochs }: Diary): string {
+  const rows = epochs
+    .slice(-SHOWN_EPOCHS)
+    .map(({ epoch, outcomes }) => `  epoch ${epoch}: ${outcomes.map(describeOutcome).join(', ')}`);
+  return [`this node (${node}), as it saw its last epochs`, ...rows].join('\n');
 }

@@ -1,0 +1,56 @@
+// What the program's words mean for a person: reasons of rewards, missed duties, refused votes. docs/operators.md says the same at length.
+
+import type { MissedReason, Outcome } from '../consensus/duty.ts';
+import type { RewardReason } from '../node/rewards.ts';
+
+export const REWARD_WORDS: Readonly<Record<RewardReason, string>> = {
+  open: 'the epoch is not settled yet',
+  'nobody-elected': 'nobody was elected: the subnet was not live',
+  'no-proposal': 'the elected node submitted nothing, so nobody was paid',
+  'all-zero': 'no node had a score above zero, so nobody was paid',
+  rejected: 'fewer than 66 % attested, so nobody was paid',
+  'not-in-epoch': 'the node was not active in this epoch',
+  idle: 'class Idle: not scored yet, it climbs with accepted epochs',
+  'not-scored': 'its work was missing, late or wrong in the eyes of the others',
+  included: 'class Included: scored for the ladder, paid from class Validator on',
+  'not-a-voter': 'it became a validator after the scores were submitted',
+  silent: 'it did not attest, which costs two thirds',
+  'late-vote': 'it attested late, which costs a part',
+  paid: 'paid in full',
+};
+
+const MISSED_WORDS: Readonly<Record<MissedReason, string>> = {
+  'no-seed': "the epoch's first block was not final in time: chain endpoint slow or finality behind",
+  'no-answer': 'the engine did not finish the challenge in time: machine too slow or busy',
+  'late-start': 'the node was started after the work window had closed',
+  'window-skipped': 'no head arrived while the window was open: chain endpoint stalled or machine asleep',
+  'not-in-roster': 'the node is not of class Included yet',
+  'no-roster': 'the members of the epoch could not be read from the chain',
+  'no-proposal': 'the elected node submitted nothing to vote on',
+  unfinished: 'the epoch ended before it was done',
+};
+
+/** By code of docs/errors.md. */
+const ABSTAIN_WORDS: Readonly<Record<string, string>> = {
+  PROPOSAL_FEW_WITNESSES: 'too few nodes witnessed what the proposal names',
+  ROSTER_UNAVAILABLE: 'the chain no longer tells who belonged to the epoch',
+  PROPOSAL_UNREADABLE: "the proposal's evidence cannot be read",
+  PROPOSAL_MISSING_RECORD: 'the proposal names records that nobody hands over',
+  PROPOSAL_OMITS: 'the proposal leaves out records that were in time',
+  PROPOSAL_ROOT_MISMATCH: "the proposal's root is not that of the records it names",
+  PROPOSAL_SCORES_DIFFER: 'the scores are not what the evidence gives',
+};
+
+/** One outcome as a person reads it. */
+export function describeOutcome(outcome: Outcome): string {
+  switch (outcome.type) {
+    case 'missed':
+      return `missed ${outcome.duty}: ${MISSED_WORDS[outcome.why]}`;
+    case 'abstained':
+      return `abstained: ${ABSTAIN_WORDS[outcome.code] ?? outcome.code}`;
+    case 'witnessed':
+      return `witnessed ${outcome.kind}`;
+    default:
+      return outcome.type;
+  }
+}
