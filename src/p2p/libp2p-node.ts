@@ -10,8 +10,10 @@ import { peerIdFromString } from '@libp2p/peer-id';
 import { ping } from '@libp2p/ping';
 import { tcp } from '@libp2p/tcp';
 import { yamux } from '@libp2p/yamux';
+import type { Multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
 import type { PeerId } from '../types/ids.ts';
+import { toHex } from '../util/bytes.ts';
 import type { OpenIdentity } from './identity.ts';
 import { OverlayDatastore, recordKeyText } from './libp2p-datastore.ts';
 import { MAX_WINDOW_BYTES } from './libp2p-frames.ts';
@@ -38,7 +40,7 @@ export interface NodeOptions {
   readonly records: RecordRules;
   /** Whether peers on private addresses are dialled and named to others: true on a loopback or local network. */
   readonly privateAddresses: boolean;
-  /** Connections from one address at a time, loopback not counted; many nodes may live behind one. */
+  /** Connections from one IPv4 address or IPv6 /64 at a time, loopback not counted; many nodes may live behind one. */
   readonly connectionsPerHost?: number;
 }
 
@@ -104,8 +106,8 @@ export async function createNode(options: NodeOptions, shelf: Shelf): Promise<Ov
   });
 }
 
-/** Refuses banned peers, and an address that takes more than its share. */
-function createGate(options: NodeOptions): ConnectionGater {
+/** Refuses banned peers, and a host that takes more than its share. */
+export function createGate(options: Pick<NodeOptions, 'isBanned' | 'connectionsPerHost'>): ConnectionGater {
   const limit = options.connectionsPerHost ?? DEFAULT_CONNECTIONS_PER_HOST;
   const open = new Map<string, number>();
   const count = (host: string, change: number) => {
@@ -116,8 +118,8 @@ function createGate(options: NodeOptions): ConnectionGater {
   return {
     denyDialPeer: (peer) => options.isBanned?.(peer.toString() as PeerId) ?? false,
     denyInboundConnection(connection) {
-      const host = connection.remoteAddr.getComponents()[0]?.value ?? '';
-      if (host.startsWith('127.') || host === '::1') return false;
+      const host = hostOf(connection.remoteAddr);
+      if (host === undefined) return false;
       if ((open.get(host) ?? 0) >= limit) return true;
       count(host, 1);
       connection.addEventListener('close', () => count(host, -1));
@@ -125,6 +127,20 @@ function createGate(options: NodeOptions): ConnectionGater {
     },
     denyInboundEncryptedConnection: (peer) => options.isBanned?.(peer.toString() as PeerId) ?? false,
   };
+}
+
+const IP6_CODE = 41;
+const LOOPBACK = /^(127\.|::1$|::ffff:7f)/;
+const MAPPED_IP4 = /^::ffff:[0-9a-f]+:[0-9a-f]+$/;
+
+/** Whose share a connection counts for: an IPv4 address, or the /64 of an IPv6 address, for a host has all of those. Undefined for loopback. */
+function hostOf(address: Multiaddr): string | undefined {
+  const [first] = address.getComponents();
+  const text = first?.value ?? '';
+  if (LOOPBACK.test(text)) return undefined;
+  if (first?.code !== IP6_CODE || MAPPED_IP4.test(text)) return text;
+  // One byte of code, then the address.
+  return toHex(address.bytes.subarray(1, 9));
 }
 
 function createDht(options: NodeOptions) {
