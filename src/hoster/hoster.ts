@@ -97,7 +97,8 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
 
   function count(code: InferCode, facts: Readonly<Record<string, unknown>>): void {
     refused[code] = (refused[code] ?? 0) + 1;
-    deps.log.info('refused', { code, ...facts });
+    // Not louder: a stranger must not be able to fill the log. The counts tell the operator.
+    deps.log.debug('refused', { code, ...facts });
   }
 
   async function handle(stream: FrameStream): Promise<void> {
