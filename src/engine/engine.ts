@@ -4,7 +4,7 @@
 import { cutShards } from '../model/manifest.ts';
 import type { Model } from '../model/open.ts';
 import type { ShardIndex } from '../types/ids.ts';
-import { type Backend, capacityFor, rowCount } from './backend.ts';
+import { type Backend, capacityFor, chunkRows, rowCount } from './backend.ts';
 import { createLedger } from './ledger.ts';
 import { checkRows, type Input } from './rows.ts';
 import { createSession, gone } from './session.ts';
@@ -92,7 +92,7 @@ export function createEngine(options: EngineOptions, backend: Backend): Engine {
         count.sessions--;
       };
       return createSession(
-        { from, to, maxTokens, capacity, codec, input: inputOf(from) },
+        { from, to, maxTokens, capacity, codec, input: inputOf(from), chunk: chunkRows(manifest.shape) },
         { backend, onRun, onRelease },
       ).catch((error: unknown) => {
         onRelease();

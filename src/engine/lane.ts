@@ -14,7 +14,7 @@ import {
   transferOf,
 } from './lane-protocol.ts';
 import { createLaneWork, type LaneWork, type RunRequest } from './lane-work.ts';
-import { chooseJobs, gatherMs } from './schedule.ts';
+import { chooseJobs, gatherMs, nextClaim } from './schedule.ts';
 import { EngineError, type EngineErrorFacts } from './types.ts';
 
 /** Requests that wait their turn; `cancel` never does. */
@@ -56,13 +56,13 @@ function startLane(port: NonNullable<typeof parentPort>, data: LaneData, binding
       failed(request.id, error);
     }
   };
-  const take = (ids: readonly number[]): Queued[] =>
+  const take = <T extends Queued = Queued>(ids: readonly number[]): T[] =>
     ids.flatMap((id) =>
       queue.splice(
         queue.findIndex((request) => request.id === id),
         1,
       ),
-    );
+    ) as T[];
   /** Lets the port deliver all that has come, and the rest of the last batch come back: it may share the next one. */
   const gather = async (last: LastBatch): Promise<void> => {
     const until = performance.now() + gatherMs(last.ms);
@@ -73,15 +73,19 @@ function startLane(port: NonNullable<typeof parentPort>, data: LaneData, binding
   };
   const drain = async (): Promise<void> => {
     let last: LastBatch = { caches: [], ms: 0 };
+    let claim = 0;
     while (queue.length > 0) {
       await gather(last);
+      for (const request of take<Instant>(queue.filter(isInstant).map(({ id }) => id))) await runOther(request);
       const jobs = queue.map((request) => waiting(work, request));
-      const chosen = take(chooseJobs(jobs, last.caches.length > 0, work.mayIdle));
+      const chosen = take(chooseJobs(jobs, claim === 0 && last.caches.length > 0, work.mayIdle));
+      if (chosen.length === 0) continue;
       const begin = performance.now();
       await runSteps(chosen.filter((request) => request.op === 'run'));
       for (const request of chosen) if (request.op !== 'run') await runOther(request);
       const decodes = chosen.flatMap((request) => (request.op === 'run' && isDecode(request) ? [request.cache] : []));
       last = { caches: decodes, ms: performance.now() - begin };
+      claim = nextClaim(claim, decodes.length > 0 ? 'decodes' : 'other', last.ms);
     }
     busy = false;
   };
@@ -122,6 +126,13 @@ async function perform(work: LaneWork, request: Exclude<Queued, RunRequest>): Pr
       await work.release();
       return null;
   }
+}
+
+type Instant = Extract<Queued, { op: 'open' | 'free' }>;
+
+/** What runs nothing, and so waits for nobody. */
+function isInstant(request: Queued): request is Instant {
+  return request.op === 'open' || request.op === 'free';
 }
 
 /** One row of a session: what may share a batch. */

@@ -1,6 +1,6 @@
 // Rows on their way through an engine: what a shard takes, the chunks that are run, the pieces put together again. Rows come from strangers.
 
-import { PREFILL_CHUNK, rowCount } from './backend.ts';
+import { rowCount } from './backend.ts';
 import { EngineError, type Rows, type StepResult } from './types.ts';
 
 /** What the first shard of a range takes. */
@@ -25,15 +25,15 @@ export function checkRows(input: Input, rows: Rows): void {
     );
 }
 
-/** Rows in the chunks that every engine cuts; a step of one chunk moves its buffer on as it is. */
-export function* chunksOf(rows: Rows, input: Input): Generator<Rows> {
+/** Rows in chunks of `chunk`; a step of one chunk moves its buffer on as it is. */
+export function* chunksOf(rows: Rows, input: Input, chunk: number): Generator<Rows> {
   const total = rowCount(rows);
-  if (total <= PREFILL_CHUNK) {
+  if (total <= chunk) {
     yield rows;
     return;
   }
-  for (let at = 0; at < total; at += PREFILL_CHUNK) {
-    const end = Math.min(total, at + PREFILL_CHUNK);
+  for (let at = 0; at < total; at += chunk) {
+    const end = Math.min(total, at + chunk);
     if (rows.kind === 'tokens') yield { kind: 'tokens', ids: rows.ids.slice(at, end) };
     else {
       const width = input.kind === 'hidden' ? input.width : 0;

@@ -1,5 +1,5 @@
 // What the lane runs next (engine.md 3.4). Pure: queue in, choice out.
-// Decodes go first and together; after a decode batch one other job gets its turn, so that neither starves the other.
+// Decodes run together and have half of the lane's time where other jobs wait too: neither starves the other.
 
 /** Where a cache lies. */
 export interface Place<Pool> {
@@ -22,12 +22,12 @@ const MAX_GAP = 2;
  */
 export function chooseJobs<Pool>(
   queue: readonly Waiting<Pool>[],
-  afterDecode: boolean,
+  othersTurn: boolean,
   mayIdle: (place: Place<Pool>) => boolean,
 ): readonly number[] {
   const decode = queue.find((job) => job.place !== undefined);
   const other = queue.find((job) => job.place === undefined);
-  if (decode?.place === undefined || (afterDecode && other !== undefined)) return other === undefined ? [] : [other.id];
+  if (decode?.place === undefined || (othersTurn && other !== undefined)) return other === undefined ? [] : [other.id];
   return batchAround(queue, decode.place, mayIdle);
 }
 
@@ -52,6 +52,14 @@ function batchAround<Pool>(
   return Array.from({ length: reach(1) - first + 1 }, (_, i) => waiting.get(first + i)).filter(
     (id) => id !== undefined,
   );
+}
+
+/** Loading a shard takes seconds, which is no reason to let prompts wait as long. */
+const MAX_CLAIM_MS = 1000;
+
+/** Milliseconds that decodes still have before another job's turn, after a run of `ms`: as many as the last other job took. */
+export function nextClaim(claimMs: number, ran: 'decodes' | 'other', ms: number): number {
+  return ran === 'other' ? Math.min(MAX_CLAIM_MS, ms) : Math.max(0, claimMs - ms);
 }
 
 /** Longest wait for those who decoded in the last batch, and the share of that batch's time which it may cost. */

@@ -9,6 +9,8 @@ import { EngineError, type KvSession, type Rows, type StepResult } from './types
 export interface SessionSpec extends CacheSpec {
   readonly maxTokens: number;
   readonly input: Input;
+  /** Rows per native run. */
+  readonly chunk: number;
 }
 
 export interface SessionDeps {
@@ -28,7 +30,7 @@ export async function createSession(spec: SessionSpec, { backend, onRun, onRelea
 
   const runChunks = async (rows: Rows, signal?: AbortSignal): Promise<StepResult> => {
     const results: StepResult[] = [];
-    for (const chunk of chunksOf(rows, spec.input)) {
+    for (const chunk of chunksOf(rows, spec.input, spec.chunk)) {
       if (signal?.aborted === true) throw aborted(length);
       const rowsIn = rowCount(chunk); // before its buffer moves on
       const result = await backend.run(cache, length, chunk, signal).catch((error: unknown) => {

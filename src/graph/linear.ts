@@ -24,9 +24,12 @@ export type Linear = (input: string, name: string, dims: readonly [number, numbe
 const MICROSOFT = 'com.microsoft';
 /** MatMulNBits: 1 computes in f32, 4 rounds activations to 8 bits. */
 const ACCURACY = { serve: 4, det: 1 } as const;
-/** Unsigned: signed activations are ten times slower (engine.md 7). */
-const ZERO_POINT = 128;
-const LEVELS = 127;
+/**
+ * Activations have 7 bits: kernels of processors without dot products of bytes add pairs of products in 16 bits, which 8-bit activations overflow, and
+ * a model must say the same on all of them. Unsigned: signed activations are ten times slower (engine.md 7).
+ */
+const ZERO_POINT = 64;
+const LEVELS = 63;
 /** Keeps the scale of a row of zeros above zero, and changes no other. */
 const SMALLEST_SCALE = 1e-30;
 
@@ -63,7 +66,7 @@ function dequantized({ graph, stored, float }: LinearContext, input: string, nam
   return graph.node('MatMul', [input, graph.node('Mul', [float(parts.values), stored(parts.scales)])]);
 }
 
-/** A row of activations rounded to 8 bits. */
+/** Rows of activations rounded to 7 bits. */
 interface RoundedRows {
   /** (rows, in) u8 */
   readonly values: string;

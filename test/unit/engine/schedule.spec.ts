@@ -1,6 +1,6 @@
 import { strict as assert } from 'node:assert';
 import fc from 'fast-check';
-import { chooseJobs, gatherMs, type Place, type Waiting } from '../../../src/engine/schedule.ts';
+import { chooseJobs, gatherMs, nextClaim, type Place, type Waiting } from '../../../src/engine/schedule.ts';
 
 function decode(id: number, slot: number, pool = 'a'): Waiting<string> {
   return { id, place: { pool, slot } };
@@ -68,5 +68,29 @@ describe('engine/schedule', () => {
 
   it('waits for the rest of a batch a twentieth of its time, and never long', () => {
     assert.deepEqual([gatherMs(0), gatherMs(10), gatherMs(40), gatherMs(5000)], [0, 0.5, 2, 2]);
+  });
+
+  it('after another job decodes have as long as it took, and loading counts as a second', () => {
+    assert.deepEqual(
+      [nextClaim(0, 'decodes', 5), nextClaim(0, 'other', 80), nextClaim(80, 'decodes', 30)],
+      [0, 80, 50],
+    );
+    assert.deepEqual(
+      [nextClaim(50, 'decodes', 60), nextClaim(7, 'other', 3), nextClaim(0, 'other', 9000)],
+      [0, 3, 1000],
+    );
+  });
+
+  it('a prompt and decodes that never end each have about half of the time', () => {
+    const time = { decodes: 0, other: 0 };
+    let claim = 0;
+    for (let now = 0; now < 10_000; ) {
+      const [chosen] = chooseJobs([{ id: 1 }, decode(2, 0)], claim === 0 && now > 0, everywhere);
+      const [kind, ms] = chosen === 1 ? (['other', 400] as const) : (['decodes', 30] as const);
+      time[kind] += ms;
+      claim = nextClaim(claim, kind, ms);
+      now += ms;
+    }
+    assert.ok(Math.abs(time.decodes - time.other) < 500, JSON.stringify(time));
   });
 });
