@@ -14,7 +14,7 @@ import { describeMachine, waitForQuiet } from '../machine.ts';
 import type { BenchOptions } from '../options.ts';
 import { type GgufType, writeGguf } from './gguf.ts';
 import { randomLlama, TINY_LLAMA } from './random-llama.ts';
-import type { Answer, Job, Setup } from './runner.ts';
+import type { Answer, Job, Rate, Setup } from './runner.ts';
 
 interface Case {
   readonly name: string;
@@ -34,7 +34,10 @@ const PAIRS: readonly {
     format: 'int4b128',
     peer: 'Q4_0',
     threads: 1,
-    cases: [{ name: 'decode.16', job: { kind: 'decode', context: 16, steps: 16 }, bar: 0.8 }],
+    cases: [
+      { name: 'decode.16', job: { kind: 'decode', context: 16, steps: 16 }, bar: 0.8 },
+      { name: 'decode.512', job: { kind: 'decode', context: 512, steps: 16 }, bar: 0.8 },
+    ],
   },
   {
     format: 'int4b128',
@@ -90,22 +93,22 @@ export async function benchEngine({ folder, json, note, only }: BenchOptions): P
 }
 
 async function compare(report: Report, name: string, { job, bar }: Case, ours: Runner, theirs: Runner): Promise<void> {
-  const samples: { readonly ours: number; readonly theirs: number }[] = [];
+  const samples: { readonly ours: Rate; readonly theirs: Rate }[] = [];
   let [quiet, stall, rss] = [true, 0, 0];
   for (let round = 0; round <= ROUNDS; round++) {
     quiet = (await waitForQuiet(PATIENCE_MS)) && quiet;
     const mine = await ours.run(job);
     const other = await theirs.run(job);
     if (round === 0) continue;
-    samples.push({ ours: mine.value, theirs: other.value });
+    samples.push({ ours: mine.rate, theirs: other.rate });
     stall = Math.max(stall, mine.stallMs);
     rss = Math.max(rss, mine.rssMb);
   }
-  const ratios = samples.map((sample) => sample.ours / sample.theirs);
+  const middle = (of: (sample: (typeof samples)[number]) => number) => Number(median(samples.map(of)).toPrecision(3));
+  const ratios = samples.map((sample) => sample.ours.tokensPerSecond / sample.theirs.tokensPerSecond);
   const facts = {
-    ours: Math.round(10 * median(samples.map((sample) => sample.ours))) / 10,
-    theirs: Math.round(10 * median(samples.map((sample) => sample.theirs))) / 10,
-    spread: [Math.min(...ratios), Math.max(...ratios)].map((ratio) => Math.round(ratio * 100) / 100),
+    tokensPerSecond: [middle(({ ours: one }) => one.tokensPerSecond), middle(({ theirs: one }) => one.tokensPerSecond)],
+    cpuMsPerToken: [middle(({ ours: one }) => one.cpuMsPerToken), middle(({ theirs: one }) => one.cpuMsPerToken)],
     rssMb: rss,
   };
   report.add({ name, value: median(ratios), unit: 'ratio', bar, better: 'higher', quiet, samples: ratios, facts });
@@ -123,15 +126,20 @@ async function compare(report: Report, name: string, { job, bar }: Case, ours: R
 
 interface Runner {
   readonly child: ChildProcess;
-  run(job: Job): Promise<Extract<Answer, { value: number }>>;
+  run(job: Job): Promise<Extract<Answer, { rate: Rate }>>;
 }
 
 async function start(file: string, setup: Setup): Promise<Runner> {
   const child = fork(fileURLToPath(new URL(file, import.meta.url)), [JSON.stringify(setup)], {
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   });
+  let settle: { resolve(answer: Answer): void; reject(error: Error): void } | undefined;
+  child.on('message', (answer: Answer) => settle?.resolve(answer));
+  child.on('exit', (code, signal) => settle?.reject(new Error(`${file} ended: ${code ?? signal}`)));
   const next = async (): Promise<Answer> => {
-    const [answer] = (await Promise.race([once(child, 'message'), died(child)])) as [Answer];
+    const answer = await new Promise<Answer>((resolve, reject) => {
+      settle = { resolve, reject };
+    });
     if ('failed' in answer) throw new Error(`${file}: ${answer.failed}`);
     return answer;
   };
@@ -141,15 +149,10 @@ async function start(file: string, setup: Setup): Promise<Runner> {
     async run(job) {
       child.send(job);
       const answer = await next();
-      if (!('value' in answer)) throw new Error(`${file} answered out of turn`);
+      if (!('rate' in answer)) throw new Error(`${file} answered out of turn`);
       return answer;
     },
   };
-}
-
-async function died(child: ChildProcess): Promise<never> {
-  const [code, signal] = await once(child, 'exit');
-  throw new Error(`a process of the benchmark ended: ${code ?? signal}`);
 }
 
 async function stop(child: ChildProcess): Promise<void> {

@@ -74,7 +74,7 @@ async function create({ model: modelPath, threads, peer }: Setup): Promise<Subje
       const list = await open(job.kind === 'batch' ? job.sessions : 1);
       for (const one of list) await fill(one, job.context);
       const streams = await Promise.all(list.map(started));
-      const value = await rate(list.length * job.steps, async () => {
+      const taken = await rate(list.length * job.steps, async () => {
         await Promise.all(
           streams.map(async (stream) => {
             for (let i = 0; i < job.steps; i++) await stream.next();
@@ -82,7 +82,7 @@ async function create({ model: modelPath, threads, peer }: Setup): Promise<Subje
         );
       });
       for (const stream of streams) await stream.return?.();
-      return value;
+      return taken;
     },
   };
 }

@@ -6,10 +6,15 @@ export type Job =
   | { readonly kind: 'batch'; readonly sessions: number; readonly context: number; readonly steps: number }
   | { readonly kind: 'prefill'; readonly tokens: number };
 
+/** What one run took. Processor time is that of all threads, spinning included: it says something on a busy machine too. */
+export interface Rate {
+  readonly tokensPerSecond: number;
+  readonly cpuMsPerToken: number;
+}
+
 export interface Subject {
   readonly about: Readonly<Record<string, unknown>>;
-  /** Tokens per second. */
-  run(job: Job): Promise<number>;
+  run(job: Job): Promise<Rate>;
 }
 
 export interface Setup {
@@ -22,7 +27,7 @@ export interface Setup {
 
 export type Answer =
   | { readonly ready: Subject['about'] }
-  | { readonly value: number; readonly stallMs: number; readonly rssMb: number }
+  | { readonly rate: Rate; readonly stallMs: number; readonly rssMb: number }
   | { readonly failed: string };
 
 /** Ids that every vocabulary of the benchmark has; no end of text among them. */
@@ -30,11 +35,14 @@ export function token(i: number): number {
   return 300 + ((i * 37) % 20_000);
 }
 
-/** Tokens per second of `work`, which handles `count` tokens. */
-export async function rate(count: number, work: () => Promise<void>): Promise<number> {
+/** What `work` took, which handles `count` tokens. */
+export async function rate(count: number, work: () => Promise<void>): Promise<Rate> {
+  const before = process.cpuUsage();
   const begin = performance.now();
   await work();
-  return (count * 1000) / (performance.now() - begin);
+  const ms = performance.now() - begin;
+  const { user, system } = process.cpuUsage(before);
+  return { tokensPerSecond: (count * 1000) / ms, cpuMsPerToken: (user + system) / 1000 / count };
 }
 
 /** Answers jobs until the parent lets go. Also the longest that the main thread stood still during a job. */
@@ -45,7 +53,7 @@ export async function serve(create: (setup: Setup) => Promise<Subject>): Promise
   process.on('message', (job: Job) => {
     const stall = watchStalls();
     subject.run(job).then(
-      (value) => send({ value, stallMs: stall(), rssMb: Math.round(process.memoryUsage.rss() / 2 ** 20) }),
+      (rate) => send({ rate, stallMs: stall(), rssMb: Math.round(process.memoryUsage.rss() / 2 ** 20) }),
       (error: unknown) => send({ failed: String(error) }),
     );
   });
