@@ -21,7 +21,12 @@ function countRunner({ ok, output }: StepResult, passedPattern: RegExp, failedPa
 }
 
 /** From the fast and pure to whole networks of processes. */
-const SUITES = ['test/unit/**/*.spec.ts', 'test/compliance/**/*.spec.ts', 'test/e2e/**/*.spec.ts'];
+const SUITES = [
+  'test/unit/**/*.spec.ts',
+  'test/sim/**/*.spec.ts',
+  'test/compliance/**/*.spec.ts',
+  'test/e2e/**/*.spec.ts',
+];
 
 const node = process.execPath;
 const counts = [

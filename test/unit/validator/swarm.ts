@@ -128,7 +128,10 @@ export interface SwarmOptions {
   /** Wraps what node i (hosters first) sees of chain and overlay. */
   readonly wrap?: Readonly<Record<number, (deps: ValidatorDeps, swarm: Swarm) => ValidatorDeps>>;
   readonly gossipLoss?: number;
-  readonly seed?: string;
+  /** Decides elections and challenges, and which gossip is lost. */
+  readonly seed?: number;
+  /** Shards of hoster i; default all but shard i mod 4. */
+  readonly shardsOf?: (i: number) => readonly number[];
 }
 
 export interface SwarmNode {
@@ -168,7 +171,7 @@ export async function createSwarm(options: SwarmOptions): Promise<Swarm> {
   const chain = createMemoryChain({
     epochLength,
     funds: new Map(accounts.map(({ address }) => [address, 10_000n * TENSOR])),
-    ...(options.seed === undefined ? {} : { seed: options.seed }),
+    seed: String(options.seed ?? ''),
   });
   const [owner, ...rest] = accounts as [Signer, ...Signer[]];
   const identities = Array.from({ length: count }, (_, i) => identityFromSeed(sha256(u32le(i))));
@@ -177,7 +180,7 @@ export async function createSwarm(options: SwarmOptions): Promise<Swarm> {
   if (found === undefined) throw new Error('the subnet is not there');
   const { genesis } = await chain.chain.info();
   const clock = { slot: found.slot, epochLength };
-  const network = createMemoryNetwork({ gossipLoss: options.gossipLoss ?? 0 });
+  const network = createMemoryNetwork({ gossipLoss: options.gossipLoss ?? 0, seed: options.seed ?? 1 });
   const swarm: { -readonly [K in keyof Swarm]: Swarm[K] } = {
     chain,
     network,
@@ -199,9 +202,10 @@ export async function createSwarm(options: SwarmOptions): Promise<Swarm> {
       await Promise.all(swarm.nodes.map((node) => node.kill()));
     },
   };
+  const shardsOf = options.shardsOf ?? ((i: number) => [0, 1, 2, 3].filter((k) => k !== i % SHARDS));
   swarm.nodes = identities.map((identity, i) => {
     const isHoster = i < hosters;
-    const shards = isHoster ? [0, 1, 2, 3].filter((k) => k !== i % SHARDS) : [];
+    const shards = isHoster ? shardsOf(i) : [];
     return createNode(
       swarm,
       { index: i, identity, hotkey: rest[2 * i + 1] as Signer, shards: shards as ShardIndex[] },
