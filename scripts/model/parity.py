@@ -29,6 +29,7 @@ MODELS = {
     'mistral': ('Mistral', dict(sliding_window=8)),
     'qwen2': ('Qwen2', dict(tie_word_embeddings=True, rope_theta=1000000.0)),
     'qwen2, yarn': ('Qwen2', dict(rope_scaling=YARN)),
+    'phi 3': ('Phi3', dict(sliding_window=12, pad_token_id=2)),
     'qwen3': ('Qwen3', dict(head_dim=32)),
 }
 

@@ -11,6 +11,8 @@ import { ModelError } from './errors.ts';
 
 export interface HfConfig extends Llama {
   readonly rope: Rope;
+  /** Queries, keys and values are stored as one tensor, gate and up as another. */
+  readonly packed: boolean;
   /** The beginning mark of plain prompts, null for models that have none; ids that end a text. */
   readonly tokens: { readonly bos: number | null; readonly eos: readonly number[] };
 }
@@ -57,14 +59,20 @@ const config = z.looseObject({
 });
 type Config = z.infer<typeof config>;
 
-/** Traits of each architecture; `window`: whether `sliding_window` counts without `use_sliding_window`. */
-const ARCHITECTURES: Readonly<
-  Record<string, { readonly qkvBias: boolean; readonly qkNorm: boolean; readonly window: boolean }>
-> = {
-  LlamaForCausalLM: { qkvBias: false, qkNorm: false, window: false },
-  MistralForCausalLM: { qkvBias: false, qkNorm: false, window: true },
-  Qwen2ForCausalLM: { qkvBias: true, qkNorm: false, window: false },
-  Qwen3ForCausalLM: { qkvBias: false, qkNorm: true, window: false },
+interface Architecture {
+  readonly qkvBias: boolean;
+  readonly qkNorm: boolean;
+  /** Whether `sliding_window` counts without `use_sliding_window`. */
+  readonly window: boolean;
+  readonly packed: boolean;
+}
+const LLAMA: Architecture = { qkvBias: false, qkNorm: false, window: false, packed: false };
+const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
+  LlamaForCausalLM: LLAMA,
+  MistralForCausalLM: { ...LLAMA, window: true },
+  Phi3ForCausalLM: { ...LLAMA, window: true, packed: true },
+  Qwen2ForCausalLM: { ...LLAMA, qkvBias: true },
+  Qwen3ForCausalLM: { ...LLAMA, qkNorm: true },
 };
 
 /** Config keys and the values that this version can run; absent is fine. */
@@ -109,6 +117,7 @@ export async function readHfConfig(folder: string): Promise<HfConfig> {
       window: known.window ? (settings.sliding_window ?? null) : null,
     },
     rope: ropeOf(settings),
+    packed: known.packed,
     tokens: await readTokens(folder, settings),
   };
 }

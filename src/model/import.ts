@@ -34,11 +34,12 @@ const PLAIN_TEMPLATE = "{{ bos_token }}{% for message in messages %}{{ message['
 
 /** Opens a folder for reading. Throws ModelError MODEL_UNSUPPORTED or MODEL_FILE. */
 export async function importHf(folder: string, { maxContext }: ImportOptions = {}): Promise<ImportedModel> {
-  const { shape: full, traits, rope, tokens } = await readHfConfig(folder);
+  const { shape: full, traits, rope, packed, tokens } = await readHfConfig(folder);
   const shape = { ...full, maxContext: Math.min(full.maxContext, maxContext ?? full.maxContext) };
   const json = await readTokenizer(folder);
   const chatTemplate = await readChatTemplate(folder);
-  const weights = await openWeights(folder);
+  const opened = await openWeights(folder);
+  const weights = packed ? unpack(opened, shape) : opened;
   return {
     shape,
     traits,
@@ -47,6 +48,30 @@ export async function importHf(folder: string, { maxContext }: ImportOptions = {
     chatTemplate,
     tensor: (name) => readStored(weights, shape, name),
     close: () => weights.close(),
+  };
+}
+
+/** Reads parts of tensors that hold several of ours under each other. */
+function unpack(weights: Safetensors, shape: LlamaShape): Safetensors {
+  const [queries, keys] = [shape.heads * shape.headDim, shape.kvHeads * shape.headDim];
+  const rows: Readonly<Record<string, readonly [string, number, number, number]>> = {
+    // ours: theirs, its rows, where ours begin, how many they are
+    q_proj: ['qkv_proj', queries + 2 * keys, 0, queries],
+    k_proj: ['qkv_proj', queries + 2 * keys, queries, keys],
+    v_proj: ['qkv_proj', queries + 2 * keys, queries + keys, keys],
+    gate_proj: ['gate_up_proj', 2 * shape.ffn, 0, shape.ffn],
+    up_proj: ['gate_up_proj', 2 * shape.ffn, shape.ffn, shape.ffn],
+  };
+  return {
+    ...weights,
+    async read(name, dims) {
+      const [part = ''] = name.split('.').slice(-2);
+      const place = Object.hasOwn(rows, part) ? rows[part] : undefined;
+      if (place === undefined) return weights.read(name, dims);
+      const [theirs, all, from, count] = place;
+      const whole = await weights.read(name.replace(part, theirs), [all, ...dims.slice(1)]);
+      return whole.slice(from * shape.width, (from + count) * shape.width);
+    },
   };
 }
 

@@ -28,6 +28,8 @@ export interface ModelTokenizer {
   encodeChat(messages: readonly ChatMessage[]): number[];
   /** Text of ids; special tokens have none. */
   decode(ids: readonly number[]): string;
+  /** How one token is shown by itself: special ones by their names. */
+  tokenText(id: number): string;
   createStream(): TextStream;
 }
 
@@ -92,6 +94,7 @@ function createTokenizer(
         .render(messages)
         .flatMap((piece) => (piece.kind === 'special' ? (special.get(piece.token) ?? []) : encode(piece.text))),
     decode,
+    tokenText: (id) => (specialIds.has(id) ? textOf(id) : decode([id])),
     createStream: () => createTextStream(decode),
   };
 }

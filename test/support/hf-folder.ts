@@ -90,9 +90,18 @@ function tensorShapes(config: HfConfig): (readonly [string, readonly number[]])[
     return [
       [`model.layers.${i}.input_layernorm.weight`, [width]],
       [`model.layers.${i}.post_attention_layernorm.weight`, [width]],
-      [`${attention}.q_proj.weight`, [queries, width]],
-      [`${attention}.k_proj.weight`, [keys, width]],
-      [`${attention}.v_proj.weight`, [keys, width]],
+      ...(architecture === 'Phi3ForCausalLM'
+        ? ([
+            [`${attention}.qkv_proj.weight`, [queries + 2 * keys, width]],
+            [`${mlp}.gate_up_proj.weight`, [2 * ffn, width]],
+          ] as const)
+        : ([
+            [`${attention}.q_proj.weight`, [queries, width]],
+            [`${attention}.k_proj.weight`, [keys, width]],
+            [`${attention}.v_proj.weight`, [keys, width]],
+            [`${mlp}.gate_proj.weight`, [ffn, width]],
+            [`${mlp}.up_proj.weight`, [ffn, width]],
+          ] as const)),
       [`${attention}.o_proj.weight`, [width, queries]],
       ...(architecture === 'Qwen2ForCausalLM'
         ? ([
@@ -107,8 +116,6 @@ function tensorShapes(config: HfConfig): (readonly [string, readonly number[]])[
             [`${attention}.k_norm.weight`, [headDim]],
           ] as const)
         : []),
-      [`${mlp}.gate_proj.weight`, [ffn, width]],
-      [`${mlp}.up_proj.weight`, [ffn, width]],
       [`${mlp}.down_proj.weight`, [width, ffn]],
     ];
   };
