@@ -1,15 +1,17 @@
-// Accounts that sign transactions: secp256k1 keys in files that only their owner can read, and the public development keys `//dev:N`, whose
-// mnemonic everybody knows (chain.md 2, 8). Private keys stay inside the Signer.
+// Accounts that sign transactions: secp256k1 keys in files that only their owner can read, plain or under a passphrase, and the public
+// development keys `//dev:N`, whose mnemonic everybody knows (chain.md 2, 8). Private keys stay inside the Signer.
 
-import { createHmac, pbkdf2Sync, randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { closeSync, constants, fstatSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { secp256k1 } from '@noble/curves/secp256k1.js';
 import { blake2b } from '@noble/hashes/blake2.js';
 import { keccak_256 } from '@noble/hashes/sha3.js';
-import { z } from 'zod';
 import type { Address } from '../types/ids.ts';
-import { concatBytes, fromHex, toHex, u8 } from '../util/bytes.ts';
+import { concatBytes, toHex } from '../util/bytes.ts';
+import { type AskPassphrase, noPassphrase, seal } from '../util/sealed.ts';
+import { type AccountForm, accountKey, addressOf, parseAccount } from './account-forms.ts';
+import { accountPath, deriveKey } from './derive.ts';
 import { ChainError, type Signer } from './types.ts';
 
 /** Public on purpose: these keys must never hold anything of value. */
@@ -18,37 +20,60 @@ const DEVELOPMENT_MNEMONIC = 'bottom drive obey lake curtain smoke basket hold r
 /** Above this a payload is signed by its BLAKE2-256 (chain.md 2; the same in every Substrate chain). */
 const MAX_RAW_PAYLOAD = 256;
 
-const KEY_FILE = z.object({
-  type: z.literal('ethereum'),
-  address: z.string().regex(/^0x[0-9a-fA-F]{40}$/),
-  privateKey: z.string().regex(/^0x[0-9a-fA-F]{64}$/),
-});
-
 /**
- * Opens `//dev:N` (N from 0) or a key file.
+ * Opens `//dev:N` (N from 0) or a key file: plain, Web3 Secret Storage, or exported by polkadot.js.
  *
- * Errors: KEY_FILE_READABLE when others may read the file, KEY_FILE_INVALID when it is missing, malformed or does not fit its address.
+ * Errors: KEY_FILE_READABLE when others may read the file, KEY_FILE_INVALID when it is missing, malformed or does not fit its address,
+ * PASSPHRASE_NEEDED, PASSPHRASE_WRONG.
  */
-export async function openSigner(fileOrDev: string): Promise<Signer> {
+export async function openSigner(fileOrDev: string, ask: AskPassphrase = noPassphrase): Promise<Signer> {
   const development = /^\/\/dev:(\d{1,9})$/.exec(fileOrDev);
-  if (development !== null) return createSigner(developmentKey(Number(development[1])));
+  if (development !== null) return createSigner(deriveKey(DEVELOPMENT_MNEMONIC, accountPath(Number(development[1]))));
   if (fileOrDev.startsWith('//'))
     throw invalidKeyFile(fileOrDev, 'a development account is written //dev:0, //dev:1, ...');
-  return readAccountFile(fileOrDev);
+  return createSigner(await openKey(fileOrDev, readAccountFile(fileOrDev), ask, accountPath(0)));
+}
+
+/** The address of a key file, whether it is encrypted or not, and without asking for a passphrase. */
+export function readAccountAddress(file: string): { readonly address: Address; readonly isEncrypted: boolean } {
+  const { address, form } = readAccountFile(file);
+  return { address: address.toLowerCase() as Address, isEncrypted: form !== 'plain' };
 }
 
 /**
- * Makes a new account in a file of mode 0600 that must not exist yet; returns its address.
+ * The private key in a file of any form (see account-forms.ts), to be written into a file of ours.
+ *
+ * @param path of the account, if the file holds a mnemonic
+ * Errors: as openSigner.
+ */
+export async function readPrivateKey(file: string, ask: AskPassphrase, path = accountPath(0)): Promise<Uint8Array> {
+  const account = parseAccount(readPrivate(file));
+  if (account === undefined)
+    throw invalidKeyFile(file, 'it holds no key file, no export of polkadot.js, no 64 hex digits and no mnemonic');
+  return openKey(file, account, ask, path);
+}
+
+/**
+ * Writes a key (a new one unless given) to a file of mode 0600 that must not exist yet, encrypted if there is a passphrase; returns its address.
  *
  * Errors: KEY_FILE_INVALID when the file exists (keys are never overwritten).
  */
-export function createAccountFile(file: string): Address {
-  const privateKey = newPrivateKey();
+export function createAccountFile(
+  file: string,
+  {
+    privateKey = newPrivateKey(),
+    passphrase,
+    cost,
+  }: { readonly privateKey?: Uint8Array; readonly passphrase?: string | undefined; readonly cost?: number } = {},
+): Address {
   const { address } = createSigner(privateKey);
-  const text = JSON.stringify({ type: 'ethereum', address, privateKey: `0x${toHex(privateKey)}` });
+  const content =
+    passphrase === undefined
+      ? { type: 'ethereum', address, privateKey: `0x${toHex(privateKey)}` }
+      : { version: 3, id: randomUUID(), address: address.slice(2), crypto: seal(privateKey, passphrase, cost) };
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
   try {
-    writeFileSync(file, `${text}\n`, { mode: 0o600, flag: 'wx', flush: true });
+    writeFileSync(file, `${JSON.stringify(content)}\n`, { mode: 0o600, flag: 'wx', flush: true });
   } catch (error) {
     throw invalidKeyFile(
       file,
@@ -73,11 +98,6 @@ function createSigner(privateKey: Uint8Array): Signer {
   };
 }
 
-/** @param publicKey 65 bytes, uncompressed */
-function addressOf(publicKey: Uint8Array): Address {
-  return `0x${toHex(keccak_256(publicKey.subarray(1)).subarray(12))}` as Address;
-}
-
 function newPrivateKey(): Uint8Array {
   for (;;) {
     const key = new Uint8Array(randomBytes(32));
@@ -85,18 +105,33 @@ function newPrivateKey(): Uint8Array {
   }
 }
 
-function readAccountFile(file: string): Signer {
-  const parsed = KEY_FILE.safeParse(parseJson(file, readPrivate(file)));
-  if (!parsed.success) {
-    throw invalidKeyFile(file, 'it must hold {"type":"ethereum","address":"0x...","privateKey":"0x..."}');
+type AccountFile = Extract<AccountForm, { readonly address: string }>;
+
+function readAccountFile(file: string): AccountFile {
+  const account = parseAccount(readPrivate(file));
+  if (account !== undefined && 'address' in account) return account;
+  throw invalidKeyFile(
+    file,
+    'it must hold {"type":"ethereum","address":"0x...","privateKey":"0x..."}, or be an Ethereum keystore or an export of polkadot.js',
+  );
+}
+
+/** A key that is one, and that of the address beside it. */
+async function openKey(file: string, account: AccountForm, ask: AskPassphrase, path: string): Promise<Uint8Array> {
+  const key = await tryKey(file, account, ask, path);
+  if (!secp256k1.utils.isValidSecretKey(key)) throw invalidKeyFile(file, 'its private key is not one');
+  const { address } = createSigner(key);
+  if ('address' in account && address !== account.address.toLowerCase())
+    throw invalidKeyFile(file, `its private key belongs to ${address}, not to ${account.address}`);
+  return key;
+}
+
+async function tryKey(file: string, account: AccountForm, ask: AskPassphrase, path: string): Promise<Uint8Array> {
+  try {
+    return await accountKey(account, ask, { what: file, path });
+  } catch (error) {
+    throw error instanceof RangeError ? invalidKeyFile(file, error.message) : error;
   }
-  const privateKey = fromHex(parsed.data.privateKey);
-  if (!secp256k1.utils.isValidSecretKey(privateKey)) throw invalidKeyFile(file, 'its private key is not one');
-  const signer = createSigner(privateKey);
-  if (signer.address !== parsed.data.address.toLowerCase()) {
-    throw invalidKeyFile(file, `its private key belongs to ${signer.address}, not to ${parsed.data.address}`);
-  }
-  return signer;
 }
 
 /** Longer than any key file: what is read is bounded. */
@@ -122,14 +157,6 @@ function readPrivate(file: string): string {
   }
 }
 
-function parseJson(file: string, text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    throw invalidKeyFile(file, 'it is not JSON');
-  }
-}
-
 function invalidKeyFile(file: string, why: string, cause?: unknown): ChainError {
   return new ChainError({ code: 'KEY_FILE_INVALID', file }, `${file} is not a usable key file: ${why}`, { cause });
 }
@@ -139,37 +166,4 @@ function readableKeyFile(file: string, mode: string): ChainError {
     { code: 'KEY_FILE_READABLE', file, mode },
     `${file} can be read by other users (mode ${mode}): type \`chmod 600 ${file}\` and make sure that nobody has copied it`,
   );
-}
-
-const HARDENED = 0x8000_0000;
-
-/** m/44'/60'/0'/0/N of the development mnemonic (BIP-39 without passphrase, BIP-32). */
-function developmentKey(index: number): Uint8Array {
-  const seed = pbkdf2Sync(DEVELOPMENT_MNEMONIC, 'mnemonic', 2048, 64, 'sha512');
-  const path = [44 + HARDENED, 60 + HARDENED, HARDENED, 0, index];
-  return path.reduce(deriveChild, splitNode('Bitcoin seed', seed)).key;
-}
-
-interface KeyNode {
-  readonly key: Uint8Array;
-  readonly chainCode: Uint8Array;
-}
-
-/** BIP-32, private parent to private child. */
-function deriveChild(parent: KeyNode, index: number): KeyNode {
-  const from = index >= HARDENED ? concatBytes(u8(0), parent.key) : secp256k1.getPublicKey(parent.key, true);
-  const place = Buffer.alloc(4);
-  place.writeUInt32BE(index);
-  const tweak = splitNode(parent.chainCode, concatBytes(from, place));
-  const sum = (toInteger(tweak.key) + toInteger(parent.key)) % secp256k1.Point.Fn.ORDER;
-  return { key: fromHex(sum.toString(16).padStart(64, '0')), chainCode: tweak.chainCode };
-}
-
-function splitNode(key: string | Uint8Array, data: Uint8Array): KeyNode {
-  const digest = new Uint8Array(createHmac('sha512', key).update(data).digest());
-  return { key: digest.subarray(0, 32), chainCode: digest.subarray(32) };
-}
-
-function toInteger(bytes: Uint8Array): bigint {
-  return BigInt(`0x${toHex(bytes)}`);
 }

@@ -56,6 +56,10 @@ export function createMemoryJournal(options: { readonly genesis: Hash; readonly 
       write(disk.facts, name, value, () => factDiffers(name));
     },
     fact: (name) => disk.facts.get(name)?.slice(),
+    list: (what) =>
+      [...disk[what]]
+        .map(([key, payload]) => ({ slot: slotOf(key), payload: payload.slice() }))
+        .sort((a, b) => compareSlots(a.slot, b.slot)),
     close() {
       if (disk.holder === me) killHolder(disk);
     },
@@ -64,4 +68,18 @@ export function createMemoryJournal(options: { readonly genesis: Hash; readonly 
 
 function slotKey({ subnet, node, epoch, kind }: Slot): string {
   return `${subnet}/${node}/${epoch}/${kind}`;
+}
+
+function slotOf(key: string): Slot {
+  const [subnet, node, epoch, kind = ''] = key.split('/');
+  return {
+    subnet: Number(subnet) as Slot['subnet'],
+    node: Number(node) as Slot['node'],
+    epoch: Number(epoch) as Slot['epoch'],
+    kind,
+  };
+}
+
+function compareSlots(a: Slot, b: Slot): number {
+  return a.subnet - b.subnet || a.node - b.node || a.epoch - b.epoch || (a.kind < b.kind ? -1 : 1);
 }

@@ -2,13 +2,13 @@
 // write-ahead log with synchronous = FULL. One process per file: SQLite's own exclusive lock, which the system drops when its holder dies
 // (so a dead holder needs no clean-up, and a reused process id cannot fool it); `<file>.pid` only names the holder in messages.
 
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import type { Hash } from '../types/ids.ts';
 import { equalBytes } from '../util/bytes.ts';
 import { factDiffers, journalForeign, journalLocked, journalUnusable, signedAlready } from './errors.ts';
-import { type Journal, type Slot, StoreError } from './types.ts';
+import { type Journal, type JournalEntry, type Slot, StoreError } from './types.ts';
 
 export interface JournalOptions {
   /** Made with its folder (0600, 0700) if it is not there. */
@@ -68,12 +68,31 @@ function journalOver(database: DatabaseSync, file: string, genesis: Hash): Journ
       writeOnce(facts, [name], value, () => factDiffers(name));
     },
     fact: (name) => readBytes(facts.read, [name]),
+    list: (what) => listSlots(database, what === 'claims' ? 'signed' : 'opening'),
     close() {
       if (!database.isOpen) return;
       rmSync(pidFile, { force: true });
       database.close();
     },
   };
+}
+
+/**
+ * The chain that a journal was written on, without a chain to ask.
+ *
+ * Errors: JOURNAL_LOCKED, JOURNAL_UNUSABLE also when there is none.
+ */
+export function journalGenesis(file: string): Hash {
+  if (!existsSync(file)) throw journalUnusable(file, new Error('there is no such file'));
+  const database = openExclusive(file);
+  try {
+    const row = database.prepare("SELECT value FROM identity WHERE name = 'genesis'").get();
+    return String(row?.value) as Hash;
+  } catch (error) {
+    throw journalUnusable(file, error);
+  } finally {
+    database.close();
+  }
 }
 
 function openExclusive(file: string): DatabaseSync {
@@ -126,6 +145,21 @@ function slotTable(database: DatabaseSync, name: 'signed' | 'opening'): Table {
     read: database.prepare(`SELECT payload FROM ${name} WHERE subnet = ? AND node = ? AND epoch = ? AND kind = ?`),
     write: database.prepare(`INSERT INTO ${name} VALUES (?, ?, ?, ?, ?)`),
   };
+}
+
+function listSlots(database: DatabaseSync, name: 'signed' | 'opening'): readonly JournalEntry[] {
+  const rows = database.prepare(
+    `SELECT subnet, node, epoch, kind, payload FROM ${name} ORDER BY subnet, node, epoch, kind`,
+  );
+  return rows.all().map(({ subnet, node, epoch, kind, payload }) => ({
+    slot: {
+      subnet: Number(subnet) as Slot['subnet'],
+      node: Number(node) as Slot['node'],
+      epoch: Number(epoch) as Slot['epoch'],
+      kind: String(kind),
+    },
+    payload: payload instanceof Uint8Array ? new Uint8Array(payload) : new Uint8Array(),
+  }));
 }
 
 function slotKey({ subnet, node, epoch, kind }: Slot): Key {

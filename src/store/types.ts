@@ -27,6 +27,12 @@ export type StoreErrorFacts =
 
 export class StoreError extends CodedError<StoreErrorFacts> {}
 
+/** One row of a journal. */
+export interface JournalEntry {
+  readonly slot: Slot;
+  readonly payload: Uint8Array;
+}
+
 export interface Journal {
   /**
    * Writes the payload for a free slot and answers 'written' once it is durable; the same payload again is 'same'.
@@ -40,5 +46,7 @@ export interface Journal {
   /** Facts of chain state that must outlive pruning (a roster); may be written again with the same bytes only, else FACT_DIFFERS. */
   saveFact(name: string, value: Uint8Array): void;
   fact(name: string): Uint8Array | undefined;
+  /** All that was claimed, respectively kept, by subnet, node, epoch and kind ascending. */
+  list(what: 'claims' | 'openings'): readonly JournalEntry[];
   close(): void;
 }

@@ -47,6 +47,23 @@ export function testJournal(name: string, create: () => JournalPlace): void {
       assert.deepEqual(journal.claimed(slot(5)), bytes(1, 2));
     });
 
+    it('lists what was claimed and kept, in order', () => {
+      const slots = [slot(10), slot(9, 'hr'), slot(9, 'hc'), slot(9, 'hc', 3), slot(100)];
+      for (const [i, one] of slots.entries()) journal.claim(one, bytes(i));
+      journal.keep(slot(7), bytes(70));
+      const told = journal
+        .list('claims')
+        .map(({ slot: { node, epoch, kind }, payload }) => [node, epoch, kind, ...payload]);
+      assert.deepEqual(told, [
+        [1, 9, 'hc', 2],
+        [1, 9, 'hr', 1],
+        [1, 10, 'hc', 0],
+        [1, 100, 'hc', 4],
+        [3, 9, 'hc', 3],
+      ]);
+      assert.deepEqual(journal.list('openings'), [{ slot: slot(7), payload: bytes(70) }]);
+    });
+
     it('keeps slots of other epochs, kinds and nodes apart, and openings apart from claims', () => {
       journal.claim(slot(5), bytes(1));
       assert.equal(journal.claim(slot(6), bytes(2)), 'written');

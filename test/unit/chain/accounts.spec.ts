@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { secp256k1 } from '@noble/curves/secp256k1.js';
 import { keccak_256 } from '@noble/hashes/sha3.js';
-import { createAccountFile, openSigner } from '../../../src/chain/accounts.ts';
+import { Keyring } from '@polkadot/keyring';
+import { createAccountFile, openSigner, readAccountAddress, readPrivateKey } from '../../../src/chain/accounts.ts';
 import { DEVELOPMENT_FUNDS } from '../../../src/chain/twin/funds.ts';
 import { concatBytes, toHex } from '../../../src/util/bytes.ts';
 import { errorCode, errorMessage } from '../../../src/util/errors.ts';
@@ -73,7 +74,7 @@ describe('accounts', () => {
     const key = `0x${'11'.repeat(32)}`;
     const address = `0x${'22'.repeat(20)}`;
     const contents: readonly (readonly [string, string])[] = [
-      ['{', 'not JSON'],
+      ['{', 'must hold'],
       ['{}', 'must hold'],
       [JSON.stringify({ type: 'sr25519', address, privateKey: key }), 'must hold'],
       [JSON.stringify({ type: 'ethereum', address, privateKey: `0x${'00'.repeat(32)}` }), 'not one'],
@@ -97,5 +98,55 @@ describe('accounts', () => {
     }
     assert.match((await refusal('none.json')).message, /tessera keygen --accounts/);
     assert.match((await refusal('//alice')).message, /\/\/dev:0/);
+  });
+
+  const TEST_COST = 2 ** 10;
+  const PASSPHRASE = 'correct horse battery';
+  const ask = async () => PASSPHRASE;
+
+  it('encrypts with a passphrase, opens with it alone, and tells the address without it', async () => {
+    const file = join(folder, 'sealed.json');
+    const address = createAccountFile(file, { passphrase: PASSPHRASE, cost: TEST_COST });
+    const text = readFileSync(file, 'utf8');
+    assert.ok(!text.includes('privateKey') && text.includes('"version":3'));
+    assert.deepEqual(readAccountAddress(file), { address, isEncrypted: true });
+    assert.equal((await openSigner(file, ask)).address, address);
+    assert.equal((await refusal('sealed.json')).code, 'PASSPHRASE_NEEDED');
+    await assert.rejects(
+      openSigner(file, async () => 'something else'),
+      (error) => errorCode(error) === 'PASSPHRASE_WRONG',
+    );
+  });
+
+  it('opens what polkadot.js exports', async () => {
+    const pair = new Keyring({ type: 'ethereum' }).addFromUri(`0x${'11'.repeat(32)}`);
+    const file = join(folder, 'polkadot.json');
+    writeFileSync(file, JSON.stringify(pair.toJson(PASSPHRASE)), { mode: 0o600 });
+    const signer = await openSigner(file, ask);
+    assert.equal(signer.address, pair.address.toLowerCase());
+    assert.equal(toHex(await readPrivateKey(file, ask)), '11'.repeat(32));
+    await assert.rejects(
+      openSigner(file, async () => 'something else'),
+      (error) => errorCode(error) === 'PASSPHRASE_WRONG',
+    );
+  });
+
+  it('imports hex and mnemonics, by path, and refuses words that are none', async () => {
+    const file = (name: string, text: string) => {
+      writeFileSync(join(folder, name), text, { mode: 0o600 });
+      return join(folder, name);
+    };
+    const hex = file('hex', `0x${'11'.repeat(32)}\n`);
+    assert.equal(toHex(await readPrivateKey(hex, ask)), '11'.repeat(32));
+    // The published test mnemonic of Hardhat and its second account.
+    const words = file('words', 'test test test test test test test test test test test junk\n');
+    const key = await readPrivateKey(words, ask, "m/44'/60'/0'/0/1");
+    assert.equal(toHex(key), '59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d');
+    const code = (error: unknown) => errorCode(error) === 'KEY_FILE_INVALID';
+    const typo = file('typo', 'test test test test test test test test test test test test');
+    await assert.rejects(readPrivateKey(typo, ask), code);
+    await assert.rejects(readPrivateKey(words, ask, '44/60'), code);
+    await assert.rejects(readPrivateKey(file('zero', '00'.repeat(32)), ask), code);
+    await assert.rejects(readPrivateKey(file('any', 'hello'), ask), code);
   });
 });

@@ -6,7 +6,14 @@ import { privateKeyFromProtobuf } from '@libp2p/crypto/keys';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import { ed25519 } from '@noble/curves/ed25519.js';
 import fc from 'fast-check';
-import { createIdentityFile, identityFromSeed, openIdentity, verifySignature } from '../../../src/p2p/identity.ts';
+import {
+  createIdentityFile,
+  identityFromSeed,
+  openIdentity,
+  readIdentityPeer,
+  readIdentitySeed,
+  verifySignature,
+} from '../../../src/p2p/identity.ts';
 import type { PeerId } from '../../../src/types/ids.ts';
 import { fromHex, toHex, utf8 } from '../../../src/util/bytes.ts';
 
@@ -93,5 +100,45 @@ describe('identity', () => {
     }
     assert.throws(() => openIdentity(join(folder, 'none')), { code: 'IDENTITY_INVALID', message: /tessera keygen/ });
     assert.throws(() => openIdentity(folder), { code: 'IDENTITY_INVALID' });
+  });
+
+  describe('encrypted and imported', () => {
+    const passphrase = 'correct horse battery';
+    const cost = 2 ** 10;
+    const ask = async () => passphrase;
+
+    it('opens with its passphrase alone, and tells the peer without it', () => {
+      const { peer } = createIdentityFile(file, { passphrase, cost });
+      assert.equal(statSync(file).mode & 0o777, 0o600);
+      assert.equal(openIdentity(file, passphrase).peer, peer);
+      assert.deepEqual(readIdentityPeer(file), { peer, isEncrypted: true });
+      assert.throws(() => openIdentity(file), { code: 'PASSPHRASE_NEEDED', message: /--passphrase-file/ });
+      assert.throws(() => openIdentity(file, 'another one'), { code: 'PASSPHRASE_WRONG' });
+      const text = readFileSync(file, 'utf8');
+      writeFileSync(file, text.replace(peer, identityFromSeed(SEED).peer));
+      assert.throws(() => openIdentity(file, passphrase), { code: 'IDENTITY_INVALID' }, 'another peer written in');
+    });
+
+    it('reads the forms of other programs: protobuf, its base64, 64 and 32 bytes', async () => {
+      const { protobuf } = identityFromSeed(SEED);
+      const forms: readonly (readonly [string, Uint8Array | string])[] = [
+        ['protobuf', protobuf],
+        ['base64', `${Buffer.from(protobuf).toString('base64')}\n`],
+        ['both halves', protobuf.subarray(4)],
+        ['seed', SEED],
+      ];
+      for (const [name, content] of forms) {
+        const from = join(folder, name);
+        writeFileSync(from, content, { mode: 0o600 });
+        assert.deepEqual(await readIdentitySeed(from, ask), SEED, name);
+      }
+      createIdentityFile(file, { seed: SEED, passphrase, cost });
+      assert.deepEqual(await readIdentitySeed(file, ask), SEED);
+      const wrong = join(folder, 'wrong');
+      for (const content of [SEED.subarray(1), protobuf.subarray(4).with(60, 1), 'hello']) {
+        writeFileSync(wrong, content, { mode: 0o600 });
+        await assert.rejects(readIdentitySeed(wrong, ask), { code: 'IDENTITY_INVALID' });
+      }
+    });
   });
 });
