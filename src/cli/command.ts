@@ -2,13 +2,22 @@
 
 import type { OptionName, Values } from '../node/options.ts';
 import type { Log } from '../util/log.ts';
+import type { AskPassphrase } from '../util/sealed.ts';
 import type { Io } from './io.ts';
 
 /** Options that every command takes. */
-export const COMMON_OPTIONS = ['json', 'log-level', 'data-dir', 'config'] as const satisfies readonly OptionName[];
+export const COMMON_OPTIONS = [
+  'json',
+  'log-level',
+  'data-dir',
+  'config',
+  'passphrase-file',
+] as const satisfies readonly OptionName[];
+
+type CommonOption = (typeof COMMON_OPTIONS)[number];
 
 export interface CommandContext<Name extends OptionName> {
-  readonly options: Values<Name>;
+  readonly options: Values<Name | CommonOption>;
   /** The word that says which of the command's actions is wanted; empty for a command without any. */
   readonly action: string;
   /** The words after the command (and its action), in one string. */
@@ -18,6 +27,8 @@ export interface CommandContext<Name extends OptionName> {
   readonly dataDir: string;
   /** Whether --data-dir was given (devnet resumes only then). */
   readonly dataDirGiven: boolean;
+  /** For the passphrases of encrypted keys. */
+  readonly ask: AskPassphrase;
   readonly io: Io;
   readonly log: Log;
   /** Aborts on SIGINT and SIGTERM. */

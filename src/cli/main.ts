@@ -17,6 +17,7 @@ import { createLog } from '../util/log.ts';
 import { COMMON_OPTIONS, type Command } from './command.ts';
 import { describeError, exitCodeOf, UsageError } from './exit.ts';
 import { createIo } from './io.ts';
+import { createAsk } from './passphrase.ts';
 
 const loadActivate = async (): Promise<Command> => (await import('./commands/activate.ts')).activate;
 
@@ -25,12 +26,15 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   devnet: async () => (await import('./commands/devnet.ts')).devnet,
   devchain: async () => (await import('./commands/devchain.ts')).devchain,
   keygen: async () => (await import('./commands/keygen.ts')).keygen,
+  keys: async () => (await import('./commands/keys.ts')).keys,
+  slashing: async () => (await import('./commands/slashing.ts')).slashing,
   'register-subnet': async () => (await import('./commands/register-subnet.ts')).registerSubnet,
   'activate-subnet': async () => (await import('./commands/activate-subnet.ts')).activateSubnet,
   'register-subnet-node': async () => (await import('./commands/register-subnet-node.ts')).registerSubnetNode,
   activate: loadActivate,
   'activate-subnet-node': loadActivate,
   run: async () => (await import('./commands/run.ts')).run,
+  gateway: async () => (await import('./commands/gateway.ts')).gateway,
   generate: async () => (await import('./commands/generate.ts')).generate,
   balance: async () => (await import('./commands/balance.ts')).balance,
   stake: async () => (await import('./commands/stake.ts')).stake,
@@ -169,6 +173,7 @@ async function runCommand(command: Command, flags: Flags): Promise<void> {
     given: (name) => originOf(name, sources) !== 'default',
     dataDir: sources.dataDir,
     dataDirGiven: sources.dataDirGiven,
+    ask: createAsk(options['passphrase-file']),
     io: createIo(options.json),
     log: createLog({ level: options['log-level'] }),
     signal: abortOnSignals(),

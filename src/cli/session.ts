@@ -2,12 +2,14 @@
 
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { openSigner } from '../chain/accounts.ts';
+import { openSigner, readAccountAddress } from '../chain/accounts.ts';
 import { connectChain } from '../chain/substrate.ts';
 import type { Chain, Signer, Subnet, SubnetNode } from '../chain/types.ts';
 import { type Model, openModel } from '../model/open.ts';
+import { type OpenIdentity, openIdentity, readIdentityPeer } from '../p2p/identity.ts';
 import type { Address, NodeId, PeerId, SubnetId } from '../types/ids.ts';
 import type { Log } from '../util/log.ts';
+import type { AskPassphrase } from '../util/sealed.ts';
 import { StandingError, UsageError } from './exit.ts';
 
 export const BUNDLED_MODEL = fileURLToPath(new URL('../../models/tiny', import.meta.url));
@@ -33,17 +35,22 @@ export function openModelOption(folder: string | undefined): Promise<Model> {
   return openModel(folder ?? BUNDLED_MODEL);
 }
 
-export async function signerOption(name: 'coldkey' | 'hotkey', value: string | undefined): Promise<Signer> {
+export async function signerOption(
+  name: 'coldkey' | 'hotkey',
+  value: string | undefined,
+  ask: AskPassphrase,
+): Promise<Signer> {
   if (value === undefined)
     throw new UsageError(
       `--${name} is needed: a key file (see tessera keygen --accounts), or //dev:N on a development chain`,
     );
-  return openSigner(value);
+  return openSigner(value, ask);
 }
 
 /** The address of an account that need not sign: typed as 0x..., or that of a key. */
 export async function addressOption(name: 'coldkey' | 'hotkey' | 'to', value: string): Promise<Address> {
-  if (!/^0x[0-9a-fA-F]*$/.test(value)) return (await openSigner(value)).address;
+  if (value.startsWith('//')) return (await openSigner(value)).address;
+  if (!/^0x[0-9a-fA-F]*$/.test(value)) return readAccountAddress(value).address;
   if (value.length !== 42) throw new UsageError(`--${name} ${value} is not an address: 0x and 40 hex digits`);
   return value.toLowerCase() as Address;
 }
@@ -108,6 +115,11 @@ export async function requireNode(
 /** Where the identity of this machine's node lies. */
 export function identityFile(given: string | undefined, dataDir: string, name = 'peer_id'): string {
   return given ?? join(dataDir, 'keys', name);
+}
+
+/** Opens the identity of this machine; a passphrase is asked for only where it is encrypted. */
+export async function unlockIdentity(file: string, ask: AskPassphrase): Promise<OpenIdentity> {
+  return readIdentityPeer(file).isEncrypted ? openIdentity(file, await ask(file)) : openIdentity(file);
 }
 
 /** The peer at the end of a boot node's address. */

@@ -3,6 +3,7 @@
 import type { Command } from '../../src/cli/command.ts';
 import { COMMON_OPTIONS } from '../../src/cli/command.ts';
 import { exitCodeOf } from '../../src/cli/exit.ts';
+import { createAsk } from '../../src/cli/passphrase.ts';
 import { originOf, resolveOptions } from '../../src/node/options.ts';
 import { errorMessage } from '../../src/util/errors.ts';
 import { silentLog } from '../../src/util/log.ts';
@@ -41,6 +42,9 @@ export async function runCommand(
       given: (name) => originOf(name, sources) !== 'default',
       dataDir: given.dataDir,
       dataDirGiven: true,
+      ask: createAsk(
+        typeof sources.flags['passphrase-file'] === 'string' ? sources.flags['passphrase-file'] : undefined,
+      ),
       io: {
         json: given.json ?? false,
         result: (object, text) => {

@@ -9,8 +9,8 @@ export const activateSubnet = defineCommand({
   describe: 'activate a registered subnet',
   examples: ['tessera activate-subnet --coldkey //dev:0 --subnet-id 128001'],
   options: ['rpc', 'coldkey', 'subnet-id'],
-  async run({ options, io, log, signal }) {
-    const owner = await signerOption('coldkey', options.coldkey);
+  async run({ options, ask, io, log, signal }) {
+    const owner = await signerOption('coldkey', options.coldkey, ask);
     await withChain({ options, log, signal }, async (chain) => {
       await requireSubnet(chain, options['subnet-id'], signal);
       const id = options['subnet-id'] as SubnetId;

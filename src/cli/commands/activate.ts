@@ -13,8 +13,8 @@ export const activate = defineCommand({
   describe: 'activate a registered node',
   examples: ['tessera activate --wait --hotkey //dev:6'],
   options: ['rpc', 'subnet-id', 'subnet-node-id', 'hotkey', 'wait'],
-  async run({ options, io, log, signal }) {
-    const hotkey = await signerOption('hotkey', options.hotkey);
+  async run({ options, ask, io, log, signal }) {
+    const hotkey = await signerOption('hotkey', options.hotkey, ask);
     await withChain({ options, log, signal }, async (chain) => {
       const subnet = await requireSubnet(chain, options['subnet-id'], signal);
       const id = options['subnet-id'] as SubnetId;

@@ -32,7 +32,7 @@ export const delegate = defineCommand({
     transfer: 'give shares to another account',
   },
   async run(context) {
-    const account = await signerOption('coldkey', context.options.coldkey);
+    const account = await signerOption('coldkey', context.options.coldkey, context.ask);
     await withChain(context, (chain) => {
       if (context.action === 'add') return add(context, chain, account);
       return context.action === 'remove' ? remove(context, chain, account) : transfer(context, chain, account);

@@ -8,6 +8,9 @@ import { localSpec } from '../../devchain/local-spec.ts';
 import { BUNDLED_SPEC } from '../../devnet/devnet.ts';
 import { defineCommand } from '../command.ts';
 
+/** Where chain clients look by default. */
+const CHAIN_PORT = 9944;
+
 export const devchain = defineCommand({
   name: 'devchain',
   describe: 'run a development chain alone',
@@ -29,7 +32,7 @@ export const devchain = defineCommand({
         blockMs: options['block-ms'],
         finalityLag: options['finality-lag'],
         host: options.host,
-        port: options.port,
+        port: options.port ?? CHAIN_PORT,
         ...(dataDirGiven ? { dbFile: join(folder, 'blocks.jsonl') } : {}),
       },
       { log: log.child('devchain') },

@@ -1,39 +1,45 @@
 // `tessera keygen`: the identities of a node, and with --accounts its accounts on the chain. Never overwrites a key.
 
 import { existsSync, mkdirSync } from 'node:fs';
-import { join } from 'node:path';
 import { createAccountFile } from '../../chain/accounts.ts';
 import { createIdentityFile } from '../../p2p/identity.ts';
 import { defineCommand } from '../command.ts';
 import { UsageError } from '../exit.ts';
 import { table } from '../io.ts';
-
-const IDENTITIES = ['peer_id', 'bootstrap_peer_id', 'client_peer_id'] as const;
-const ACCOUNTS = ['hotkey', 'coldkey'] as const;
+import { ACCOUNTS, IDENTITIES, keyFile, keyFolder } from '../key-files.ts';
+import { newPassphrase } from '../passphrase.ts';
 
 export const keygen = defineCommand({
   name: 'keygen',
   describe: 'make the keys of a node',
-  examples: ['tessera keygen --accounts --data-dir ~/.tessera'],
-  options: ['accounts'],
+  examples: [
+    'tessera keygen --accounts --encrypt',
+    'tessera keygen --passphrase-file /run/secrets/tessera --data-dir /var/lib/tessera',
+  ],
+  options: ['accounts', 'encrypt'],
   async run({ options, dataDir, io }) {
-    const folder = join(dataDir, 'keys');
-    assertAbsent(
-      [...IDENTITIES, ...(options.accounts ? ACCOUNTS.map((name) => `${name}.json`) : [])].map((name) =>
-        join(folder, name),
-      ),
-    );
+    const folder = keyFolder(dataDir);
+    assertAbsent([...IDENTITIES, ...(options.accounts ? ACCOUNTS : [])].map((name) => keyFile(dataDir, name)));
+    const isEncrypted = options.encrypt || options['passphrase-file'] !== undefined;
+    const passphrase = isEncrypted ? await newPassphrase(options['passphrase-file']) : undefined;
     mkdirSync(folder, { recursive: true, mode: 0o700 });
-    const peers = IDENTITIES.map((name) => ({ name, id: createIdentityFile(join(folder, name)).peer as string }));
+    const peers = IDENTITIES.map((name) => ({
+      name,
+      id: createIdentityFile(keyFile(dataDir, name), { passphrase }).peer as string,
+    }));
     const accounts = options.accounts
-      ? ACCOUNTS.map((name) => ({ name, id: createAccountFile(join(folder, `${name}.json`)) as string }))
+      ? ACCOUNTS.map((name) => ({ name, id: createAccountFile(keyFile(dataDir, name), { passphrase }) as string }))
       : [];
     const made = [...peers, ...accounts];
     io.result(
       { event: 'keys', folder, ...Object.fromEntries(made.map(({ name, id }) => [name, id])) },
       table(made.map(({ name, id }) => [name, id])),
     );
-    io.note(`Keys are in ${folder} (readable by you alone). Back them up together with journal.sqlite.`);
+    const how = isEncrypted
+      ? 'encrypted; without the passphrase they are lost'
+      : 'not encrypted, readable by you alone';
+    io.note(`Keys are in ${folder} (${how}). Back them up: tessera keys backup --out FILE`);
+    if (options.accounts) io.note('Keep coldkey.json on another machine: a node needs only the hotkey.');
     io.note('Next: tessera register-subnet-node --coldkey <owner> --hotkey <account of this node> --stake 100');
   },
 });

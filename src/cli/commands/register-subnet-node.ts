@@ -1,11 +1,12 @@
 // `tessera register-subnet-node`: registers a node and puts down its stake; says when it may activate.
 
-import { openIdentity } from '../../p2p/identity.ts';
+import { readIdentityPeer } from '../../p2p/identity.ts';
 import type { SubnetId } from '../../types/ids.ts';
 import { ONE } from '../../types/ids.ts';
 import { defineCommand } from '../command.ts';
+import { UsageError } from '../exit.ts';
 import { formatTensor } from '../io.ts';
-import { identityFile, requireSubnet, signerOption, withChain, withPeer } from '../session.ts';
+import { addressOption, identityFile, requireSubnet, signerOption, withChain, withPeer } from '../session.ts';
 
 /** The registration burn is 1e13 to 5e13 planck (chain.md 3.4); this is far above it and far below any stake. */
 const MAX_BURN = ONE / 100n;
@@ -17,10 +18,12 @@ export const registerSubnetNode = defineCommand({
     'tessera register-subnet-node --coldkey //dev:0 --hotkey //dev:6 --stake 100 --announce-maddrs /ip4/127.0.0.1/tcp/31330',
   ],
   options: ['rpc', 'subnet-id', 'coldkey', 'hotkey', 'identity-path', 'stake', 'announce-maddrs'],
-  async run({ options, dataDir, io, log, signal }) {
-    const coldkey = await signerOption('coldkey', options.coldkey);
-    const hotkey = await signerOption('hotkey', options.hotkey);
-    const { peer } = openIdentity(identityFile(options['identity-path'], dataDir));
+  async run({ options, ask, dataDir, io, log, signal }) {
+    const coldkey = await signerOption('coldkey', options.coldkey, ask);
+    if (options.hotkey === undefined)
+      throw new UsageError('--hotkey is needed: its key file, its 0x address, or //dev:N');
+    const hotkey = await addressOption('hotkey', options.hotkey);
+    const { peer } = readIdentityPeer(identityFile(options['identity-path'], dataDir));
     const address = options['announce-maddrs'][0];
     await withChain({ options, log, signal }, async (chain) => {
       const subnet = await requireSubnet(chain, options['subnet-id'], signal);
@@ -29,7 +32,7 @@ export const registerSubnetNode = defineCommand({
         coldkey,
         {
           subnet: id,
-          hotkey: hotkey.address,
+          hotkey,
           peerInfo: address === undefined ? { peer } : { peer, multiaddr: withPeer(address, peer) },
           delegateRewardRate: 0n,
           stake: options.stake,
@@ -46,7 +49,7 @@ export const registerSubnetNode = defineCommand({
           subnet: id,
           node: receipt.node,
           peer,
-          hotkey: hotkey.address,
+          hotkey,
           stake: options.stake,
           startEpoch,
           graceEnd,

@@ -1,6 +1,6 @@
 // `tessera register-subnet`: an owner opens a subnet for one model under one policy.
 
-import { openIdentity } from '../../p2p/identity.ts';
+import { readIdentityPeer } from '../../p2p/identity.ts';
 import { ONE } from '../../types/ids.ts';
 import { encodePolicy, POLICY_DEFAULTS } from '../../wire/policy.ts';
 import { defineCommand } from '../command.ts';
@@ -33,8 +33,8 @@ export const registerSubnet = defineCommand({
     'access',
     'policy',
   ],
-  async run({ options, dataDir, given, io, log, signal }) {
-    const owner = await signerOption('coldkey', options.coldkey);
+  async run({ options, ask, dataDir, given, io, log, signal }) {
+    const owner = await signerOption('coldkey', options.coldkey, ask);
     const addresses = options.bootnode.length > 0 ? options.bootnode : ownAddresses(options, dataDir);
     const bootnodes = new Map(addresses.map((address) => [peerOfBootnode(address), address]));
     const model = await openModelOption(options.model);
@@ -92,6 +92,6 @@ function ownAddresses(
       '--bootnode is needed: the multiaddr of the node that others meet first (or --announce-maddrs of the own node)',
     );
   }
-  const { peer } = openIdentity(identityFile(options['identity-path'], dataDir));
+  const { peer } = readIdentityPeer(identityFile(options['identity-path'], dataDir));
   return options['announce-maddrs'].map((address) => withPeer(address, peer));
 }

@@ -13,11 +13,11 @@ export const removeNode = defineCommand({
     'tessera remove-node --hotkey ~/.tessera/keys/hotkey.json',
   ],
   options: ['rpc', 'subnet-id', 'subnet-node-id', 'hotkey', 'coldkey'],
-  async run({ options, io, log, signal }) {
+  async run({ options, ask, io, log, signal }) {
     const key =
       options.coldkey === undefined
-        ? await signerOption('hotkey', options.hotkey)
-        : await signerOption('coldkey', options.coldkey);
+        ? await signerOption('hotkey', options.hotkey, ask)
+        : await signerOption('coldkey', options.coldkey, ask);
     await withChain({ options, log, signal }, async (chain) => {
       const subnet = options['subnet-id'] as SubnetId;
       const { id: node, hotkey, stake } = await nodeOption(chain, subnet, options, signal);

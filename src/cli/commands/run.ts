@@ -2,7 +2,6 @@
 
 import { readFileSync } from 'node:fs';
 import { createNode } from '../../node/node.ts';
-import { openIdentity } from '../../p2p/identity.ts';
 import type { SubnetId } from '../../types/ids.ts';
 import { classRank } from '../../types/subnet.ts';
 import type { ValidatorEvent } from '../../validator/validator.ts';
@@ -10,7 +9,15 @@ import { defineCommand } from '../command.ts';
 import { keepOutcome } from '../diary.ts';
 import { StandingError } from '../exit.ts';
 import type { Io } from '../io.ts';
-import { identityFile, openModelOption, requireNode, requireSubnet, signerOption, withChain } from '../session.ts';
+import {
+  identityFile,
+  openModelOption,
+  requireNode,
+  requireSubnet,
+  signerOption,
+  unlockIdentity,
+  withChain,
+} from '../session.ts';
 
 export const run = defineCommand({
   name: 'run',
@@ -35,9 +42,9 @@ export const run = defineCommand({
     'initial-peers',
     'new-swarm',
   ],
-  async run({ options, dataDir, io, log, signal }) {
-    const hotkey = await signerOption('hotkey', options.hotkey);
-    const identity = openIdentity(identityFile(options['identity-path'], dataDir));
+  async run({ options, ask, dataDir, io, log, signal }) {
+    const hotkey = await signerOption('hotkey', options.hotkey, ask);
+    const identity = await unlockIdentity(identityFile(options['identity-path'], dataDir), ask);
     const model = await openModelOption(options.model);
     await withChain({ options, log, signal }, async (chain) => {
       const subnet = await requireSubnet(chain, options['subnet-id'], signal);

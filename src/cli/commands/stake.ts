@@ -26,8 +26,8 @@ export const stake = defineCommand({
     claim: 'pay out what has cooled down, of stake and delegations',
   },
   async run(context) {
-    const { options } = context;
-    const coldkey = await signerOption('coldkey', options.coldkey);
+    const { options, ask } = context;
+    const coldkey = await signerOption('coldkey', options.coldkey, ask);
     await withChain(context, (chain) => {
       if (context.action === 'add') return add(context, chain, coldkey);
       return context.action === 'remove' ? remove(context, chain, coldkey) : claim(context, chain, coldkey);

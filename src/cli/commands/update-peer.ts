@@ -1,6 +1,6 @@
 // `tessera update-peer`: tells the chain the new address or peer id of a node, its boot node or its client. Hotkey or coldkey may.
 
-import { openIdentity } from '../../p2p/identity.ts';
+import { readIdentityPeer } from '../../p2p/identity.ts';
 import type { SubnetId } from '../../types/ids.ts';
 import { defineCommand } from '../command.ts';
 import { UsageError } from '../exit.ts';
@@ -27,14 +27,14 @@ export const updatePeer = defineCommand({
     'announce-maddrs',
     'clear',
   ],
-  async run({ options, dataDir, io, log, signal }) {
+  async run({ options, ask, dataDir, io, log, signal }) {
     const role = options['peer-role'];
     if (options.clear && role === 'node')
       throw new UsageError('a node needs a peer: only bootnode and client can be cleared');
     const byColdkey = options.hotkey === undefined && options.coldkey !== undefined;
     const key = byColdkey
-      ? await signerOption('coldkey', options.coldkey)
-      : await signerOption('hotkey', options.hotkey);
+      ? await signerOption('coldkey', options.coldkey, ask)
+      : await signerOption('hotkey', options.hotkey, ask);
     const info = options.clear ? undefined : peerInfo(options, dataDir, FILES[role]);
     await withChain({ options, log, signal }, async (chain) => {
       const subnet = options['subnet-id'] as SubnetId;
@@ -69,7 +69,7 @@ function peerInfo(
   dataDir: string,
   file: string,
 ) {
-  const { peer } = openIdentity(identityFile(options['identity-path'], dataDir, file));
+  const { peer } = readIdentityPeer(identityFile(options['identity-path'], dataDir, file));
   const [address] = options['announce-maddrs'];
   return address === undefined ? { peer } : { peer, multiaddr: withPeer(address, peer) };
 }

@@ -33,8 +33,8 @@ export const updateSubnet = defineCommand({
   ],
   options: OPTIONS,
   async run(context) {
-    const { options, io, signal } = context;
-    const owner = await signerOption('coldkey', options.coldkey);
+    const { options, ask, io, signal } = context;
+    const owner = await signerOption('coldkey', options.coldkey, ask);
     await withChain(context, async (chain) => {
       const subnet = await requireSubnet(chain, options['subnet-id'], signal);
       const policy = await updatePolicy(context, chain, owner, subnet);
