@@ -5,13 +5,17 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { connectChain } from '../chain/substrate.ts';
-import type { Chain } from '../chain/types.ts';
+import type { Chain, Subnet } from '../chain/types.ts';
+import type { Client } from '../client/client.ts';
 import { createDevChain, type DevChain } from '../devchain/devchain.ts';
 import type { RawSpec } from '../devchain/spec.ts';
 import type { Model } from '../model/open.ts';
 import type { ScoredEpoch } from '../node/epochs.ts';
+import { clientIdentity, createNetworkClient, type NetworkClient } from '../node/network-client.ts';
+import { verifySignature } from '../p2p/identity.ts';
 import type { Log } from '../util/log.ts';
 import { ask, type GeneratedText } from './ask.ts';
+import { openDoor } from './door.ts';
 import { createFleet } from './fleet.ts';
 import { foundNetwork, type Member, skipToFirstEpoch } from './found.ts';
 import type { NodeEvent } from './processes.ts';
@@ -29,6 +33,8 @@ export interface DevnetOptions {
   readonly prompt: string;
   readonly maxTokens: number;
   readonly rpcPort: number;
+  /** Of the gateway; undefined: 8080, or one of the next that is free. */
+  readonly httpPort: number | undefined;
   readonly dataDir: string;
   readonly modelFolder: string;
   /** Of the chain; default the bundled one. A folder that was kept goes on only with the spec that it began with. */
@@ -53,6 +59,7 @@ export type DevnetEvent =
     })
   | { readonly event: 'node-stopped'; readonly id: number; readonly code: number | null }
   | { readonly event: 'node-outcome'; readonly id: number; readonly outcome: NodeEvent }
+  | { readonly event: 'gateway-ready'; readonly url: string }
   | ({ readonly event: 'generated' } & GeneratedText)
   | ({ readonly event: 'epoch-settled' } & ScoredEpoch)
   | ({ readonly event: 'summary' } & DevnetSummary);
@@ -127,23 +134,33 @@ async function runNetwork(options: DevnetOptions, deps: NetworkDeps, outer: Abor
   );
   const generated: GeneratedText[] = [];
   const epochs: ScoredEpoch[] = [];
-  const askOnce = async (): Promise<void> => {
-    const answer = await ask(options, subnet, deps, signal);
+  const askOnce = async (client: Client): Promise<void> => {
+    const answer = await ask(options, { client, model: deps.model }, signal);
     generated.push(answer);
     tell({ event: 'generated', ...answer });
   };
+  const opened = new AsyncDisposableStack();
   try {
     await fleet.start(members, { rpc: devchain.endpoint, subnet: subnet.id, model: options.modelFolder });
     const clock = await skipToFirstEpoch(subnet, devchain, chain, signal);
+    const network = opened.adopt(await joinNetwork(options, subnet, deps, signal), (joined) => joined.close());
+    const gateway = await openDoor(
+      { port: options.httpPort, dataDir: options.dataDir },
+      { ...deps, subnet, network, verify: verifySignature },
+      signal,
+    );
+    opened.adopt(gateway, (open) => open.close());
+    tell({ event: 'gateway-ready', url: gateway.url });
     const work = Promise.all([
       collectEpochs({ ...clock, subnet: subnet.id, wanted: options.epochs }, epochs, deps, signal),
-      askOnce().catch((error: unknown) => {
+      askOnce(network.client).catch((error: unknown) => {
         if (!outer.aborted) throw error;
       }),
     ]).finally(() => ending.abort());
     await Promise.all([ticker.run(signal), work]);
   } finally {
     ending.abort();
+    await opened.disposeAsync();
     await fleet.stop();
   }
   const summary: DevnetSummary = {
@@ -156,6 +173,17 @@ async function runNetwork(options: DevnetOptions, deps: NetworkDeps, outer: Abor
   };
   tell({ event: 'summary', ...summary });
   return summary;
+}
+
+/** As one that asks, and that looks at what the nodes do. */
+function joinNetwork(
+  { dataDir }: DevnetOptions,
+  subnet: Subnet,
+  { chain, model, log }: NetworkDeps,
+  signal: AbortSignal,
+): Promise<NetworkClient> {
+  const deps = { chain, subnet, model, identity: clientIdentity(dataDir), log: log.child('client') };
+  return createNetworkClient({ initialPeers: [], listening: true }, deps, signal);
 }
 
 function describeNode({ id, plan, identity }: Member): DevnetNode {

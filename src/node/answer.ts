@@ -1,6 +1,7 @@
-// Tokens to text as they come: special tokens have none, stop texts end the answer and are not shown, also across token borders.
+// Tokens to text as they come: special tokens have none, stop texts end the answer and are not shown.
 
 import type { GeneratedToken, GenerateOptions } from '../client/generation.ts';
+import { withStops } from '../model/stop.ts';
 import type { ModelTokenizer } from '../model/tokenizer.ts';
 
 export interface Answer {
@@ -14,35 +15,21 @@ export async function collectAnswer(
   { tokenizer, stop }: { readonly tokenizer: ModelTokenizer; readonly stop: readonly string[] },
   onText: (text: string) => void,
 ): Promise<Answer> {
-  const stream = tokenizer.createStream();
+  const stream = withStops(tokenizer.createStream(), stop);
   const tokens: number[] = [];
   let text = '';
-  let shown = 0;
-  const held = Math.max(0, ...stop.map((word) => word.length - 1));
-  const show = (until: number): void => {
-    if (until <= shown) return;
-    onText(text.slice(shown, until));
-    shown = until;
+  const show = (piece: string): void => {
+    if (piece === '') return;
+    text += piece;
+    onText(piece);
   };
   for await (const { id } of generation) {
     tokens.push(id);
-    text += stream.push(id);
-    const end = firstStop(text, stop);
-    if (end !== undefined) {
-      show(end);
-      return { text: text.slice(0, end), tokens };
-    }
-    show(text.length - held);
+    show(stream.push(id));
+    if (stream.stopped) return { text, tokens };
   }
-  text += stream.end();
-  const end = firstStop(text, stop) ?? text.length;
-  show(end);
-  return { text: text.slice(0, end), tokens };
-}
-
-function firstStop(text: string, stop: readonly string[]): number | undefined {
-  const places = stop.map((word) => text.indexOf(word)).filter((place) => place >= 0);
-  return places.length === 0 ? undefined : Math.min(...places);
+  show(stream.end());
+  return { text, tokens };
 }
 
 /** What a person chose on the command line, as a generation wants it. */

@@ -1,14 +1,18 @@
 // A client of one subnet: joins the overlay without serving anything, learns who offers what, and generates over routes of hosters.
 
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Chain, Subnet } from '../chain/types.ts';
 import { type Client, createClient } from '../client/client.ts';
 import { createDirectory, type Directory } from '../client/directory.ts';
 import { cutShards } from '../model/manifest.ts';
 import type { Model } from '../model/open.ts';
-import { type OpenIdentity, verifySignature } from '../p2p/identity.ts';
+import { createIdentityFile, type OpenIdentity, openIdentity, verifySignature } from '../p2p/identity.ts';
 import { createOverlay } from '../p2p/libp2p.ts';
+import type { Overlay } from '../p2p/types.ts';
 import { fromHex } from '../util/bytes.ts';
 import type { Log } from '../util/log.ts';
+import { recordTopic } from '../validator/topic.ts';
 import { announceTopic } from '../wire/announce.ts';
 import { MAX_RECORD_BYTES } from '../wire/record.ts';
 import { knownAddresses, networkName } from './addresses.ts';
@@ -17,6 +21,9 @@ import { requirePolicy } from './requirements.ts';
 export interface NetworkClient {
   readonly client: Client;
   readonly directory: Directory;
+  readonly overlay: Overlay;
+  /** Shards of the subnet's cut. */
+  readonly shardCount: number;
   close(): Promise<void>;
 }
 
@@ -28,9 +35,19 @@ export interface NetworkClientDeps {
   readonly log: Log;
 }
 
-/** @param initialPeers dialled instead of what the chain knows, when there are any */
+/** The client key of a data directory, made on first use. */
+export function clientIdentity(dataDir: string): OpenIdentity {
+  const file = join(dataDir, 'keys', 'client_peer_id');
+  return existsSync(file) ? openIdentity(file) : createIdentityFile(file);
+}
+
+/** With `listening`, the records of epochs are heard too: for who shows what a network does. */
 export async function createNetworkClient(
-  options: { readonly initialPeers: readonly string[] },
+  options: {
+    /** Dialled instead of what the chain knows, when there are any. */
+    readonly initialPeers: readonly string[];
+    readonly listening?: boolean;
+  },
   { chain, subnet, model, identity, log }: NetworkClientDeps,
   signal: AbortSignal,
 ): Promise<NetworkClient> {
@@ -46,7 +63,7 @@ export async function createNetworkClient(
       network: networkName(info),
       bootstrap,
       dhtServer: false,
-      topics: [announceTopic(subnet.id)],
+      topics: [announceTopic(subnet.id), ...(options.listening === true ? [recordTopic(subnet.id)] : [])],
       // A client keeps nobody's records.
       records: { judge: async () => 'ignore', replaces: () => false, maxRecordBytes: MAX_RECORD_BYTES },
       privateAddresses: true,
@@ -69,6 +86,8 @@ export async function createNetworkClient(
   return {
     client,
     directory,
+    overlay,
+    shardCount,
     async close() {
       ending.abort();
       await following;

@@ -26,6 +26,7 @@ export const devnet = defineCommand({
     'epochs',
     'prompt',
     'max-tokens',
+    'port',
     'rpc-port',
     'model',
     'genesis',
@@ -46,6 +47,7 @@ export const devnet = defineCommand({
         prompt: options.prompt,
         maxTokens: options['max-tokens'],
         rpcPort: options['rpc-port'],
+        httpPort: options.port,
         dataDir: folder,
         modelFolder: options.model ?? BUNDLED_MODEL,
         spec,
@@ -71,6 +73,8 @@ function describeEvent(event: DevnetEvent): string {
       return `node ${event.id}   stopped${event.code === null ? ' (killed)' : ` with exit code ${event.code}`}`;
     case 'node-outcome':
       return describeOutcome(event.id, event.outcome);
+    case 'gateway-ready':
+      return `open     ${event.url} shows all of this; OpenAI clients: ${event.url}/v1`;
     case 'generated':
       return `\n${event.prompt}${event.text}\n\n         ${event.tokens.length} tokens, ${event.tokensPerSecond} per second, over ${event.route.map((hop) => `node ${hop.node} (shards ${hop.shards.join(' ')})`).join(' -> ')}\n`;
     case 'epoch-settled':

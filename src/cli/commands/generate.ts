@@ -1,15 +1,12 @@
 // `tessera generate "text"`: streams the answer of the network, or with --local of one engine that runs all shards.
 
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import { generateLocal } from '../../client/local.ts';
 import { createOnnxEngine } from '../../engine/onnx.ts';
 import { cutShards } from '../../model/manifest.ts';
 import type { Model } from '../../model/open.ts';
 import { type ModelTokenizer, openTokenizer } from '../../model/tokenizer.ts';
 import { type Answer, collectAnswer, generateOptions } from '../../node/answer.ts';
-import { createNetworkClient } from '../../node/network-client.ts';
-import { createIdentityFile, type OpenIdentity, openIdentity } from '../../p2p/identity.ts';
+import { clientIdentity, createNetworkClient } from '../../node/network-client.ts';
 import type { ShardIndex } from '../../types/ids.ts';
 import { type CommandContext, defineCommand } from '../command.ts';
 import { UsageError } from '../exit.ts';
@@ -142,12 +139,6 @@ function chosenOptions({ options }: Context, tokenizer: ModelTokenizer) {
     { maxTokens: options['max-tokens'], temperature, topK: options['top-k'], topP: options['top-p'], seed },
     tokenizer,
   );
-}
-
-/** The client key of this data directory, made on first use. */
-function clientIdentity(dataDir: string): OpenIdentity {
-  const file = join(dataDir, 'keys', 'client_peer_id');
-  return existsSync(file) ? openIdentity(file) : createIdentityFile(file);
 }
 
 /** A hop as product.md shows it. */

@@ -1,0 +1,113 @@
+// The answers of one request: each a generation of its own, all under way at once as far as there are slots, their pieces merged as they come.
+
+import { randomBytes } from 'node:crypto';
+import type { FinishReason, GeneratedToken, GenerateOptions } from '../client/generation.ts';
+import { withStops } from '../model/stop.ts';
+import type { RoutedHop } from '../routing/route.ts';
+import type { Backend } from './backend.ts';
+import { mergeAll } from './merge.ts';
+import type { CommonRequest } from './request.ts';
+import type { Slots } from './slots.ts';
+
+/** One answer to give. */
+export interface ChoicePlan {
+  readonly index: number;
+  /** Token ids. */
+  readonly prompt: readonly number[];
+  readonly stop: readonly string[];
+  readonly options: GenerateOptions;
+}
+
+export type ChoiceEvent =
+  /** Text that became certain, with the tokens drawn for it. */
+  | {
+      readonly type: 'text';
+      readonly index: number;
+      readonly text: string;
+      readonly tokens: readonly GeneratedToken[];
+    }
+  | {
+      readonly type: 'end';
+      readonly index: number;
+      readonly finish: FinishReason;
+      /** Tokens drawn, also those of a stop text. */
+      readonly drawn: number;
+      readonly route: readonly RoutedHop[];
+    };
+
+/** The smallest nucleus that travels: the likeliest token alone. */
+const LEAST_TOP_P = 1e-6;
+const SEED_BYTES = 6;
+
+/** Plans n answers to each prompt; the i-th of all draws with seed + i, so that a request with a seed can be repeated. */
+export function planChoices(
+  prompts: readonly (readonly number[])[],
+  request: CommonRequest,
+  chosen: { readonly maxTokens: (promptTokens: number) => number; readonly alternatives: number },
+  stopIds: readonly number[],
+): readonly ChoicePlan[] {
+  const stop = typeof request.stop === 'string' ? [request.stop] : (request.stop ?? []);
+  const seed = BigInt(request.seed ?? randomBytes(SEED_BYTES).readUIntBE(0, SEED_BYTES));
+  const n = request.n ?? 1;
+  return prompts.flatMap((prompt, p) =>
+    Array.from({ length: n }, (_, i) => {
+      const index = p * n + i;
+      const options = {
+        maxTokens: chosen.maxTokens(prompt.length),
+        temperature: request.temperature ?? 1,
+        topK: request.top_k ?? 0,
+        topP: Math.max(LEAST_TOP_P, request.top_p ?? 1),
+        seed: BigInt.asUintN(64, seed + BigInt(index)),
+        stopIds,
+        ...(chosen.alternatives > 0 ? { alternatives: chosen.alternatives } : {}),
+      };
+      return { index, prompt, stop, options };
+    }),
+  );
+}
+
+/** Ends every generation when the consumer leaves or the signal aborts. Throws what the first failed one throws. */
+export function runChoices(
+  plans: readonly ChoicePlan[],
+  deps: { readonly backend: Backend; readonly slots: Slots },
+  signal: AbortSignal,
+): AsyncGenerator<ChoiceEvent, void> {
+  const ending = new AbortController();
+  const until = AbortSignal.any([signal, ending.signal]);
+  return mergeAll(
+    plans.map((plan) => runChoice(plan, deps, until)),
+    () => ending.abort(new Error('the answer has ended')),
+  );
+}
+
+async function* runChoice(
+  { index, prompt, stop, options }: ChoicePlan,
+  { backend, slots }: { readonly backend: Backend; readonly slots: Slots },
+  signal: AbortSignal,
+): AsyncGenerator<ChoiceEvent, void> {
+  const leave = await slots.take(signal);
+  try {
+    const generation = backend.generate(prompt, options, signal);
+    const stream = withStops(backend.tokenizer.createStream(), stop);
+    let drawn = 0;
+    /** Drawn, their text held back. */
+    let pending: GeneratedToken[] = [];
+    for await (const token of generation) {
+      drawn += 1;
+      pending.push(token);
+      const text = stream.push(token.id);
+      if (text !== '') {
+        yield { type: 'text', index, text, tokens: pending };
+        pending = [];
+      }
+      if (stream.stopped) break;
+    }
+    const rest = stream.end();
+    if (rest !== '' || (pending.length > 0 && !stream.stopped))
+      yield { type: 'text', index, text: rest, tokens: pending };
+    const finish = stream.stopped ? 'stop' : (generation.finish ?? 'length');
+    yield { type: 'end', index, finish, drawn, route: generation.route ?? [] };
+  } finally {
+    leave();
+  }
+}

@@ -1,0 +1,127 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { addKey, openKeyRing, readKeys, revokeKey } from '../../../src/gateway/keys.ts';
+import { mergeAll } from '../../../src/gateway/merge.ts';
+import { createSlots } from '../../../src/gateway/slots.ts';
+
+const never = new AbortController().signal;
+
+describe('gateway: slots', () => {
+  it('lets so many run, the rest in order, and turns the rest away', async () => {
+    const slots = createSlots({ running: 1, waiting: 2 });
+    const order: string[] = [];
+    const leave = await slots.take(never);
+    const first = slots.take(never).then((next) => {
+      order.push('first');
+      return next;
+    });
+    const second = slots.take(never).then(() => order.push('second'));
+    await assert.rejects(slots.take(never), { code: 'server_busy' });
+    leave();
+    leave(); // twice is once
+    (await first)();
+    await second;
+    assert.deepEqual(order, ['first', 'second']);
+    assert.deepEqual([slots.running, slots.waiting], [1, 0]);
+  });
+
+  it('who gives up waiting leaves the queue, and the slot goes to the next', async () => {
+    const slots = createSlots({ running: 1, waiting: 2 });
+    const leave = await slots.take(never);
+    const controller = new AbortController();
+    const gone = slots.take(controller.signal);
+    const next = slots.take(never);
+    controller.abort(new Error('gone'));
+    await assert.rejects(gone, /gone/);
+    leave();
+    (await next)();
+    assert.deepEqual([slots.running, slots.waiting], [0, 0]);
+  });
+
+  it('a turn that comes in the moment of giving up is handed on', async () => {
+    const slots = createSlots({ running: 1, waiting: 1 });
+    const leave = await slots.take(never);
+    const controller = new AbortController();
+    const gone = slots.take(controller.signal);
+    controller.abort(new Error('gone'));
+    leave();
+    await assert.rejects(gone, /gone/);
+    assert.equal(slots.running, 0);
+  });
+});
+
+describe('gateway: merged streams', () => {
+  async function* numbers(from: number, log: string[]): AsyncGenerator<number, void> {
+    try {
+      yield from;
+      yield from + 1;
+    } finally {
+      log.push(`end ${from}`);
+    }
+  }
+
+  it('gives everything of all', async () => {
+    const log: string[] = [];
+    const all = await Array.fromAsync(mergeAll([numbers(0, log), numbers(10, log)], () => log.push('told')));
+    assert.deepEqual(all.toSorted(), [0, 1, 10, 11]);
+    assert.deepEqual(log.toSorted(), ['end 0', 'end 10', 'told']);
+  });
+
+  it('ends all when the consumer leaves, or one fails', async () => {
+    const log: string[] = [];
+    for await (const _ of mergeAll([numbers(0, log), numbers(10, log)], () => log.push('told'))) break;
+    assert.deepEqual(log.toSorted(), ['end 0', 'end 10', 'told']);
+    async function* broken(): AsyncGenerator<number, void> {
+      yield 5;
+      throw new Error('broken');
+    }
+    log.length = 0;
+    await assert.rejects(Array.fromAsync(mergeAll([broken(), numbers(0, log)], () => log.push('told'))), /broken/);
+    assert.deepEqual(log.toSorted(), ['end 0', 'told']);
+  });
+});
+
+describe('gateway: API keys', () => {
+  let folder: string;
+  let file: string;
+  const quota = { concurrentRequests: 2, tokensPerMinute: 100 };
+
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'tessera-keys-'));
+    file = join(folder, 'deep', 'gateway-keys.json');
+  });
+  afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+  it('are kept as hashes, readable by the owner alone, and work at once until they are revoked', () => {
+    const ring = openKeyRing(file);
+    assert.equal(ring.required(), false);
+    const { key, entry } = addKey(file, 'app', quota, 1_000);
+    assert.match(key, /^tsr-[\w-]{43}$/);
+    assert.ok(!readFileSync(file, 'utf8').includes(key.slice(4)));
+    assert.equal(statSync(file).mode & 0o777, 0o600);
+    assert.deepEqual(ring.find(key), { id: entry.id, quota });
+    assert.equal(ring.find(`${key}x`), undefined);
+    const other = addKey(file, 'other', quota, 1_001);
+    assert.equal(revokeKey(file, 'nobody'), undefined);
+    assert.equal(revokeKey(file, entry.id)?.revoked, true);
+    assert.equal(ring.find(key), undefined);
+    assert.ok(ring.find(other.key));
+    assert.deepEqual(
+      readKeys(file).map(({ name, revoked }) => [name, revoked]),
+      [
+        ['app', true],
+        ['other', false],
+      ],
+    );
+  });
+
+  it('stay needed when the file is gone', () => {
+    addKey(file, 'app', quota, 1_000);
+    const ring = openKeyRing(file);
+    assert.equal(ring.required(), true);
+    rmSync(file);
+    assert.equal(ring.required(), true);
+  });
+});
