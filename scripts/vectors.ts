@@ -158,6 +158,8 @@ const BODIES: readonly RecordBody[] = [
     addresses: [`/ip4/127.0.0.1/tcp/4001/p2p/${identity.peer}`],
     load: 250,
     rowsPerSecond: 900,
+    freePositions: 4_096,
+    memoryMiB: 512,
     version: '0.1.0',
     block: 143 as BlockNumber,
     expires: 158 as BlockNumber,

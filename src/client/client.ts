@@ -21,6 +21,7 @@ import {
   planGeneration,
 } from './generation.ts';
 import { createMarks } from './marks.ts';
+import { createPaces } from './paces.ts';
 import { callsFromStart, nextCall } from './pattern.ts';
 import {
   type HopFailure,
@@ -36,8 +37,8 @@ const MAX_ATTEMPTS = 8;
 const ROUTE_WAIT_BLOCKS = 10;
 /** The same in time, for a chain that stands still: ten blocks of 6 s, twice. */
 const ROUTE_WAIT_MS = 120_000;
-/** A suspect costs as much as five idle shards: taken when nobody else is there. */
-const SUSPICION_COST = 5_000;
+/** A suspect costs a minute per lap: taken when nobody else is there. */
+const SUSPICION_US = 60_000_000;
 
 export interface ClientOptions {
   readonly model: {
@@ -60,6 +61,8 @@ export interface ClientDeps {
   readonly chain: Pick<Chain, 'heads'>;
   readonly directory: Pick<Directory, 'offers' | 'refresh'>;
   readonly identity: Identity;
+  /** Monotonic milliseconds; those of the process unless given. */
+  readonly now?: () => number;
   readonly log: Log;
 }
 
@@ -92,10 +95,13 @@ export function createClient(options: ClientOptions, deps: ClientDeps): Client {
   const { model } = options;
   const { directory } = deps;
   const marks = createMarks();
+  const paces = createPaces();
+  const { now = () => performance.now() } = deps;
 
-  function routeNow(penalties: ReadonlyMap<PeerId, number>) {
+  function routeNow({ positions, penalties }: Attempt) {
     const offers = directory.offers();
-    return cheapestRoute({ offers, shardCount: model.shardCount, excluded: marks.excluded(offers), penalties });
+    const excluded = marks.excluded(offers);
+    return cheapestRoute({ offers, shardCount: model.shardCount, positions, excluded, penalties, paces: paces.all() });
   }
 
   /** Waits some heads for a complete route, asking peers meanwhile. */
@@ -104,11 +110,11 @@ export function createClient(options: ClientOptions, deps: ClientDeps): Client {
     let missing: readonly ShardIndex[] = [];
     let waited = 0;
     for await (const { number: head } of deps.chain.heads('best', stop)) {
-      const known = routeNow(attempt.penalties);
+      const known = routeNow(attempt);
       if (known.ok) return { hops: known.hops, head };
       // Ends with the signal alone: a peer that does not answer has a deadline of its own.
       await directory.refresh(signal);
-      const asked = routeNow(attempt.penalties);
+      const asked = routeNow(attempt);
       if (asked.ok) return { hops: asked.hops, head };
       missing = asked.missing;
       waited += 1;
@@ -124,7 +130,7 @@ export function createClient(options: ClientOptions, deps: ClientDeps): Client {
     for (const { peer, hop, reason, suspected } of failures) {
       deps.log.info('hop failed', { peer, hop, reason, suspected });
       attempt.failures.push(`${reason} at hop ${hop} (${peer})`);
-      if (suspected) attempt.penalties.set(peer, (attempt.penalties.get(peer) ?? 0) + SUSPICION_COST);
+      if (suspected) attempt.penalties.set(peer, (attempt.penalties.get(peer) ?? 0) + SUSPICION_US);
       else marks.fail(peer, offers.find((offer) => offer.peer === peer)?.block ?? 0);
     }
   }
@@ -133,12 +139,12 @@ export function createClient(options: ClientOptions, deps: ClientDeps): Client {
     const { positions, sampling } = plan;
     const { codec = 'f16', deadlines = SESSION_DEADLINES } = options;
     const request = { route, manifest: model.hash, vocab: model.vocab, codec, positions, sampling, head, deadlines };
-    return openSession(request, deps, signal);
+    return openSession(request, { ...deps, paces, now }, signal);
   }
 
   function generate(prompt: readonly number[], wanted: GenerateOptions, signal: AbortSignal): Generation {
     const plan = planGeneration(prompt, wanted, model.maxContext);
-    const attempt: Attempt = { failures: [], penalties: new Map() };
+    const attempt: Attempt = { positions: plan.positions, failures: [], penalties: new Map() };
     let session: RemoteSession | undefined;
     let finish: FinishReason | undefined;
     let failovers = 0;
@@ -202,8 +208,10 @@ export function createClient(options: ClientOptions, deps: ClientDeps): Client {
 
 /** What went wrong so far in one generation. */
 interface Attempt {
+  /** To reserve at each hop. */
+  readonly positions: number;
   readonly failures: string[];
-  /** Extra cost of peers that may have been at fault. */
+  /** Extra cost of peers that may have been at fault, microseconds. */
   readonly penalties: Map<PeerId, number>;
 }
 

@@ -169,8 +169,9 @@ function sorted(entries: ReadonlyMap<NodeId, Entry>): readonly Entry[] {
   return [...entries.values()].sort((a, b) => a.record.body.node - b.record.body.node);
 }
 
-function offerOf(peer: PeerId, { node, shards, load, block }: Announce): DatedOffer {
-  return { node, peer, shards, load, block };
+function offerOf(peer: PeerId, announce: Announce): DatedOffer {
+  const { node, shards, load, rowsPerSecond, freePositions, block } = announce;
+  return { node, peer, shards, load, rowsPerSecond, freePositions, block };
 }
 
 type Signer = { readonly peer: PeerId } | 'unknown' | 'forged';

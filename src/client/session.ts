@@ -24,6 +24,7 @@ import {
   type SessionId,
 } from '../wire/infer.ts';
 import { idsToBytes, type RowCodec } from '../wire/tensor.ts';
+import type { Paces } from './paces.ts';
 import type { Call } from './pattern.ts';
 
 /** Why a hop is not used any more. 'suspected': it may be the one, nobody can tell. */
@@ -49,6 +50,7 @@ export interface SessionDeadlines {
 
 /** A stopped peer is noticed by the transport after 2-4 s (network.md 4); these are for hops that live and do not answer. */
 export const SESSION_DEADLINES: SessionDeadlines = { openMs: 10_000, stepMs: 30_000, callMs: 500 };
+const US_PER_MS = 1_000;
 /** Saying goodbye takes no longer; then the streams are broken off. */
 const CLOSE_MS = 1_000;
 
@@ -68,6 +70,9 @@ export interface SessionRequest {
 export interface SessionDeps {
   readonly overlay: Overlay;
   readonly identity: Identity;
+  readonly paces: Pick<Paces, 'answered' | 'lap'>;
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
 }
 
 export interface RemoteSession {
@@ -83,6 +88,14 @@ interface Hop {
   readonly inbox: AsyncIterator<InferMessage | 'malformed'>;
 }
 
+/** The token that was asked for. */
+interface Expected {
+  readonly position: number;
+  readonly resolve: (token: DrawnToken) => void;
+  /** When its one row was sent; undefined for more than one row, which say nothing of a lap. */
+  readonly lapFrom: number | undefined;
+}
+
 /** Opens all hops side by side; when one fails all are given up and every failure is named. */
 export async function openSession(
   request: SessionRequest,
@@ -93,7 +106,7 @@ export async function openSession(
   const opened = await Promise.all(request.route.map((_, hop) => openHop(session, hop, request, deps, signal)));
   const failures = opened.flatMap((outcome) => (outcome.ok ? [] : outcome.failures));
   const hops = opened.flatMap((outcome) => (outcome.ok ? [outcome.value] : []));
-  if (failures.length === 0 && !signal.aborted) return { ok: true, value: runSession(session, hops, request) };
+  if (failures.length === 0 && !signal.aborted) return { ok: true, value: runSession(session, hops, request, deps) };
   for (const hop of hops) hop.stream.abort(new Error('another hop failed'));
   signal.throwIfAborted();
   return { ok: false, failures };
@@ -116,7 +129,9 @@ async function openHop(
     return failed(request.route, hop, 'UNREACHABLE');
   }
   const inbox = decodeMessages(stream.frames());
+  const askedAt = deps.now();
   const answer = await ask(stream, inbox, open, deadline);
+  if (answer !== undefined) deps.paces.answered(peer, (deps.now() - askedAt) * US_PER_MS);
   if (answer !== undefined && isAccept(answer, session, request.positions))
     return { ok: true, value: { stream, inbox } };
   stream.abort(new Error('the hop was not opened'));
@@ -161,20 +176,29 @@ function whyNotOpened(answer: InferMessage | 'malformed' | undefined): HopFailur
   return answer.type === 'REFUSE' || answer.type === 'ERROR' ? answer.code : 'BAD_FRAME';
 }
 
-function runSession(session: SessionId, hops: readonly Hop[], request: SessionRequest): RemoteSession {
+function runSession(
+  session: SessionId,
+  hops: readonly Hop[],
+  request: SessionRequest,
+  { paces, now }: SessionDeps,
+): RemoteSession {
   const { route, deadlines } = request;
+  const lapHops = route.map(({ peer, from, to }) => ({ peer, shards: to - from }));
   const last = route.length - 1;
   const broken = Promise.withResolvers<Outcome<never>>();
-  let expected: { readonly position: number; readonly resolve: (token: DrawnToken) => void } | undefined;
+  let expected: Expected | undefined;
 
   /** Hands a token over; false when it is not the one that was asked for. */
   function take(message: InferMessage & { type: 'TOKENS' }, hop: number): boolean {
     const [token] = message.tokens;
     const fits = hop === last && message.session === session && message.tokens.length === 1;
+    if (message.spentUs.length !== route.length) return false;
     if (!fits || token === undefined || message.position !== expected?.position) return false;
     const told = [token, ...(token.alternatives ?? [])];
     if (told.length > 1 + (request.sampling.alternatives ?? 0) || told.some(({ id }) => id >= request.vocab))
       return false;
+    const { lapFrom } = expected;
+    if (lapFrom !== undefined) paces.lap(lapHops, (now() - lapFrom) * US_PER_MS, message.spentUs);
     expected.resolve(token);
     expected = undefined;
     return true;
@@ -203,7 +227,16 @@ function runSession(session: SessionId, hops: readonly Hop[], request: SessionRe
 
   async function send(calls: readonly Call[], signal: AbortSignal): Promise<void> {
     for (const { position, ids, draw } of calls) {
-      const step = { type: 'STEP', session, hop: 0, position, count: ids.length, codec: 'ids', draw } as const;
+      const step = {
+        type: 'STEP',
+        session,
+        hop: 0,
+        position,
+        count: ids.length,
+        codec: 'ids',
+        draw,
+        spentUs: [],
+      } as const;
       await hops[0]?.stream.send(encodeMessage({ ...step, tensor: idsToBytes(ids) }), signal);
     }
   }
@@ -214,7 +247,8 @@ function runSession(session: SessionId, hops: readonly Hop[], request: SessionRe
       const call = calls.at(-1);
       if (call === undefined) throw new RangeError('nothing to send');
       const token = Promise.withResolvers<DrawnToken>();
-      expected = { position: call.position + call.ids.length, resolve: token.resolve };
+      const lapFrom = calls.length === 1 && call.ids.length === 1 ? now() : undefined;
+      expected = { position: call.position + call.ids.length, resolve: token.resolve, lapFrom };
       const deadline = withDeadline(signal, deadlines.stepMs + deadlines.callMs * calls.length);
       const sent = send(calls, deadline).then(() => token.promise);
       const drawn = sent.then((value) => ({ ok: true, value }) as const);

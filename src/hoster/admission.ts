@@ -16,6 +16,8 @@ export interface ServedModel {
   readonly maxContext: number;
   /** Shards of the cut. */
   readonly shardCount: number;
+  /** Bytes of cache that one position of one shard takes, at most. */
+  readonly cacheBytes: number;
 }
 
 export interface AdmissionOptions {

@@ -10,12 +10,13 @@ import { errorMessage } from '../util/errors.ts';
 import type { Log } from '../util/log.ts';
 import { announceTopic, DIRECTORY_PROTOCOL, encodeDirectory, MAX_DIRECTORY_BYTES } from '../wire/announce.ts';
 import { ANNOUNCE_LIFE_BLOCKS, signRecord } from '../wire/record.ts';
+import type { Meter } from './meter.ts';
 
 /** A third of an announce's life: two may be lost (protocol.md 4). */
 const ANNOUNCE_EVERY_BLOCKS = 5;
 /** A peer asks once per announce period at most; two are open when it asks again before the first has ended. */
 const DIRECTORY_STREAMS_PER_PEER = 2;
-const PER_MILLE = 1_000;
+const MAX_U32 = 0xffff_ffff;
 const MAX_ADDRESSES = 8;
 
 /** The announces that this node holds; client/directory.ts is one. */
@@ -33,6 +34,10 @@ export interface AnnouncerOptions {
   readonly clock: ClockParams;
   readonly shards: readonly ShardIndex[];
   readonly version: string;
+  /** Bytes of cache that one position of one shard takes, at most. */
+  readonly cacheBytes: number;
+  /** What this node gives to weights and caches, MiB. */
+  readonly memoryMiB: number;
 }
 
 export interface AnnouncerDeps {
@@ -40,8 +45,7 @@ export interface AnnouncerDeps {
   readonly identity: Pick<Identity, 'sign'>;
   readonly engine: Pick<Engine, 'stats'>;
   readonly board: AnnounceBoard;
-  /** Monotonic milliseconds. */
-  readonly now: () => number;
+  readonly meter: Pick<Meter, 'load' | 'rowsPerSecond'>;
   readonly log: Log;
 }
 
@@ -49,20 +53,31 @@ export interface Announcer {
   serve(): Promise<void>;
   /** Announces when it is time; failures are logged and tried again at the next head. */
   onHead(head: BlockNumber): Promise<void>;
+  /** Announces once more, for one block only: then the offer is gone from every directory. */
+  leave(head: BlockNumber): Promise<void>;
 }
 
 export function createAnnouncer(options: AnnouncerOptions, deps: AnnouncerDeps): Announcer {
   let last: BlockNumber | undefined;
-  const rate = createRate(deps.now);
 
-  async function announce(head: BlockNumber): Promise<void> {
-    const stats = deps.engine.stats();
-    const body = announceAt(head, options, deps.overlay.addresses(), loadOf(stats), rate(stats.rows));
+  async function announce(head: BlockNumber, life: number): Promise<void> {
+    const freePositions = freeCache(deps.engine.stats(), options.cacheBytes);
+    const { meter, overlay } = deps;
+    const pace = { load: meter.load(), rowsPerSecond: meter.rowsPerSecond(), freePositions };
+    const body = announceAt(head, life, options, overlay.addresses(), pace);
     const { bytes } = signRecord(body, deps.identity);
     await deps.board.admit(bytes);
     const peers = await deps.overlay.publish(announceTopic(options.subnet), bytes);
     if (peers > 0) last = head;
     deps.log.debug('announced', { head, peers });
+  }
+
+  async function tryAnnounce(head: BlockNumber, life: number): Promise<void> {
+    try {
+      await announce(head, life);
+    } catch (error) {
+      deps.log.warn('not announced', { head, error: errorMessage(error) });
+    }
   }
 
   return {
@@ -76,21 +91,19 @@ export function createAnnouncer(options: AnnouncerOptions, deps: AnnouncerDeps):
     },
     async onHead(head) {
       if (last !== undefined && head < last + ANNOUNCE_EVERY_BLOCKS) return;
-      try {
-        await announce(head);
-      } catch (error) {
-        deps.log.warn('not announced', { head, error: errorMessage(error) });
-      }
+      await tryAnnounce(head, ANNOUNCE_LIFE_BLOCKS);
     },
+    leave: (head) => tryAnnounce(head, 1),
   };
 }
 
+/** @param life blocks for which the offer stands */
 function announceAt(
   head: BlockNumber,
+  life: number,
   options: AnnouncerOptions,
   addresses: readonly string[],
-  load: number,
-  rowsPerSecond: number,
+  pace: Pick<Announce, 'load' | 'rowsPerSecond' | 'freePositions'>,
 ): Announce {
   return {
     kind: 'an',
@@ -100,26 +113,15 @@ function announceAt(
     node: options.node,
     shards: options.shards.toSorted((a, b) => a - b),
     addresses: addresses.slice(0, MAX_ADDRESSES),
-    load,
-    rowsPerSecond,
+    ...pace,
+    memoryMiB: options.memoryMiB,
     version: options.version,
     block: head,
-    expires: (head + ANNOUNCE_LIFE_BLOCKS) as BlockNumber,
+    expires: (head + life) as BlockNumber,
   };
 }
 
-/** Per mille of the KV budget in use, rounded down. */
-function loadOf({ kvBytes, kvBudgetBytes }: EngineStats): number {
-  if (kvBudgetBytes <= 0) return PER_MILLE;
-  return Math.min(PER_MILLE, Math.floor((kvBytes * PER_MILLE) / kvBudgetBytes));
-}
-
-/** Rows per second since the call before, from a counter. */
-function createRate(now: () => number): (rows: number) => number {
-  let before: { readonly rows: number; readonly ms: number } | undefined;
-  return (rows) => {
-    const { rows: rowsBefore, ms } = before ?? { rows, ms: now() };
-    before = { rows, ms: now() };
-    return Math.floor(((rows - rowsBefore) * 1_000) / Math.max(1, before.ms - ms));
-  };
+/** Positions of one shard that there is cache for. */
+function freeCache({ kvBytes, kvBudgetBytes }: EngineStats, cacheBytes: number): number {
+  return Math.max(0, Math.min(MAX_U32, Math.floor((kvBudgetBytes - kvBytes) / Math.max(1, cacheBytes))));
 }

@@ -27,6 +27,7 @@ import { type AnnounceBoard, createAnnouncer } from './announce.ts';
 import { createChallengeGuard } from './challenge-guard.ts';
 import { codeOfEngineError, retryAfterMs } from './codes.ts';
 import { HOSTER_LIMITS, type HosterLimits } from './limits.ts';
+import { createMeter } from './meter.ts';
 import { createSeats } from './seats.ts';
 import { createHostedSession, type HostedSession } from './session.ts';
 
@@ -41,6 +42,8 @@ export interface HosterOptions {
   readonly shards: readonly ShardIndex[];
   /** Of this program, for the announce. */
   readonly version: string;
+  /** What this node gives to weights and caches, MiB. */
+  readonly memoryMiB: number;
   readonly limits?: HosterLimits;
 }
 
@@ -71,6 +74,8 @@ export interface HosterStats {
 export interface Hoster {
   /** Serves and announces until the signal aborts; then every session is freed. Throws only what the chain's heads throw. */
   run(signal: AbortSignal): Promise<void>;
+  /** Takes no new sessions and says so to the network; resolves when the last session has ended, or the signal aborts. Once. */
+  drain(signal: AbortSignal): Promise<void>;
   stats(): HosterStats;
 }
 
@@ -87,12 +92,15 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
   const limits = options.limits ?? HOSTER_LIMITS;
   const seats = createSeats(limits);
   const nonces = createNonceCache();
-  const announcer = createAnnouncer(options, deps);
+  const meter = createMeter(deps.now);
+  const announcer = createAnnouncer({ ...options, cacheBytes: options.model.cacheBytes }, { ...deps, meter });
   const sessions = new Map<string, HostedSession>();
   /** Sessions that take their steps from a stream already. */
   const attached = new WeakSet<HostedSession>();
   const refused: Partial<Record<InferCode, number>> = {};
+  const emptied = Promise.withResolvers<void>();
   let opened = 0;
+  let leaving = false;
   let head: BlockNumber | undefined;
 
   function count(code: InferCode, facts: Readonly<Record<string, unknown>>): void {
@@ -123,7 +131,7 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
   }
 
   async function serveClient(stream: FrameStream, inbox: Inbox, request: Uint8Array): Promise<void> {
-    if (head === undefined) return refuse(stream, 'BUSY', 'stopping');
+    if (head === undefined || leaving) return refuse(stream, 'BUSY', 'stopping');
     const { overlay, verify, mayAsk } = deps;
     const known = { self: overlay.self, model: options.model, shards: options.shards };
     const admitted = await admitOpen(request, stream.peer, head, known, { verify, mayAsk, nonces });
@@ -157,7 +165,12 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
     } finally {
       sessions.delete(key);
       await session.end();
+      settleLeaving();
     }
+  }
+
+  function settleLeaving(): void {
+    if (leaving && sessions.size === 0) emptied.resolve();
   }
 
   async function reserve(open: OpenBody, owner: PeerId): Promise<KvSession | InferCode> {
@@ -184,7 +197,7 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
     const isChallenge = createChallengeGuard(open.route[open.hop]?.from ?? (0 as ShardIndex), deps.openChallenge);
     const { now, log } = deps;
     const facts = { open, owner: stream.peer, kv, model: options.model };
-    return createHostedSession(facts, { reply, openNext, isChallenge, now, log });
+    return createHostedSession(facts, { reply, openNext, isChallenge, meter, now, log });
   }
 
   async function serveHop(stream: FrameStream, inbox: Inbox, first: Step): Promise<void> {
@@ -251,7 +264,7 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
           const isFirst = head === undefined;
           head = next.number;
           if (isFirst) await serve();
-          await announcer.onHead(head);
+          if (!leaving) await announcer.onHead(head);
           await freeIdle();
         }
       } catch (error) {
@@ -260,6 +273,13 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
         head = undefined;
         await Promise.all([...sessions.values()].map((session) => session.end()));
       }
+    },
+    async drain(signal) {
+      leaving = true;
+      settleLeaving();
+      // The next block's, because a directory keeps the newest only, and this head's announce may be out already.
+      if (head !== undefined) await announcer.leave((head + 1) as BlockNumber);
+      await raceSignal(emptied.promise, signal).catch(() => undefined);
     },
     stats: () => ({ sessions: seats.taken, opened, refused: { ...refused } }),
   };

@@ -19,6 +19,7 @@ import {
 } from '../wire/infer.ts';
 import { bytesToIds, bytesToRows, rowsToBytes } from '../wire/tensor.ts';
 import { codeOfEngineError } from './codes.ts';
+import type { Meter } from './meter.ts';
 
 /** What went wrong, and at which place of the route. */
 export interface Fault {
@@ -41,6 +42,7 @@ export interface SessionDeps {
   readonly openNext: (peer: PeerId, signal: AbortSignal) => Promise<FrameStream>;
   /** Whether these rows are the open challenge of the shard that they would enter (protocol.md 12, CHALLENGE_INPUT). */
   readonly isChallenge: (position: number, rows: Rows) => boolean;
+  readonly meter: Pick<Meter, 'begin'>;
   /** Monotonic milliseconds. */
   readonly now: () => number;
   readonly log: Log;
@@ -110,24 +112,42 @@ export function createHostedSession(facts: SessionFacts, deps: SessionDeps): Hos
     }
   }
 
-  async function draw(step: Step, result: StepResult & { kind: 'top' }): Promise<void> {
+  /** The result, and the microseconds that it took here. */
+  async function measured(step: Step): Promise<readonly [StepResult, number]> {
+    const end = deps.meter.begin(step.count, kv.to - kv.from);
+    try {
+      const result = await compute(step);
+      return [result, end()];
+    } catch (error) {
+      end();
+      throw error;
+    }
+  }
+
+  async function draw(step: Step, result: StepResult & { kind: 'top' }, spentUs: readonly number[]): Promise<void> {
     if (!step.draw || open.sampling === undefined) return;
     const position = step.position + step.count;
     const { alternatives = 0 } = open.sampling;
     const drawn = sampleToken(result.top, open.sampling, position);
     const token = alternatives === 0 ? drawn : { ...drawn, alternatives: likeliest(result.top, alternatives) };
-    await raceSignal(deps.reply({ type: 'TOKENS', session: open.session, position, tokens: [token] }), signal);
+    const tokens: InferMessage = { type: 'TOKENS', session: open.session, position, tokens: [token], spentUs };
+    await raceSignal(deps.reply(tokens), signal);
   }
 
-  async function forward(step: Step, result: StepResult & { kind: 'hidden' }): Promise<void> {
+  async function forward(
+    step: Step,
+    result: StepResult & { kind: 'hidden' },
+    spentUs: readonly number[],
+  ): Promise<void> {
     const hop = open.hop + 1;
     try {
       next ??= openNext();
       const stream = await next;
       const { session, position, count, draw: wanted } = { ...step, count: result.count };
       const tensor = rowsToBytes(open.codec, result.data);
+      const { codec } = open;
       await stream.send(
-        encodeMessage({ type: 'STEP', session, hop, position, count, codec: open.codec, draw: wanted, tensor }),
+        encodeMessage({ type: 'STEP', session, hop, position, count, codec, draw: wanted, spentUs, tensor }),
         signal,
       );
     } catch (error) {
@@ -161,9 +181,10 @@ export function createHostedSession(facts: SessionFacts, deps: SessionDeps): Hos
   async function runStep(step: Step): Promise<void> {
     if (signal.aborted) return;
     try {
-      const result = await compute(step);
-      if (result.kind === 'top') await draw(step, result);
-      else await forward(step, result);
+      const [result, us] = await measured(step);
+      const spentUs = [...step.spentUs, us];
+      if (result.kind === 'top') await draw(step, result, spentUs);
+      else await forward(step, result, spentUs);
     } catch (error) {
       await fail(
         error instanceof StepFault ? error.facts : { code: 'INTERNAL', hop: open.hop, why: errorMessage(error) },

@@ -32,6 +32,8 @@ export interface NodeOptions {
   readonly shards: string;
   readonly device: 'auto' | 'cpu';
   readonly threads: number | undefined;
+  /** For weights and caches; four fifths of what the system has free unless given. */
+  readonly memoryBytes?: number | undefined;
   readonly dataDir: string;
   readonly listen: readonly string[];
   readonly announce: readonly string[];
@@ -68,6 +70,8 @@ export interface Node {
   readonly hoster: Hoster | undefined;
   /** Serves and does its duties until the signal aborts, then closes what it opened. */
   run(signal: AbortSignal): Promise<void>;
+  /** Takes no new sessions, and resolves when those that are open have ended, or the signal aborts. */
+  drain(signal: AbortSignal): Promise<void>;
 }
 
 /** Loads the model and joins the overlay; nothing is signed or served before `run`. What was opened is closed again when a later part fails. */
@@ -78,7 +82,9 @@ export async function createNode(options: NodeOptions, deps: NodeDeps, signal: A
   const [info, nodes] = await Promise.all([chain.info(signal), chain.nodes(subnet.id, undefined, signal)]);
   const shardCount = cutShards(model.manifest, cut).length;
   const shards = options.role === 'hoster' ? parseShards(options.shards, shardCount) : [];
-  const place: Place = { info, clock: { slot: subnet.slot, epochLength: info.epochLength }, cut, shardCount, shards };
+  const memoryBytes = options.memoryBytes ?? Math.floor(process.availableMemory() * MEMORY_SHARE);
+  const clock = { slot: subnet.slot, epochLength: info.epochLength };
+  const place: Place = { info, clock, cut, shardCount, shards, memoryBytes };
 
   await using opened = new AsyncDisposableStack();
   const journalFile = join(options.dataDir, 'journal.sqlite');
@@ -113,6 +119,7 @@ export async function createNode(options: NodeOptions, deps: NodeDeps, signal: A
     validator,
     hoster,
     run: (until) => runServices(services, resources, until),
+    drain: async (until) => hoster?.drain(until),
   };
 }
 
@@ -123,16 +130,22 @@ interface Place {
   readonly cut: string;
   readonly shardCount: number;
   readonly shards: readonly ShardIndex[];
+  /** What weights and caches may take. */
+  readonly memoryBytes: number;
 }
+
+const MIB = 2 ** 20;
+/** The rest of the free memory is for everything else in this process. */
+const MEMORY_SHARE = 0.8;
 
 async function startEngine(
   { device, threads }: NodeOptions,
-  { cut }: Place,
+  { cut, memoryBytes }: Place,
   { model, log, parts }: NodeDeps,
   opened: AsyncDisposableStack,
 ): Promise<Engine> {
   const create = parts?.createEngine ?? createOnnxEngine;
-  const chosen = { model, cut, device, ...(threads === undefined ? {} : { threads }) };
+  const chosen = { model, cut, device, memoryBytes, ...(threads === undefined ? {} : { threads }) };
   return opened.adopt(await create(chosen, { log: log.child('engine') }), (engine) => engine.close());
 }
 
@@ -194,7 +207,7 @@ function buildValidator(
 
 function buildHoster(
   { version }: NodeOptions,
-  { info, clock, shardCount, shards }: Place,
+  { info, clock, cut, shardCount, shards, memoryBytes }: Place,
   { chain, subnet, node, identity, model, log }: NodeDeps,
   {
     overlay,
@@ -211,15 +224,17 @@ function buildHoster(
   },
 ): Hoster {
   const { width, vocab, maxContext } = model.manifest.shape;
+  const cacheBytes = Math.max(...cutShards(model.manifest, cut).map(({ memory }) => memory.kvPerToken));
   return createHoster(
     {
       subnet: subnet.id,
       node: node.id,
       genesis: fromHex(info.genesis),
       clock,
-      model: { hash: model.hash, width, vocab, maxContext, shardCount },
+      model: { hash: model.hash, width, vocab, maxContext, shardCount, cacheBytes },
       shards,
       version,
+      memoryMiB: Math.floor(memoryBytes / MIB),
     },
     {
       overlay,

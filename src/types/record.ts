@@ -78,9 +78,14 @@ export interface Announce extends RecordHead {
   readonly kind: 'an';
   readonly shards: readonly ShardIndex[];
   readonly addresses: readonly string[];
-  /** Per mille of capacity in use. */
+  /** Per mille of the time in which it worked lately. */
   readonly load: number;
+  /** Rows of one session per second through one shard, while nobody else asked; 0 until it is known. */
   readonly rowsPerSecond: number;
+  /** Free cache, in positions of one shard. */
+  readonly freePositions: number;
+  /** What it gives to weights and caches, MiB. */
+  readonly memoryMiB: number;
   readonly version: string;
   readonly block: BlockNumber;
   readonly expires: BlockNumber;

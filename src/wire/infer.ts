@@ -21,6 +21,7 @@ import {
   readMap,
   refuse,
   tuple,
+  U32,
   uint,
 } from './fields.ts';
 import { decodeFrame, encodeFrame, type Frame, type FrameType } from './frame.ts';
@@ -95,6 +96,8 @@ export interface Step {
   readonly codec: 'ids' | RowCodec;
   /** Whether the last hop shall draw the token that follows these rows. */
   readonly draw: boolean;
+  /** Microseconds from arrival to answer of each hop before the receiver, waiting included. */
+  readonly spentUs: readonly number[];
   /** A view into the frame: token ids or rows (wire/tensor.ts). */
   readonly tensor: Uint8Array;
 }
@@ -110,18 +113,22 @@ export interface DrawnToken extends TokenLogprob {
   readonly alternatives?: readonly TokenLogprob[];
 }
 
+export interface Tokens {
+  readonly type: 'TOKENS';
+  readonly session: SessionId;
+  /** Of the first token. */
+  readonly position: number;
+  readonly tokens: readonly DrawnToken[];
+  /** What each hop spent on the step, first hop first. */
+  readonly spentUs: readonly number[];
+}
+
 export type InferMessage =
   | { readonly type: 'OPEN'; readonly request: Uint8Array }
   | { readonly type: 'ACCEPT'; readonly session: SessionId; readonly tokensGranted: number }
   | { readonly type: 'REFUSE'; readonly code: InferCode; readonly retryAfterMs: number }
   | Step
-  | {
-      readonly type: 'TOKENS';
-      readonly session: SessionId;
-      /** Of the first token. */
-      readonly position: number;
-      readonly tokens: readonly DrawnToken[];
-    }
+  | Tokens
   | { readonly type: 'CLOSE'; readonly session: SessionId }
   | {
       readonly type: 'ERROR';
@@ -163,7 +170,7 @@ export function encodeMessage(message: InferMessage): readonly Uint8Array[] {
     case 'STEP':
       return encodeFrame('STEP', stepHeader(message), message.tensor);
     case 'TOKENS':
-      return encodeTokens(message.session, message.position, message.tokens);
+      return encodeTokens(message);
     case 'CLOSE':
       return encodeFrame('CLOSE', { s: fromHex(message.session) });
     case 'ERROR':
@@ -227,8 +234,11 @@ function stepHeader(step: Step): Cbor {
     n: step.count,
     c: step.codec,
     w: step.draw ? 1 : 0,
+    u: step.spentUs,
   };
 }
+
+const spent = list(uint(U32), MAX_ROUTE_HOPS);
 
 const STEP_HEADER = {
   s: session,
@@ -237,15 +247,18 @@ const STEP_HEADER = {
   n: between(1, MAX_STEP_ROWS),
   c: exactly('ids', 'f16', 'f32'),
   w: exactly(0, 1),
+  u: spent,
 };
 
 function readStep(frame: Frame): Step {
-  const { s, j, p, n, c, w } = readMap(frame.header, STEP_HEADER);
-  return { type: 'STEP', session: s, hop: j, position: p, count: n, codec: c, draw: w === 1, tensor: frame.tensor };
+  const { s, j, p, n, c, w, u } = readMap(frame.header, STEP_HEADER);
+  if (u.length !== j) return refuse(`times of ${u.length} hops before hop ${j}`);
+  const head = { session: s, hop: j, position: p, count: n, codec: c, draw: w === 1, spentUs: u };
+  return { type: 'STEP', ...head, tensor: frame.tensor };
 }
 
 /** Tensor: for each token itself and then its k alternatives, each u32le id and f32le logarithm of its probability. */
-function encodeTokens(session: SessionId, position: number, tokens: readonly DrawnToken[]): readonly Uint8Array[] {
+function encodeTokens({ session, position, tokens, spentUs }: Tokens): readonly Uint8Array[] {
   const k = tokens[0]?.alternatives?.length ?? 0;
   const entries = tokens.flatMap((token) => [token, ...(token.alternatives ?? [])]);
   if (entries.length !== tokens.length * (k + 1)) throw new RangeError('tokens with different numbers of alternatives');
@@ -254,13 +267,19 @@ function encodeTokens(session: SessionId, position: number, tokens: readonly Dra
     tensor.writeUInt32LE(id, i * 8);
     tensor.writeFloatLE(logprob, i * 8 + 4);
   });
-  return encodeFrame('TOKENS', { s: fromHex(session), p: position, n: tokens.length, k }, tensor);
+  return encodeFrame('TOKENS', { s: fromHex(session), p: position, n: tokens.length, k, u: spentUs }, tensor);
 }
 
-const TOKENS_HEADER = { s: session, p: position, n: between(1, MAX_TOKENS_PER_FRAME), k: uint(MAX_ALTERNATIVES) };
+const TOKENS_HEADER = {
+  s: session,
+  p: position,
+  n: between(1, MAX_TOKENS_PER_FRAME),
+  k: uint(MAX_ALTERNATIVES),
+  u: spent,
+};
 
 function readTokens(frame: Frame): InferMessage {
-  const { s, p, n: count, k } = readMap(frame.header, TOKENS_HEADER);
+  const { s, p, n: count, k, u } = readMap(frame.header, TOKENS_HEADER);
   if (frame.tensor.length !== count * (k + 1) * 8) return refuse(`${frame.tensor.length} bytes for ${count} tokens`);
   const view = new DataView(frame.tensor.buffer, frame.tensor.byteOffset, frame.tensor.byteLength);
   const entry = (i: number): TokenLogprob => ({
@@ -273,7 +292,7 @@ function readTokens(frame: Frame): InferMessage {
       ? token
       : { ...token, alternatives: Array.from({ length: k }, (_, j) => entry(i * (k + 1) + 1 + j)) };
   });
-  return { type: 'TOKENS', session: s, position: p, tokens };
+  return { type: 'TOKENS', session: s, position: p, tokens, spentUs: u };
 }
 
 function readLogprob(value: number): number {

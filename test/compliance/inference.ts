@@ -121,9 +121,10 @@ export function testInference(name: string, createRig: () => Promise<InferenceRi
         node: (i + 1) as NodeId,
         genesis: GENESIS,
         clock: { slot: 3, epochLength: 20 },
-        model: { ...modelFacts(), width: model.manifest.shape.width },
+        model: { ...modelFacts(), width: model.manifest.shape.width, cacheBytes: 1 },
         shards,
         version: 'test',
+        memoryMiB: 64,
       };
       const hoster = createHoster(options, {
         overlay,

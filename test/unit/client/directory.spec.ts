@@ -27,6 +27,8 @@ function announce(i: number, changes: Partial<Announce> = {}, signer = i): Uint8
     addresses: [`/memory/x/p2p/${identityOf(i).peer}`, `/memory/y/p2p/${identityOf(77).peer}`],
     load: 12,
     rowsPerSecond: 3,
+    freePositions: 9,
+    memoryMiB: 1,
     version: 'test',
     block,
     expires: (block + 15) as BlockNumber,
@@ -114,7 +116,8 @@ describe('client: directory', () => {
     await directory.admit(announce(1));
     await directory.admit(announce(0));
     const [first, second] = directory.offers();
-    assert.deepEqual(first, { node: 1, peer: identityOf(0).peer, shards: [0, 2], load: 12, block: 100 });
+    const pace = { load: 12, rowsPerSecond: 3, freePositions: 9 };
+    assert.deepEqual(first, { node: 1, peer: identityOf(0).peer, shards: [0, 2], ...pace, block: 100 });
     assert.equal(second?.node, 2);
     assert.deepEqual(learned[1], [identityOf(0).peer, [`/memory/x/p2p/${identityOf(0).peer}`]]);
   });

@@ -40,13 +40,19 @@ const WHEN_OPENED: Record<string, Evil> = {
   'accepts another session': ({ say, positions }) => say({ type: 'ACCEPT', session: OTHER, tokensGranted: positions }),
   'grants less': ({ say, session, positions }) => say({ type: 'ACCEPT', session, tokensGranted: positions - 1 }),
   'answers with tokens': ({ say, session }) =>
-    say({ type: 'TOKENS', session, position: FIRST, tokens: [{ id: 1, logprob: -1 }] }),
+    say({ type: 'TOKENS', session, position: FIRST, tokens: [{ id: 1, logprob: -1 }], spentUs: [1, 1] }),
   refuses: ({ say }) => say({ type: 'REFUSE', code: 'BUSY', retryAfterMs: 1 }),
   'says an error': ({ say }) => say({ type: 'ERROR', code: 'INTERNAL', hop: 0 }),
 };
 
 const tokensAt = (position: number, ids: readonly number[]) => (stage: Stage) =>
-  stage.say({ type: 'TOKENS', session: stage.session, position, tokens: ids.map((id) => ({ id, logprob: -1 })) });
+  stage.say({
+    type: 'TOKENS',
+    session: stage.session,
+    position,
+    tokens: ids.map((id) => ({ id, logprob: -1 })),
+    spentUs: [1, 1],
+  });
 
 /** At the last hop, after ACCEPT. */
 const WHEN_OPEN: Record<string, Evil> = {
@@ -58,7 +64,9 @@ const WHEN_OPEN: Record<string, Evil> = {
   'gives a token beyond the vocabulary': tokensAt(FIRST, [MODEL.vocab]),
   'gives two tokens': tokensAt(FIRST, [1, 2]),
   'gives a token of another session': ({ say }) =>
-    say({ type: 'TOKENS', session: OTHER, position: FIRST, tokens: [{ id: 1, logprob: -1 }] }),
+    say({ type: 'TOKENS', session: OTHER, position: FIRST, tokens: [{ id: 1, logprob: -1 }], spentUs: [1, 1] }),
+  'says what one hop spent, of two': ({ say, session }) =>
+    say({ type: 'TOKENS', session, position: FIRST, tokens: [{ id: 1, logprob: -1 }], spentUs: [1] }),
   'accuses itself': ({ say }) => say({ type: 'ERROR', code: 'INTERNAL', hop: 1 }),
   'accuses a hop that is no neighbour': ({ say }) => say({ type: 'ERROR', code: 'INTERNAL', hop: 5 }),
 };

@@ -5,7 +5,11 @@ import type { BlockNumber, NodeId, PeerId } from '../../../src/types/ids.ts';
 const A = 'a' as PeerId;
 
 function isOut(marks: ReturnType<typeof createMarks>, block: number, peer = A): boolean {
-  return marks.excluded([{ node: 1 as NodeId, peer, shards: [], load: 0, block: block as BlockNumber }]).has(peer);
+  return marks
+    .excluded([
+      { node: 1 as NodeId, peer, shards: [], load: 0, rowsPerSecond: 0, freePositions: 0, block: block as BlockNumber },
+    ])
+    .has(peer);
 }
 
 describe('client: marks of failed peers', () => {

@@ -15,7 +15,14 @@ import type { Identity, Overlay } from '../../../src/p2p/types.ts';
 import type { BlockNumber, Hash, NodeId, PeerId, ShardIndex, SubnetId } from '../../../src/types/ids.ts';
 import { silentLog } from '../../../src/util/log.ts';
 
-export const MODEL = { hash: 'ab'.repeat(32), width: 8, vocab: 97, maxContext: 300, shardCount: 4 } as const;
+export const MODEL = {
+  hash: 'ab'.repeat(32),
+  width: 8,
+  vocab: 97,
+  maxContext: 300,
+  shardCount: 4,
+  cacheBytes: 1,
+} as const;
 export const SUBNET = 128_001 as SubnetId;
 export const GENESIS = new Uint8Array(32).fill(7);
 export const GREEDY: GenerateOptions = { maxTokens: 12, temperature: 0, topK: 0, topP: 1, seed: 0n, stopIds: [] };
@@ -60,7 +67,7 @@ export function createFakeEngine(): FakeEngine {
       shards: [],
       sessions: open.size,
       kvBytes: open.size * 10,
-      kvBudgetBytes: 1_000,
+      kvBudgetBytes: 10_000,
       queued: 0,
       ...counters,
     }),
@@ -159,6 +166,7 @@ export interface Net {
   readonly client: Client;
   readonly directory: Directory;
   readonly clock: { ms: number };
+  readonly now: () => number;
   readonly heads: Chain['heads'];
   readonly nodes: Chain['nodes'];
   /** Pushes heads up to this block and lets everything settle. */
@@ -201,7 +209,10 @@ export async function startNet(options: NetOptions = {}): Promise<Net> {
     { overlay, chain, verify: verifySignature, log: silentLog },
   );
   const running = directory.run(stopClient.signal);
-  const client = createClient({ model: MODEL }, { overlay, chain, directory, identity, log: silentLog });
+  const client = createClient(
+    { model: MODEL },
+    { overlay, chain, directory, identity, now: () => clock.ms, log: silentLog },
+  );
   let block = 99;
 
   async function settle(): Promise<void> {
@@ -218,6 +229,7 @@ export async function startNet(options: NetOptions = {}): Promise<Net> {
     client,
     directory,
     clock,
+    now: () => clock.ms,
     heads: chain.heads,
     nodes: chain.nodes,
     settle,
@@ -265,6 +277,7 @@ function startHoster(
       model: MODEL,
       shards,
       version: 'test',
+      memoryMiB: 64,
       limits: { ...HOSTER_LIMITS, ...options.limits },
     },
     {

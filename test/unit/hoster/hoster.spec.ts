@@ -100,6 +100,7 @@ function stepOf(changes: Partial<Step> = {}): Step {
     count: 3,
     codec: 'ids',
     draw: true,
+    spentUs: Array.from({ length: changes.hop ?? 0 }, () => 1),
     tensor,
     ...changes,
   };
@@ -487,7 +488,7 @@ describe('hoster: junk', () => {
         { type: 'CLOSE', session: SESSION },
         { type: 'ACCEPT', session: SESSION, tokensGranted: 1 },
         { type: 'ERROR', code: 'BUSY', hop: 0 },
-        { type: 'TOKENS', session: SESSION, position: 0, tokens: [{ id: 1, logprob: 0 }] },
+        { type: 'TOKENS', session: SESSION, position: 0, tokens: [{ id: 1, logprob: 0 }], spentUs: [] },
       ] as const) {
         const one = await talk(net);
         await one.say(message);
@@ -518,25 +519,51 @@ describe('hoster: announces', () => {
       assert.deepEqual(new Set(net.directory.offers().map((offer) => offer.block)), new Set([106]));
     }));
 
-  it('says how full and how fast it is', () =>
+  it('says how busy, how fast and how full it is', () =>
     within({}, async (net) => {
       const { first, last } = await openBoth(net);
-      await first.say(stepOf());
+      for (const { engine } of net.hosters) {
+        engine.beforeStep = () => {
+          net.clock.ms += 100;
+        };
+      }
+      await first.say(stepOf({ count: 1, tensor: idsToBytes([1]) }));
       assert.equal(typeOf(await last.hear()), 'TOKENS');
-      net.clock.ms += 500;
+      net.clock.ms += 800;
       await net.runTo(105);
       const announced = net.directory.records().map((bytes) => {
         const decoded = decodeAnnounce(bytes, { genesis: GENESIS, subnet: SUBNET, head: 105 as BlockNumber });
         assert.ok(decoded.ok);
-        return [decoded.record.body.load, decoded.record.body.rowsPerSecond];
+        const { load, rowsPerSecond, freePositions, memoryMiB } = decoded.record.body;
+        return [load, rowsPerSecond, freePositions, memoryMiB];
       });
-      // One session takes 10 of 1,000 bytes; three rows in half a second.
+      // One session takes 10 of 10,000 bytes; a row through three shards, and one through one, in a tenth of a second each.
       assert.deepEqual(announced, [
-        [10, 6],
-        [10, 6],
-        [0, 0],
-        [0, 0],
+        [100, 30, 9_990, 64],
+        [100, 10, 9_990, 64],
+        [0, 0, 10_000, 64],
+        [0, 0, 10_000, 64],
       ]);
+      assert.deepEqual(
+        net.directory.offers().map(({ load, rowsPerSecond, freePositions }) => [load, rowsPerSecond, freePositions]),
+        announced.map((one) => one.slice(0, 3)),
+      );
+    }));
+
+  it('tells what each hop spent', () =>
+    within({}, async (net) => {
+      const { first, last } = await openBoth(net);
+      for (const [i, ms] of [70, 40].entries()) {
+        const engine = net.hosters[i]?.engine;
+        assert.ok(engine);
+        engine.beforeStep = () => {
+          net.clock.ms += ms;
+        };
+      }
+      await first.say(stepOf());
+      const tokens = await last.hear();
+      assert.ok(tokens !== 'end' && tokens.type === 'TOKENS');
+      assert.deepEqual(tokens.spentUs, [40_000, 70_000]);
     }));
 
   it('a hoster that is gone is forgotten when its announce expires', () =>
@@ -565,6 +592,35 @@ describe('hoster: announces', () => {
     gate.resolve();
     assert.equal(codeOf(await client.hear()), 'BUSY');
     assert.equal(engine.open.size, 0);
+    await net.close();
+  });
+
+  it('drains: finishes what it has, takes nothing new, and is gone from the directories a block later', async () => {
+    const net = await startNet();
+    const { first, last } = await openBoth(net);
+    const node = net.hosters[0];
+    assert.ok(node);
+    let drained = false;
+    const draining = node.hoster.drain(never).then(() => {
+      drained = true;
+    });
+    await net.runTo(102);
+    assert.equal(net.directory.offers().length, 3, 'its last announce lives one block');
+    const late = await talk(net, 0);
+    await late.say(openOf(net, bodyOf(net, 1, { session: 'aa'.repeat(16) as SessionId })));
+    assert.equal(codeOf(await late.hear()), 'BUSY');
+    assert.equal(drained, false, 'a session is open');
+    await first.say({ type: 'CLOSE', session: SESSION });
+    await last.say({ type: 'CLOSE', session: SESSION });
+    await draining;
+    assert.equal(node.engine.open.size, 0);
+    await net.close();
+  });
+
+  it('drains no longer than it is given', async () => {
+    const net = await startNet();
+    await openBoth(net);
+    await net.hosters[0]?.hoster.drain(AbortSignal.abort());
     await net.close();
   });
 

@@ -1,18 +1,32 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { coverage, missingShards, type Offer } from '../../../src/routing/coverage.ts';
-import { cheapestRoute } from '../../../src/routing/route.ts';
+import { cheapestRoute, type Pace, type RouteRequest } from '../../../src/routing/route.ts';
 import type { NodeId, PeerId, ShardIndex } from '../../../src/types/ids.ts';
 
-const NOBODY = new Set<PeerId>();
-const NO_PENALTY = new Map<PeerId, number>();
+/** A hop whose pace nobody knows: 500 us of its own, 10 ms of network; a row that nobody told: 2 ms. */
+const HOP = 10_500;
+const ROW = 2_000;
 
-function offer(node: number, shards: readonly number[], load = 0): Offer {
-  return { node: node as NodeId, peer: `peer-${node}` as PeerId, shards: shards as readonly ShardIndex[], load };
+type Traits = Partial<Pick<Offer, 'load' | 'rowsPerSecond' | 'freePositions'>>;
+
+function offer(node: number, shards: readonly number[], traits: Traits = {}): Offer {
+  const shardList = shards as readonly ShardIndex[];
+  const peer = `peer-${node}` as PeerId;
+  return { node: node as NodeId, peer, shards: shardList, load: 0, rowsPerSecond: 0, freePositions: 1e6, ...traits };
 }
 
-function route(offers: readonly Offer[], shardCount: number, excluded = NOBODY, penalties = NO_PENALTY) {
-  return cheapestRoute({ offers, shardCount, excluded, penalties });
+function route(offers: readonly Offer[], shardCount: number, changes: Partial<RouteRequest> = {}) {
+  const request = { positions: 100, excluded: new Set<PeerId>(), penalties: new Map(), paces: new Map(), ...changes };
+  return cheapestRoute({ offers, shardCount, ...request });
+}
+
+function paces(all: Readonly<Record<number, Pace>>): ReadonlyMap<PeerId, Pace> {
+  return new Map(Object.entries(all).map(([node, pace]) => [`peer-${node}` as PeerId, pace]));
+}
+
+function suspect(node: number, us: number): ReadonlyMap<PeerId, number> {
+  return new Map([[`peer-${node}` as PeerId, us]]);
 }
 
 /** `node:from-to` of each hop. */
@@ -28,28 +42,65 @@ const DEVNET = [1, 2, 3, 4].map((node) =>
     [0, 1, 2, 3].filter((shard) => shard !== node - 1),
   ),
 );
+const ALL = [0, 1, 2, 3];
 
 describe('routing: the cheapest chain', () => {
   const cases: Record<string, [ReturnType<typeof route>, string]> = {
     'nobody has all: two hops, lower ids first, longer runs first': [route(DEVNET, 4), '2:0-1 1:1-4'],
-    'one that has all is one hop': [route([...DEVNET, offer(9, [0, 1, 2, 3])], 4), '9:0-4'],
-    'a busy one is avoided': [route([offer(1, [0, 1], 900), offer(2, [0, 1], 100)], 2), '2:0-2'],
+    'one that has all is one hop': [route([...DEVNET, offer(9, ALL)], 4), '9:0-4'],
+    'a busy one is avoided': [route([offer(1, [0, 1], { load: 900 }), offer(2, [0, 1], { load: 100 })], 2), '2:0-2'],
+    'a slow one is avoided': [
+      route([offer(1, [0, 1], { rowsPerSecond: 100 }), offer(2, [0, 1], { rowsPerSecond: 200 })], 2),
+      '2:0-2',
+    ],
+    'one that is fast though it works half of the time': [
+      route([offer(1, [0], { rowsPerSecond: 100 }), offer(2, [0], { rowsPerSecond: 300, load: 500 })], 1),
+      '2:0-1',
+    ],
+    'what was measured counts more than what is told': [
+      route([offer(1, [0], { rowsPerSecond: 1_000 }), offer(2, [0])], 1, { paces: paces({ 1: { rowUs: 3_000 } }) }),
+      '2:0-1',
+    ],
+    'the nearer one': [
+      route([offer(1, ALL), offer(2, ALL)], 4, { paces: paces({ 1: { hopUs: 30_000 }, 2: { hopUs: 20_000 } }) }),
+      '2:0-4',
+    ],
+    'one that was never met, when those known are far': [
+      route([offer(1, ALL), offer(2, ALL)], 4, { paces: paces({ 1: { hopUs: 30_000 } }) }),
+      '2:0-4',
+    ],
     'a hop more is taken when it saves more than it costs': [
-      route([offer(1, [0, 1, 2, 3], 1000), offer(2, [0, 1, 2], 0)], 4),
+      route([offer(1, ALL, { rowsPerSecond: 50 }), offer(2, [0, 1, 2])], 4),
       '2:0-3 1:3-4',
     ],
     'of two that cost the same the one of fewer hops': [
-      route([offer(1, [0]), offer(2, [1]), offer(5, [0, 1], 500)], 2),
+      route([offer(1, [0]), offer(2, [1]), offer(5, [0, 1], { rowsPerSecond: 1_000_000 / (ROW + HOP / 2) })], 2),
       '5:0-2',
     ],
+    'one without room for the session is avoided': [
+      route([offer(1, ALL, { freePositions: 399 }), offer(2, ALL, { freePositions: 400 })], 4),
+      '2:0-4',
+    ],
+    'a run as long as there is room for': [
+      route([offer(1, ALL, { freePositions: 200 }), offer(2, ALL, { freePositions: 200 })], 4),
+      '1:0-2 1:2-4',
+    ],
+    'one without room is asked when nobody else is there: the announce may be old': [
+      route([offer(1, ALL, { freePositions: 0 })], 4),
+      '1:0-4',
+    ],
     'a gap is named': [route([offer(1, [0, 2])], 4), 'missing 1,3'],
-    'the excluded do not count': [route(DEVNET, 4, new Set(['peer-1', 'peer-2'] as PeerId[])), '4:0-3 3:3-4'],
+    'nobody at all': [route([], 2), 'missing 0,1'],
+    'the excluded do not count': [
+      route(DEVNET, 4, { excluded: new Set(['peer-1', 'peer-2'] as PeerId[]) }),
+      '4:0-3 3:3-4',
+    ],
     'a suspect is taken when nobody else is there': [
-      route([offer(1, [0])], 1, NOBODY, new Map([['peer-1' as PeerId, 5_000]])),
+      route([offer(1, [0])], 1, { penalties: suspect(1, 60_000_000) }),
       '1:0-1',
     ],
     'a suspect is avoided else': [
-      route([offer(1, [0]), offer(2, [0], 1000)], 1, NOBODY, new Map([['peer-1' as PeerId, 5_000]])),
+      route([offer(1, [0]), offer(2, [0], { load: 1000 })], 1, { penalties: suspect(1, 60_000_000) }),
       '2:0-1',
     ],
   };
@@ -58,17 +109,20 @@ describe('routing: the cheapest chain', () => {
   }
 
   const SHARDS = 5;
-  const anyOffers = fc
-    .uniqueArray(fc.nat({ max: 12 }), { maxLength: 7 })
-    .chain((nodes) =>
-      fc.tuple(
-        ...nodes.map((node) =>
-          fc
-            .tuple(fc.subarray([0, 1, 2, 3, 4]), fc.constantFrom(0, 500))
-            .map(([shards, load]) => offer(node + 1, shards, load)),
-        ),
+  const anyOffers = fc.uniqueArray(fc.nat({ max: 12 }), { maxLength: 7 }).chain((nodes) =>
+    fc.tuple(
+      ...nodes.map((node) =>
+        fc
+          .record({
+            shards: fc.subarray([0, 1, 2, 3, 4]),
+            load: fc.constantFrom(0, 500),
+            rowsPerSecond: fc.constantFrom(0, 50, 1_000),
+            freePositions: fc.constantFrom(0, 200, 1e6),
+          })
+          .map(({ shards, ...traits }) => offer(node + 1, shards, traits)),
       ),
-    );
+    ),
+  );
 
   it('covers every shard once, in order, by those who offered it', () => {
     fc.assert(
@@ -113,17 +167,19 @@ describe('routing: the cheapest chain', () => {
 
   it('is the cheapest of all chains', () => {
     fc.assert(
-      fc.property(anyOffers, (offers) => {
-        const result = route(offers, 3);
-        const costs = chainCosts(offers, 0, 3);
+      fc.property(anyOffers, fc.constantFrom(undefined, 4_000, 40_000), (offers, hopUs) => {
+        const known = paces(hopUs === undefined ? {} : { 1: { hopUs }, 3: { hopUs, rowUs: 700 } });
+        const result = route(offers, 3, { paces: known });
+        const costs = chainCosts(offers, 0, 3, known);
         assert.equal(result.ok, costs.length > 0);
         if (!result.ok) return;
         const cost = result.hops.reduce((sum, { node, from, to }) => {
-          const load = offers.find((one) => one.node === node)?.load ?? 0;
-          return sum + 1000 + (to - from) * (1000 + load);
+          const one = offers.find((each) => each.node === node);
+          return sum + (one === undefined ? Number.NaN : runCost(one, to - from, known));
         }, 0);
         assert.equal(cost, Math.min(...costs));
       }),
+      { numRuns: 300 },
     );
   });
 });
@@ -135,14 +191,23 @@ describe('routing: coverage', () => {
   });
 });
 
+/** Of sessions of 100 positions. */
+function runCost(one: Offer, shards: number, known: ReadonlyMap<PeerId, Pace>): number {
+  const pace = known.get(one.peer);
+  const row = pace?.rowUs ?? (one.rowsPerSecond > 0 ? 1_000_000 / one.rowsPerSecond : ROW);
+  const hop = 500 + (pace?.hopUs ?? 10_000);
+  const refused = shards * 100 > one.freePositions ? 1_000_000 : 0;
+  return hop + refused + shards * (one.load === 500 ? 2 * row : row);
+}
+
 /** Costs of every chain [from, to), the slow way. */
-function chainCosts(offers: readonly Offer[], from: number, to: number): number[] {
+function chainCosts(offers: readonly Offer[], from: number, to: number, known: ReadonlyMap<PeerId, Pace>): number[] {
   if (from === to) return [0];
   return offers.flatMap((one) => {
     const costs: number[] = [];
     for (let end = from + 1; end <= to && one.shards.includes((end - 1) as ShardIndex); end += 1) {
-      const own = 1000 + (end - from) * (1000 + one.load);
-      costs.push(...chainCosts(offers, end, to).map((rest) => own + rest));
+      const own = runCost(one, end - from, known);
+      costs.push(...chainCosts(offers, end, to, known).map((rest) => own + rest));
     }
     return costs;
   });

@@ -36,19 +36,22 @@ const anyMessage: fc.Arbitrary<InferMessage> = fc.oneof(
   fc.record({ type: fc.constant('OPEN' as const), request: fc.uint8Array({ maxLength: 200 }) }, plain),
   fc.record({ type: fc.constant('ACCEPT' as const), session, tokensGranted: position }, plain),
   fc.record({ type: fc.constant('REFUSE' as const), code, retryAfterMs: fc.nat({ max: 600_000 }) }, plain),
-  fc.record(
-    {
-      type: fc.constant('STEP' as const),
-      session,
-      hop: fc.nat({ max: MAX_ROUTE_HOPS - 1 }),
-      position,
-      count: fc.integer({ min: 1, max: MAX_STEP_ROWS }),
-      codec: fc.constantFrom('ids' as const, 'f16' as const, 'f32' as const),
-      draw: fc.boolean(),
-      tensor: fc.uint8Array({ maxLength: 200 }),
-    },
-    plain,
-  ),
+  fc
+    .record(
+      {
+        type: fc.constant('STEP' as const),
+        session,
+        hop: fc.nat({ max: MAX_ROUTE_HOPS - 1 }),
+        position,
+        count: fc.integer({ min: 1, max: MAX_STEP_ROWS }),
+        codec: fc.constantFrom('ids' as const, 'f16' as const, 'f32' as const),
+        draw: fc.boolean(),
+        us: fc.nat(),
+        tensor: fc.uint8Array({ maxLength: 200 }),
+      },
+      plain,
+    )
+    .map(({ us, ...step }) => ({ ...step, spentUs: Array.from({ length: step.hop }, () => us) })),
   fc.record(
     {
       type: fc.constant('TOKENS' as const),
@@ -58,6 +61,7 @@ const anyMessage: fc.Arbitrary<InferMessage> = fc.oneof(
         fc.array(token, { minLength: 1, maxLength: 9 }),
         fc.array(tokenWithTwo, { minLength: 1, maxLength: 9 }),
       ),
+      spentUs: fc.array(fc.nat(), { maxLength: 9 }),
     },
     plain,
   ),
@@ -94,18 +98,23 @@ describe('wire: messages of inference sessions', () => {
   });
 
   const s = new Uint8Array(16);
-  const step = { s, j: 0, p: 0, n: 1, c: 'ids', w: 0 };
+  const step = { s, j: 0, p: 0, n: 1, c: 'ids', w: 0, u: [] };
   const bad: Record<string, readonly Uint8Array[]> = {
     'a STEP of no rows': encodeFrame('STEP', { ...step, n: 0 }),
     'a STEP of too many rows': encodeFrame('STEP', { ...step, n: MAX_STEP_ROWS + 1 }),
     'a STEP with an unknown codec': encodeFrame('STEP', { ...step, c: 'int8' }),
     'a STEP with a key more': encodeFrame('STEP', { ...step, z: 0 }),
     'a STEP without a key': encodeFrame('STEP', { s, j: 0, p: 0, n: 1, c: 'ids' }),
+    'a STEP without the times of the hops before': encodeFrame('STEP', { ...step, j: 1 }),
     'a STEP beyond any route': encodeFrame('STEP', { ...step, j: MAX_ROUTE_HOPS }),
-    'TOKENS with too few bytes': encodeFrame('TOKENS', { s, p: 0, n: 2, k: 0 }, new Uint8Array(15)),
-    'TOKENS without the alternatives they promise': encodeFrame('TOKENS', { s, p: 0, n: 1, k: 1 }, new Uint8Array(8)),
-    'TOKENS with too many alternatives': encodeFrame('TOKENS', { s, p: 0, n: 1, k: 21 }, new Uint8Array(176)),
-    'TOKENS that promise many': encodeFrame('TOKENS', { s, p: 0, n: 1 << 20, k: 0 }),
+    'TOKENS with too few bytes': encodeFrame('TOKENS', { s, p: 0, n: 2, k: 0, u: [] }, new Uint8Array(15)),
+    'TOKENS without the alternatives they promise': encodeFrame(
+      'TOKENS',
+      { s, p: 0, n: 1, k: 1, u: [] },
+      new Uint8Array(8),
+    ),
+    'TOKENS with too many alternatives': encodeFrame('TOKENS', { s, p: 0, n: 1, k: 21, u: [] }, new Uint8Array(176)),
+    'TOKENS that promise many': encodeFrame('TOKENS', { s, p: 0, n: 1 << 20, k: 0, u: [] }),
     'TOKENS with a logprob that is no number': encodeFrame(
       'TOKENS',
       { s, p: 0, n: 1, k: 0 },
