@@ -24,6 +24,8 @@ export interface CommandContext<Name extends OptionName> {
   readonly text: string;
   /** Whether an option was given by a person (flag, environment, config file), not by its default. */
   given(name: Name): boolean;
+  /** Where its value came from, in words. */
+  source(name: Name): string;
   readonly dataDir: string;
   /** Whether --data-dir was given (devnet resumes only then). */
   readonly dataDirGiven: boolean;

@@ -12,9 +12,11 @@ import {
   originOf,
   resolveOptions,
   shownDefault,
+  sourceOf,
 } from '../node/options.ts';
 import { createLog } from '../util/log.ts';
 import { COMMON_OPTIONS, type Command } from './command.ts';
+import { ASK_FLAG, complete, printCompletionScript } from './completion.ts';
 import { describeError, exitCodeOf, UsageError } from './exit.ts';
 import { createIo } from './io.ts';
 import { createAsk } from './passphrase.ts';
@@ -43,10 +45,16 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   'remove-node': async () => (await import('./commands/remove-node.ts')).removeNode,
   'update-subnet': async () => (await import('./commands/update-subnet.ts')).updateSubnet,
   epochs: async () => (await import('./commands/epochs.ts')).epochs,
+  config: async () => (await import('./commands/config.ts')).config,
+  doctor: async () => (await import('./commands/doctor.ts')).doctor,
   scores: async () => (await import('./commands/scores.ts')).scores,
   status: async () => (await import('./commands/status.ts')).status,
   model: async () => (await import('./commands/model.ts')).model,
 };
+
+function loadCommand(word: string): Promise<Command> | undefined {
+  return Object.hasOwn(COMMANDS, word) ? COMMANDS[word]?.() : undefined;
+}
 
 /** The one that is named, or all of them for help and for words that are no command. */
 function loadCommands(word: string | undefined): Promise<Command[]> {
@@ -85,6 +93,7 @@ async function parse(
   let parser = yargs(words)
     .scriptName('tessera')
     .usage('tessera <command> [options]\n\nA staking node for decentralized inference and training.')
+    .epilogue('`tessera <command> --help` has examples; `tessera completion >> ~/.bashrc` teaches the shell.')
     .strict()
     .demandCommand(1, 'Say a command; `tessera --help` lists them.')
     .recommendCommands()
@@ -171,6 +180,7 @@ async function runCommand(command: Command, flags: Flags): Promise<void> {
     action: typeof flags.action === 'string' ? flags.action : '',
     text: Array.isArray(words) ? words.join(' ') : '',
     given: (name) => originOf(name, sources) !== 'default',
+    source: (name) => sourceOf(name, sources),
     dataDir: sources.dataDir,
     dataDirGiven: sources.dataDirGiven,
     ask: createAsk(options['passphrase-file']),
@@ -180,8 +190,17 @@ async function runCommand(command: Command, flags: Flags): Promise<void> {
   });
 }
 
+async function main(argv: readonly string[]): Promise<void> {
+  if (argv[0] === 'completion') return printCompletionScript();
+  if (argv[0] !== ASK_FLAG) return parse(argv, runCommand);
+  const offered = await complete(argv.slice(1), [...Object.keys(COMMANDS), 'completion'], async (word) =>
+    loadCommand(word),
+  );
+  process.stdout.write(offered.map((word) => `${word}\n`).join(''));
+}
+
 try {
-  await parse(process.argv.slice(2), runCommand);
+  await main(process.argv.slice(2));
 } catch (error) {
   process.stderr.write(`${describeError(error)}\n`);
   process.exitCode = exitCodeOf(error);

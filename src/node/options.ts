@@ -26,6 +26,16 @@ const tensor = z.union([z.string(), z.number()]).transform((value, context) => {
   return BigInt(match[1] ?? '0') * 10n ** 18n + BigInt((match[2] ?? '').padEnd(18, '0'));
 });
 
+const UNITS: Readonly<Record<string, number>> = { '': 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 };
+/** `8GiB`, `512M` or plain bytes -> bytes. */
+const memoryBytes = z.union([z.string(), z.number()]).transform((value, context) => {
+  const match = /^(\d{1,15})\s*(?:([KMGT])(?:iB)?)?$/.exec(String(value));
+  const bytes = Number(match?.[1]) * (UNITS[match?.[2] ?? ''] ?? 1);
+  if (Number.isSafeInteger(bytes) && bytes > 0) return bytes;
+  context.addIssue({ code: 'custom', message: 'expected a size such as 8GiB or 512MiB' });
+  return z.NEVER;
+});
+
 interface OptionSpec {
   readonly schema: z.ZodType;
   readonly describe: string;
@@ -68,6 +78,10 @@ export const OPTIONS = {
   shards: option(text.default('auto'), 'shards to serve: auto, or runs such as 0-2 or 0,2-3'),
   device: option(z.enum(['auto', 'cpu']).default('auto'), 'where to run the model'),
   threads: option(positive.optional(), 'threads of the engine (default: cores - 1)'),
+  memory: option(
+    memoryBytes.optional(),
+    'for weights and caches, such as 8GiB or 512MiB (default: four fifths of what is free)',
+  ),
   'host-maddrs': option(list.default(['/ip4/127.0.0.1/tcp/0']), 'addresses to listen on', 'list'),
   'announce-maddrs': option(list.default([]), 'addresses to announce instead', 'list'),
   'initial-peers': option(
@@ -126,6 +140,7 @@ export const OPTIONS = {
     'YAML file with hoster-share, attestor-share, challenge-tokens, audit-rate, access (default: usual values)',
   ),
   'remove-bootnode': option(list.default([]), 'peer id of a boot node to take off the list', 'list'),
+  'drain-seconds': option(count.max(3600).default(30), 'after SIGTERM: how long open sessions may go on'),
   'passphrase-file': option(text.optional(), 'file whose first line opens (or will open) encrypted keys'),
   'from-passphrase-file': option(text.optional(), 'file with the passphrase of the key that is imported'),
   encrypt: option(flag.default(false), 'ask for a passphrase and encrypt with it', 'flag'),
@@ -164,6 +179,11 @@ export type OptionOrigin = 'flag' | 'environment' | 'file' | 'default';
 
 export function originOf(name: OptionName, sources: OptionSources): OptionOrigin {
   return findSource(name, sources).origin;
+}
+
+/** The place as a person would look for it: `--rpc`, `TESSERA_RPC`, `config key rpc`, `default of rpc`. */
+export function sourceOf(name: OptionName, sources: OptionSources): string {
+  return findSource(name, sources).source;
 }
 
 /** Checks and merges the named options; throws OptionError naming the option, where it came from, and what was expected. */

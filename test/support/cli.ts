@@ -50,7 +50,7 @@ export function startCli(args: readonly string[], env: Readonly<Record<string, s
   });
   createInterface({ input: child.stdout }).on('line', (text) => {
     stdout += `${text}\n`;
-    if (!text.startsWith('{')) return;
+    if (!text.startsWith('{"')) return;
     lines.push(JSON.parse(text) as Line);
     wake();
   });

@@ -4,7 +4,7 @@ import type { Command } from '../../src/cli/command.ts';
 import { COMMON_OPTIONS } from '../../src/cli/command.ts';
 import { exitCodeOf } from '../../src/cli/exit.ts';
 import { createAsk } from '../../src/cli/passphrase.ts';
-import { originOf, resolveOptions } from '../../src/node/options.ts';
+import { originOf, resolveOptions, sourceOf } from '../../src/node/options.ts';
 import { errorMessage } from '../../src/util/errors.ts';
 import { silentLog } from '../../src/util/log.ts';
 
@@ -40,6 +40,7 @@ export async function runCommand(
       action: given.action ?? '',
       text: given.text ?? '',
       given: (name) => originOf(name, sources) !== 'default',
+      source: (name) => sourceOf(name, sources),
       dataDir: given.dataDir,
       dataDirGiven: true,
       ask: createAsk(

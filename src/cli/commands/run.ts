@@ -1,7 +1,7 @@
 // `tessera run`: the node. Prints what it does, one line per event; `--json` for programs. Ends with SIGINT or SIGTERM.
 
 import { readFileSync } from 'node:fs';
-import { createNode } from '../../node/node.ts';
+import { createNode, type Node } from '../../node/node.ts';
 import type { SubnetId } from '../../types/ids.ts';
 import { classRank } from '../../types/subnet.ts';
 import type { ValidatorEvent } from '../../validator/validator.ts';
@@ -37,10 +37,12 @@ export const run = defineCommand({
     'shards',
     'device',
     'threads',
+    'memory',
     'host-maddrs',
     'announce-maddrs',
     'initial-peers',
     'new-swarm',
+    'drain-seconds',
   ],
   async run({ options, ask, dataDir, io, log, signal }) {
     const hotkey = await signerOption('hotkey', options.hotkey, ask);
@@ -62,6 +64,7 @@ export const run = defineCommand({
           shards: options.shards,
           device: options.device,
           threads: options.threads,
+          memoryBytes: options.memory,
           dataDir,
           listen: options['host-maddrs'],
           announce: options['announce-maddrs'],
@@ -88,11 +91,29 @@ export const run = defineCommand({
         },
         `node ${standing.id} (${options.role}${node.shards.length > 0 ? `, shards ${node.shards.join(' ')}` : ''}) listens on ${node.addresses.join(' ')}`,
       );
-      await node.run(signal);
+      const ended = drainFirst(node, signal, options['drain-seconds'], io);
+      await node.run(ended);
       io.result({ event: 'stopped', node: standing.id }, `node ${standing.id} stopped`);
     });
   },
 });
+
+/** SIGTERM lets open sessions end first; a second signal ends the process at once, as the system does it. */
+function drainFirst(node: Node, signal: AbortSignal, seconds: number, io: Io): AbortSignal {
+  const ended = new AbortController();
+  const drain = async (): Promise<void> => {
+    const sessions = node.hoster?.stats().sessions ?? 0;
+    io.result(
+      { event: 'leaving', sessions, seconds },
+      `leaving: no new sessions; ${sessions} open ones may go on for ${seconds} s`,
+    );
+    await node.drain(AbortSignal.timeout(seconds * 1000));
+    ended.abort(signal.reason);
+  };
+  if (signal.aborted) void drain();
+  else signal.addEventListener('abort', () => void drain(), { once: true });
+  return ended.signal;
+}
 
 /** Heads are for programs; a person hears outcomes and failures. */
 function tell({ type, ...facts }: ValidatorEvent, io: Io): void {

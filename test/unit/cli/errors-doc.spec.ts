@@ -15,7 +15,9 @@ function codesInSources(): Set<string> {
     [...text.matchAll(/\bcode: '([A-Z][A-Z0-9_]+)'/g)].map((match) => match[1]),
   );
   const abstentions = readFileSync('src/consensus/attest.ts', 'utf8').matchAll(/^ {2}\| '([A-Z][A-Z0-9_]+)'/gm);
-  return new Set([...written, ...[...abstentions].map((match) => match[1]), ...INFER_CODES].filter((code) => code !== undefined));
+  return new Set(
+    [...written, ...[...abstentions].map((match) => match[1]), ...INFER_CODES].filter((code) => code !== undefined),
+  );
 }
 
 describe('docs/errors.md', () => {

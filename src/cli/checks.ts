@@ -1,0 +1,133 @@
+// The verdicts of `tessera doctor` as functions of what was found: each says in plain words how things stand and what to do.
+
+import type { Subnet, SubnetNode } from '../chain/types.ts';
+import { type Epoch, ONE } from '../types/ids.ts';
+import { formatShare, formatTensor } from './io.ts';
+
+export interface Check {
+  readonly check: string;
+  readonly verdict: 'good' | 'warning' | 'problem';
+  readonly says: string;
+  readonly todo?: string;
+}
+
+export const good = (check: string, says: string): Check => ({ check, verdict: 'good', says });
+export const warning = (check: string, says: string, todo: string): Check => ({
+  check,
+  verdict: 'warning',
+  says,
+  todo,
+});
+export const problem = (check: string, says: string, todo: string): Check => ({
+  check,
+  verdict: 'problem',
+  says,
+  todo,
+});
+
+const GIB = 2 ** 30;
+const MIN_NODE = 24;
+/** Enough for hundreds of duties, which cost nothing when they succeed. */
+const MIN_HOTKEY_BALANCE = ONE / 1000n;
+const MAX_FINALITY_LAG = 20;
+const SLOW_ANSWER_MS = 1_000;
+
+export function checkVersion(nodeVersion: string, platform: string, version: string): Check {
+  const major = Number.parseInt(nodeVersion.replace(/^v/, ''), 10);
+  const says = `Tessera ${version} on Node ${nodeVersion}, ${platform}`;
+  if (major < MIN_NODE) return problem('versions', says, `install Node ${MIN_NODE} or newer`);
+  return platform.startsWith('linux')
+    ? good('versions', says)
+    : warning('versions', says, 'nobody has tested this platform yet: report what does not work');
+}
+
+export function checkDisk(freeBytes: number, folder: string): Check {
+  const says = `${(freeBytes / GIB).toFixed(1)} GiB free for ${folder}`;
+  if (freeBytes < GIB) return problem('disk', says, 'make room: a full disk stops the journal, and with it every duty');
+  return freeBytes < 5 * GIB ? warning('disk', says, 'models may need more: make room in time') : good('disk', says);
+}
+
+export function checkEndpoint(
+  endpoint: string,
+  found: { readonly genesis: string; readonly best: number; readonly finalized: number; readonly ms: number },
+  genesis: string,
+): Check {
+  const name = `rpc ${endpoint}`;
+  if (found.genesis !== genesis)
+    return problem(name, `serves another chain than the first endpoint (genesis ${found.genesis})`, 'correct --rpc');
+  const says = `block ${found.best}, finalized ${found.finalized}, answers in ${Math.round(found.ms)} ms`;
+  if (found.best - found.finalized > MAX_FINALITY_LAG)
+    return problem(
+      name,
+      says,
+      'finality is behind: duties wait for finalized blocks; ask the operator of the endpoint',
+    );
+  return found.ms > SLOW_ANSWER_MS
+    ? warning(name, says, 'slow: use an endpoint that is nearer, or run one')
+    : good(name, says);
+}
+
+export function checkBalance(who: 'hotkey', free: bigint): Check {
+  const says = `${who} has ${formatTensor(free, 6)} TENSOR`;
+  return free >= MIN_HOTKEY_BALANCE
+    ? good('balance', says)
+    : problem('balance', says, 'send the hotkey 0.01 TENSOR: the chain takes no transaction of an empty account');
+}
+
+/** @param epoch the subnet's epoch now */
+export function checkRegistration(node: SubnetNode | undefined, subnet: Subnet, epoch: Epoch): Check {
+  const name = 'registration';
+  if (node === undefined)
+    return problem(name, `the hotkey has no node in subnet ${subnet.id}`, 'tessera register-subnet-node');
+  const says = `node ${node.id}, class ${node.nodeClass}, ${formatTensor(node.stake)} TENSOR of stake, reputation ${formatShare(node.reputation)}`;
+  if (node.nodeClass === 'Registered') return checkActivation(node, subnet, epoch, says);
+  if (node.stake < subnet.minStake)
+    return problem(name, says, `the stake is below the minimum of ${formatTensor(subnet.minStake)}: tessera stake add`);
+  if (node.reputation < ONE / 2n)
+    return warning(name, says, 'a node below 10 % is removed: tessera scores says what it missed');
+  return good(name, says);
+}
+
+function checkActivation(node: SubnetNode, subnet: Subnet, epoch: Epoch, says: string): Check {
+  const last = node.startEpoch + subnet.activationGraceEpochs;
+  if (subnet.state === 'Active' && epoch > last)
+    return problem('registration', says, `expired in epoch ${last}: tessera remove-node, then register again`);
+  return problem('registration', says, `tessera activate --wait, up to subnet epoch ${last}`);
+}
+
+export function checkIdentity(peer: string, node: SubnetNode): Check {
+  return node.peerInfo.peer === peer
+    ? good('identity', `peer ${peer} is the one registered`)
+    : problem(
+        'identity',
+        `peer ${peer} is here, ${node.peerInfo.peer} is registered`,
+        'name the right file with --identity-path, or tell the chain: tessera update-peer',
+      );
+}
+
+/** @param interfaces addresses of this machine */
+export function checkReach(
+  listen: readonly string[],
+  announce: readonly string[],
+  interfaces: readonly string[],
+): Check {
+  if (announce.length > 0) return good('reach', `others are told to dial ${announce.join(' ')}`);
+  if (listen.every((address) => /^\/ip[46]\/(127\.|::1)/.test(address)))
+    return warning(
+      'reach',
+      `listens on ${listen.join(' ')}: only this machine can reach it`,
+      'for a network beyond it: --host-maddrs /ip4/0.0.0.0/tcp/31330 and --announce-maddrs with the public address',
+    );
+  const isPublic = interfaces.some((address) => !isPrivateAddress(address));
+  return isPublic
+    ? good('reach', 'this machine has a public address')
+    : warning(
+        'reach',
+        `this machine has private addresses only (${interfaces.join(' ')}): it is behind a router (NAT)`,
+        'forward the port on the router, and tell others: --announce-maddrs /ip4/<public address>/tcp/<port>',
+      );
+}
+
+function isPrivateAddress(address: string): boolean {
+  return /^(10\.|127\.|169\.254\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.|::1$|f[cde][0-9a-f]{2}:)/.test(address);
+}

@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict';
+import type { Subnet, SubnetNode } from '../../../src/chain/types.ts';
+import {
+  type Check,
+  checkBalance,
+  checkDisk,
+  checkEndpoint,
+  checkIdentity,
+  checkReach,
+  checkRegistration,
+  checkVersion,
+} from '../../../src/cli/checks.ts';
+import { type Epoch, ONE } from '../../../src/types/ids.ts';
+
+const SUBNET = { id: 1, state: 'Active', minStake: 100n * ONE, activationGraceEpochs: 4 } as unknown as Subnet;
+const NODE = {
+  id: 3,
+  nodeClass: 'Validator',
+  startEpoch: 10,
+  stake: 100n * ONE,
+  reputation: ONE,
+  peerInfo: { peer: '12D3A' },
+} as unknown as SubnetNode;
+const GENESIS = '0x11';
+const ENDPOINT = { genesis: GENESIS, best: 100, finalized: 98, ms: 5 };
+
+describe('doctor', () => {
+  const cases: readonly (readonly [string, Check, Check['verdict'], RegExp])[] = [
+    ['a new Node', checkVersion('v24.1.0', 'linux-x64', '1'), 'good', /Node v24/],
+    ['an old Node', checkVersion('v20.1.0', 'linux-x64', '1'), 'problem', /install Node 24/],
+    ['another platform', checkVersion('v24.1.0', 'darwin-arm64', '1'), 'warning', /tested/],
+    ['a full disk', checkDisk(2 ** 20, '/x'), 'problem', /journal/],
+    ['a small disk', checkDisk(2 * 2 ** 30, '/x'), 'warning', /room/],
+    ['a large disk', checkDisk(2 ** 40, '/x'), 'good', /1024\.0 GiB/],
+    ['an endpoint', checkEndpoint('ws://a', ENDPOINT, GENESIS), 'good', /block 100/],
+    ['another chain', checkEndpoint('ws://a', { ...ENDPOINT, genesis: '0x2' }, GENESIS), 'problem', /another chain/],
+    ['late finality', checkEndpoint('ws://a', { ...ENDPOINT, finalized: 79 }, GENESIS), 'problem', /finality/],
+    ['a slow endpoint', checkEndpoint('ws://a', { ...ENDPOINT, ms: 1500 }, GENESIS), 'warning', /slow/],
+    ['an empty hotkey', checkBalance('hotkey', 0n), 'problem', /0\.01 TENSOR/],
+    ['a funded hotkey', checkBalance('hotkey', ONE / 100n), 'good', /0\.01/],
+    ['no node', checkRegistration(undefined, SUBNET, 12 as Epoch), 'problem', /register-subnet-node/],
+    ['a validator', checkRegistration(NODE, SUBNET, 12 as Epoch), 'good', /Validator/],
+    ['a low stake', checkRegistration({ ...NODE, stake: ONE }, SUBNET, 12 as Epoch), 'problem', /stake add/],
+    ['a bad name', checkRegistration({ ...NODE, reputation: ONE / 4n }, SUBNET, 12 as Epoch), 'warning', /10 %/],
+    [
+      'a node to activate',
+      checkRegistration({ ...NODE, nodeClass: 'Registered' }, SUBNET, 14 as Epoch),
+      'problem',
+      /activate --wait, up to subnet epoch 14/,
+    ],
+    [
+      'a registration that expired',
+      checkRegistration({ ...NODE, nodeClass: 'Registered' }, SUBNET, 15 as Epoch),
+      'problem',
+      /expired in epoch 14/,
+    ],
+    ['the right identity', checkIdentity('12D3A', NODE), 'good', /registered/],
+    ['another identity', checkIdentity('12D3B', NODE), 'problem', /--identity-path/],
+    ['loopback', checkReach(['/ip4/127.0.0.1/tcp/1'], [], ['10.0.0.2']), 'warning', /only this machine/],
+    ['a router', checkReach(['/ip4/0.0.0.0/tcp/1'], [], ['192.168.1.2']), 'warning', /NAT/],
+    ['a public address', checkReach(['/ip4/0.0.0.0/tcp/1'], [], ['10.0.0.2', '203.0.113.7']), 'good', /public/],
+    ['an announced address', checkReach(['/ip4/0.0.0.0/tcp/1'], ['/ip4/203.0.113.7/tcp/1'], []), 'good', /dial/],
+  ];
+  for (const [name, check, verdict, words] of cases) {
+    it(`${name}: ${verdict}`, () => {
+      assert.equal(check.verdict, verdict);
+      assert.match(`${check.says} ${check.todo ?? ''}`, words);
+      assert.equal(check.todo === undefined, verdict === 'good', 'whoever is warned is told what to do');
+    });
+  }
+});
