@@ -1,0 +1,142 @@
+// What is named on chain and what a voter makes of it (protocol.md 7, 9): quorums of witnesses, proofs, patience.
+
+import assert from 'node:assert/strict';
+import { firstBlock } from '../../../src/consensus/phase.ts';
+import type { Epoch } from '../../../src/types/ids.ts';
+import { fromHex } from '../../../src/util/bytes.ts';
+import type { ValidatorDeps } from '../../../src/validator/validator.ts';
+import { decodeArgs, type EvidenceArgs, encodeArgs } from '../../../src/wire/evidence.ts';
+import { signRecord } from '../../../src/wire/record.ts';
+import { keyOfBody } from '../../../src/wire/record-key.ts';
+import { createSwarm, type Swarm, type SwarmNode } from './swarm.ts';
+
+const SEATS = 5;
+
+describe('named evidence', () => {
+  let swarm: Swarm | undefined;
+
+  afterEach(async () => {
+    await swarm?.stop();
+    swarm = undefined;
+  });
+
+  async function start(options: Partial<Parameters<typeof createSwarm>[0]> = {}): Promise<Swarm> {
+    swarm = await createSwarm({ hosters: 4, attestors: 1, ...options });
+    return swarm;
+  }
+
+  async function argsOf({ submission }: Swarm, epoch: number): Promise<EvidenceArgs> {
+    const decoded = decodeArgs((await submission(epoch))?.args ?? new Uint8Array(), SEATS);
+    assert.ok(decoded.ok);
+    return decoded.args;
+  }
+
+  it('names every witness when all agree', async () => {
+    const all = await start();
+    await all.runTo(all.firstEpoch + 1, 19);
+    const { first, second, equivocators } = await argsOf(all, all.firstEpoch + 1);
+    assert.deepEqual([first, second, equivocators], [[0, 1, 2, 3, 4], [0, 1, 2, 3, 4], []]);
+  });
+
+  it('is empty, and everybody agrees, when too few saw the lists close', async () => {
+    const all = await start();
+    const { firstEpoch, runTo, nodes, submission, chain, subnet } = all;
+    await runTo(firstEpoch, 5);
+    for (const node of nodes.slice(3)) await node.kill();
+    await runTo(firstEpoch, 15);
+    for (const node of nodes.slice(3)) node.start();
+    await runTo(firstEpoch + 2, 1);
+    assert.deepEqual((await argsOf(all, firstEpoch + 1)).first, []);
+    assert.equal((await submission(firstEpoch + 1))?.attests.length, SEATS);
+    assert.equal((await chain.chain.result(subnet, (firstEpoch + 1) as Epoch))?.outcome, 'Empty');
+  });
+
+  it('waits two blocks for a witness that is missing, then goes on without', async () => {
+    const all = await start();
+    const { firstEpoch, runTo, nodes, submission, clock } = all;
+    await runTo(firstEpoch, 12);
+    await nodes[4]?.kill();
+    await runTo(firstEpoch + 1, 1);
+    assert.equal(await submission(firstEpoch + 1), undefined);
+    await runTo(firstEpoch + 1, 19);
+    const submitted = await submission(firstEpoch + 1);
+    if (submitted === undefined) assert.fail('nobody proposed');
+    assert.equal(
+      submitted.block,
+      firstBlock((firstEpoch + 1) as Epoch, clock) + 3,
+      'submitted at 2, included in the next',
+    );
+    const { first, second } = await argsOf(all, firstEpoch + 1);
+    assert.deepEqual(
+      [first, second],
+      [
+        [0, 1, 2, 3, 4],
+        [0, 1, 2, 3],
+      ],
+    );
+    assert.equal(submitted.attests.length, 4);
+  });
+
+  for (const [name, change, code] of [
+    ['one witness', (args: EvidenceArgs) => ({ ...args, second: [1] }), 'PROPOSAL_FEW_WITNESSES'],
+    [
+      'fewer witnesses than the root is over',
+      (args: EvidenceArgs) => ({ ...args, first: args.first.slice(1) }),
+      'PROPOSAL_ROOT_MISMATCH',
+    ],
+    [
+      'somebody as proven without proof',
+      (args: EvidenceArgs) => ({ ...args, equivocators: [0] }),
+      'PROPOSAL_ROOT_MISMATCH',
+    ],
+    ['another epoch', (args: EvidenceArgs) => ({ ...args, epoch: (args.epoch + 1) as Epoch }), 'PROPOSAL_UNREADABLE'],
+  ] as const) {
+    it(`finds no vote that names ${name}: ${code}`, async () => {
+      const naming = (deps: ValidatorDeps) => renaming(deps, change);
+      const { firstEpoch, runTo, nodes, submission } = await start({
+        wrap: { 0: naming, 1: naming, 2: naming, 3: naming, 4: naming },
+      });
+      await runTo(firstEpoch + 1, 19);
+      assert.equal((await submission(firstEpoch + 1))?.attests.length, 1);
+      const codes = nodes.flatMap(({ events }) =>
+        events.flatMap((event) => (event.type === 'abstained' && event.epoch === firstEpoch + 1 ? [event.code] : [])),
+      );
+      assert.deepEqual([...new Set(codes)], [code]);
+    });
+  }
+
+  it('carries proofs that a voter did not have: it fetches and checks them', async () => {
+    const { firstEpoch, runTo, nodes, submission, chain, ...rest } = await start();
+    const [liar, voter] = [nodes[0] as SwarmNode, nodes[4] as SwarmNode];
+    let epoch = firstEpoch as number;
+    do {
+      epoch += 1;
+      await runTo(epoch, 19);
+      const filled = new Uint8Array(32).fill(7);
+      const head = { genesis: fromHex(rest.genesis), subnet: rest.subnet, node: liar.id, epoch: epoch as Epoch };
+      const second = signRecord(
+        { kind: 'hc', ...head, commitment: filled, manifest: filled, audits: false },
+        liar.identity,
+      );
+      // Late, so it is not passed on; it is a proof all the same.
+      for (const node of nodes.slice(1, 4)) node.validator.judge(keyOfBody(second.body), second.bytes);
+      await runTo(epoch + 1, 0);
+    } while (![2, 3, 4].includes(Number(await chain.chain.electedValidator(rest.subnet, (epoch + 1) as Epoch))));
+    await runTo(epoch + 1, 3);
+    const submitted = await submission(epoch + 1);
+    assert.deepEqual((await argsOf(swarm as Swarm, epoch + 1)).equivocators, [0]);
+    assert.ok(submitted?.scores.every(({ nodeId }) => nodeId !== liar.id));
+    assert.ok(submitted?.attests.some(({ nodeId }) => nodeId === voter.id));
+  });
+});
+
+/** A proposer that names something else than it computed from. */
+function renaming(deps: ValidatorDeps, change: (args: EvidenceArgs) => EvidenceArgs): ValidatorDeps {
+  const { chain } = deps;
+  const propose: typeof chain.propose = (hotkey, proposal, options) => {
+    const decoded = decodeArgs(proposal.args, SEATS);
+    const args = decoded.ok ? encodeArgs(change(decoded.args), SEATS) : proposal.args;
+    return chain.propose(hotkey, { ...proposal, args }, options);
+  };
+  return { ...deps, chain: { ...chain, propose } };
+}
