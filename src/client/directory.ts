@@ -42,8 +42,10 @@ export interface DirectoryDeps {
   readonly log: Log;
 }
 
-/** An offer with the block of the announce that made it. */
+/** An offer with more of the announce that made it. */
 export interface DatedOffer extends Offer {
+  /** For weights and caches. */
+  readonly memoryMiB: number;
   readonly block: BlockNumber;
 }
 
@@ -170,8 +172,8 @@ function sorted(entries: ReadonlyMap<NodeId, Entry>): readonly Entry[] {
 }
 
 function offerOf(peer: PeerId, announce: Announce): DatedOffer {
-  const { node, shards, load, rowsPerSecond, freePositions, block } = announce;
-  return { node, peer, shards, load, rowsPerSecond, freePositions, block };
+  const { node, shards, load, rowsPerSecond, freePositions, memoryMiB, block } = announce;
+  return { node, peer, shards, load, rowsPerSecond, freePositions, memoryMiB, block };
 }
 
 type Signer = { readonly peer: PeerId } | 'unknown' | 'forged';

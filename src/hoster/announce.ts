@@ -13,7 +13,7 @@ import { ANNOUNCE_LIFE_BLOCKS, signRecord } from '../wire/record.ts';
 import type { Meter } from './meter.ts';
 
 /** A third of an announce's life: two may be lost (protocol.md 4). */
-const ANNOUNCE_EVERY_BLOCKS = 5;
+export const ANNOUNCE_EVERY_BLOCKS = 5;
 /** A peer asks once per announce period at most; two are open when it asks again before the first has ended. */
 const DIRECTORY_STREAMS_PER_PEER = 2;
 const MAX_U32 = 0xffff_ffff;

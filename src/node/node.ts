@@ -6,7 +6,9 @@ import { createDirectory, type Directory } from '../client/directory.ts';
 import type { ClockParams } from '../consensus/phase.ts';
 import { createOnnxEngine } from '../engine/onnx.ts';
 import type { Engine } from '../engine/types.ts';
+import { createAnnouncer } from '../hoster/announce.ts';
 import { createHoster, type Hoster } from '../hoster/hoster.ts';
+import { createMeter } from '../hoster/meter.ts';
 import { cutShards } from '../model/manifest.ts';
 import type { Model } from '../model/open.ts';
 import { type OpenIdentity, verifySignature } from '../p2p/identity.ts';
@@ -15,6 +17,7 @@ import type { Overlay, RecordRules } from '../p2p/types.ts';
 import { createJournal } from '../store/sqlite.ts';
 import type { Journal } from '../store/types.ts';
 import type { ShardIndex } from '../types/ids.ts';
+import type { ManifestShard } from '../types/model.ts';
 import { fromHex } from '../util/bytes.ts';
 import type { Log } from '../util/log.ts';
 import { recordTopic } from '../validator/topic.ts';
@@ -22,6 +25,7 @@ import { createValidator, type Validator } from '../validator/validator.ts';
 import { announceTopic } from '../wire/announce.ts';
 import { MAX_RECORD_BYTES } from '../wire/record.ts';
 import { bootstrapOf, isPrivate, knownAddresses, networkName } from './addresses.ts';
+import { chooseShards } from './choose.ts';
 import { createMembers, type Members } from './members.ts';
 import { requireIdentity, requirePolicy } from './requirements.ts';
 import { parseShards } from './shards.ts';
@@ -65,6 +69,7 @@ export interface NodeDeps {
 export interface Node {
   readonly shards: readonly ShardIndex[];
   readonly addresses: readonly string[];
+  readonly overlay: Pick<Overlay, 'peers' | 'refusals'>;
   readonly engine: Engine | undefined;
   readonly validator: Validator;
   readonly hoster: Hoster | undefined;
@@ -81,16 +86,14 @@ export async function createNode(options: NodeOptions, deps: NodeDeps, signal: A
   requireIdentity(deps.node, identity);
   const [info, nodes] = await Promise.all([chain.info(signal), chain.nodes(subnet.id, undefined, signal)]);
   const shardCount = cutShards(model.manifest, cut).length;
-  const shards = options.role === 'hoster' ? parseShards(options.shards, shardCount) : [];
   const memoryBytes = options.memoryBytes ?? Math.floor(process.availableMemory() * MEMORY_SHARE);
   const clock = { slot: subnet.slot, epochLength: info.epochLength };
-  const place: Place = { info, clock, cut, shardCount, shards, memoryBytes };
+  const site: Site = { info, clock, cut, shardCount, memoryBytes };
 
   await using opened = new AsyncDisposableStack();
   const journalFile = join(options.dataDir, 'journal.sqlite');
   const journal = opened.adopt(createJournal({ file: journalFile, genesis: info.genesis }), (open) => open.close());
-  const engine = options.role === 'hoster' ? await startEngine(options, place, deps, opened) : undefined;
-  await engine?.load(shards, signal);
+  const engine = options.role === 'hoster' ? await startEngine(options, site, deps, opened) : undefined;
   const members = createMembers({ subnet: subnet.id, access, nodes }, { chain, log: log.child('members') });
   // The overlay asks the validator about records, and the validator needs the overlay: the rules find it once it is there.
   let validator: Validator | undefined;
@@ -101,11 +104,15 @@ export async function createNode(options: NodeOptions, deps: NodeDeps, signal: A
   };
   const bootstrap = bootstrapOf(options, knownAddresses(subnet, nodes, identity.peer));
   const overlay = await enterOverlay(options, { info, bootstrap, members, records }, deps, opened);
-  validator = buildValidator(place, deps, { overlay, engine, journal });
   const directory = createDirectory(
     { subnet: subnet.id, genesis: fromHex(info.genesis) },
     { overlay, chain, verify: verifySignature, log: log.child('directory') },
   );
+  const shards =
+    engine === undefined ? [] : await shardsOf(options, site, deps, { overlay, engine, directory }, signal);
+  await engine?.load(shards, signal);
+  const place: Place = { ...site, shards };
+  validator = buildValidator(place, deps, { overlay, engine, journal });
   const hoster =
     engine === undefined
       ? undefined
@@ -115,6 +122,7 @@ export async function createNode(options: NodeOptions, deps: NodeDeps, signal: A
   return {
     shards,
     addresses: overlay.addresses(),
+    overlay,
     engine,
     validator,
     hoster,
@@ -124,14 +132,17 @@ export async function createNode(options: NodeOptions, deps: NodeDeps, signal: A
 }
 
 /** Where the node stands: its chain, its clock, its part of the model. */
-interface Place {
+interface Site {
   readonly info: ChainInfo;
   readonly clock: ClockParams;
   readonly cut: string;
   readonly shardCount: number;
-  readonly shards: readonly ShardIndex[];
   /** What weights and caches may take. */
   readonly memoryBytes: number;
+}
+
+interface Place extends Site {
+  readonly shards: readonly ShardIndex[];
 }
 
 const MIB = 2 ** 20;
@@ -140,13 +151,55 @@ const MEMORY_SHARE = 0.8;
 
 async function startEngine(
   { device, threads }: NodeOptions,
-  { cut, memoryBytes }: Place,
+  { cut, memoryBytes }: Site,
   { model, log, parts }: NodeDeps,
   opened: AsyncDisposableStack,
 ): Promise<Engine> {
   const create = parts?.createEngine ?? createOnnxEngine;
   const chosen = { model, cut, device, memoryBytes, ...(threads === undefined ? {} : { threads }) };
   return opened.adopt(await create(chosen, { log: log.child('engine') }), (engine) => engine.close());
+}
+
+/** As chosen by the operator, or by what the announces of others leave. */
+async function shardsOf(
+  { shards, version }: NodeOptions,
+  { info, clock, cut, shardCount, memoryBytes }: Site,
+  { chain, subnet, node, identity, model, log }: NodeDeps,
+  parts: { readonly overlay: Overlay; readonly engine: Engine; readonly directory: Directory },
+  signal: AbortSignal,
+): Promise<readonly ShardIndex[]> {
+  if (shards !== 'auto') return parseShards(shards, shardCount);
+  const { directory } = parts;
+  const all = cutShards(model.manifest, cut);
+  const announcer = createAnnouncer(
+    {
+      subnet: subnet.id,
+      node: node.id,
+      genesis: fromHex(info.genesis),
+      clock,
+      shards: [],
+      version,
+      cacheBytes: cacheBytes(all),
+      memoryMiB: Math.floor(memoryBytes / MIB),
+    },
+    { ...parts, identity, board: directory, meter: createMeter(() => performance.now()), log: log.child('placement') },
+  );
+  const listening = new AbortController();
+  const until = AbortSignal.any([signal, listening.signal]);
+  const hearing = directory.run(until);
+  try {
+    const { maxContext } = model.manifest.shape;
+    const chosen = { node: node.id, shards: all, maxContext, memoryBytes };
+    return await chooseShards(chosen, { chain, directory, announcer, log: log.child('placement') }, until);
+  } finally {
+    listening.abort();
+    await hearing;
+  }
+}
+
+/** Of one position of one shard, at most. */
+function cacheBytes(shards: readonly ManifestShard[]): number {
+  return Math.max(...shards.map(({ memory }) => memory.kvPerToken));
 }
 
 async function enterOverlay(
@@ -224,14 +277,20 @@ function buildHoster(
   },
 ): Hoster {
   const { width, vocab, maxContext } = model.manifest.shape;
-  const cacheBytes = Math.max(...cutShards(model.manifest, cut).map(({ memory }) => memory.kvPerToken));
   return createHoster(
     {
       subnet: subnet.id,
       node: node.id,
       genesis: fromHex(info.genesis),
       clock,
-      model: { hash: model.hash, width, vocab, maxContext, shardCount, cacheBytes },
+      model: {
+        hash: model.hash,
+        width,
+        vocab,
+        maxContext,
+        shardCount,
+        cacheBytes: cacheBytes(cutShards(model.manifest, cut)),
+      },
       shards,
       version,
       memoryMiB: Math.floor(memoryBytes / MIB),

@@ -1,13 +1,12 @@
-// `--shards 0,2-3` -> the shards a hoster serves.
+// `--shards 0,2-3` -> the shards a hoster serves. `auto` is choose.ts.
 
 import type { ShardIndex } from '../types/ids.ts';
 import { CodedError } from '../util/errors.ts';
 
 class ShardsError extends CodedError<{ code: 'OPTION_INVALID'; readonly option: 'shards' }> {}
 
-/** Runs such as `0-2` or `0,2-3`; `auto` is every shard of the cut. Throws OPTION_INVALID. */
+/** Runs such as `0-2` or `0,2-3`. Throws OPTION_INVALID. */
 export function parseShards(text: string, shardCount: number): ShardIndex[] {
-  if (text === 'auto') return Array.from({ length: shardCount }, (_, shard) => shard as ShardIndex);
   const shards = new Set(text.split(',').flatMap((run) => parseRun(run, text, shardCount)));
   return [...shards].sort((a, b) => a - b);
 }

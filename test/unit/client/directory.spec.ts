@@ -116,7 +116,7 @@ describe('client: directory', () => {
     await directory.admit(announce(1));
     await directory.admit(announce(0));
     const [first, second] = directory.offers();
-    const pace = { load: 12, rowsPerSecond: 3, freePositions: 9 };
+    const pace = { load: 12, rowsPerSecond: 3, freePositions: 9, memoryMiB: 1 };
     assert.deepEqual(first, { node: 1, peer: identityOf(0).peer, shards: [0, 2], ...pace, block: 100 });
     assert.equal(second?.node, 2);
     assert.deepEqual(learned[1], [identityOf(0).peer, [`/memory/x/p2p/${identityOf(0).peer}`]]);

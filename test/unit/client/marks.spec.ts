@@ -7,7 +7,16 @@ const A = 'a' as PeerId;
 function isOut(marks: ReturnType<typeof createMarks>, block: number, peer = A): boolean {
   return marks
     .excluded([
-      { node: 1 as NodeId, peer, shards: [], load: 0, rowsPerSecond: 0, freePositions: 0, block: block as BlockNumber },
+      {
+        node: 1 as NodeId,
+        peer,
+        shards: [],
+        load: 0,
+        rowsPerSecond: 0,
+        freePositions: 0,
+        memoryMiB: 0,
+        block: block as BlockNumber,
+      },
     ])
     .has(peer);
 }

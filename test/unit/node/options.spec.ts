@@ -30,6 +30,9 @@ describe('options: what is accepted', () => {
     ['json', 'true', true],
     ['json', '0', false],
     ['rpc-port', '0', 0],
+    ['memory', '8GiB', 2 ** 33],
+    ['memory', '512 M', 2 ** 29],
+    ['memory', 1_000_000, 1_000_000],
   ];
   for (const [name, value, expected] of accepted) {
     it(`--${name} ${JSON.stringify(value)}`, () => assert.deepEqual(flags(name, value), expected));
@@ -47,6 +50,9 @@ describe('options: what is accepted', () => {
     ['role', 'miner'],
     ['top-p', '0'],
     ['json', 'perhaps'],
+    ['memory', '8 GB'],
+    ['memory', '0'],
+    ['memory', '1.5GiB'],
   ];
   for (const [name, value] of refused) {
     it(`--${name} ${JSON.stringify(value)} is refused by name`, () =>

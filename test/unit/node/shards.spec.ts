@@ -3,7 +3,6 @@ import { parseShards } from '../../../src/node/shards.ts';
 
 describe('--shards', () => {
   const good: Record<string, number[]> = {
-    auto: [0, 1, 2, 3],
     '0': [0],
     '0-2': [0, 1, 2],
     '0,2-3': [0, 2, 3],
