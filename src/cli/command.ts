@@ -9,6 +9,7 @@ import type { Io } from './io.ts';
 export const COMMON_OPTIONS = [
   'json',
   'log-level',
+  'log-format',
   'data-dir',
   'config',
   'passphrase-file',

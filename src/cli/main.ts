@@ -185,7 +185,7 @@ async function runCommand(command: Command, flags: Flags): Promise<void> {
     dataDirGiven: sources.dataDirGiven,
     ask: createAsk(options['passphrase-file']),
     io: createIo(options.json),
-    log: createLog({ level: options['log-level'] }),
+    log: createLog({ level: options['log-level'], format: options['log-format'] }),
     signal: abortOnSignals(),
   });
 }

@@ -140,6 +140,11 @@ export const OPTIONS = {
     'YAML file with hoster-share, attestor-share, challenge-tokens, audit-rate, access (default: usual values)',
   ),
   'remove-bootnode': option(list.default([]), 'peer id of a boot node to take off the list', 'list'),
+  'metrics-port': option(port.optional(), 'serve Prometheus metrics on this port of loopback, 0 = any (default: not)'),
+  'log-format': option(
+    z.enum(['json', 'pretty']).default('json'),
+    'how log lines look: JSON for programs, one readable line for people',
+  ),
   'drain-seconds': option(count.max(3600).default(30), 'after SIGTERM: how long open sessions may go on'),
   'passphrase-file': option(text.optional(), 'file whose first line opens (or will open) encrypted keys'),
   'from-passphrase-file': option(text.optional(), 'file with the passphrase of the key that is imported'),

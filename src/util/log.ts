@@ -14,9 +14,28 @@ export interface Log {
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
 
-/** JSON lines on stderr: stdout belongs to results. */
-export function createLog(options: { readonly level: LogLevel; readonly fields?: Facts }): Log {
-  return wrap(pino({ level: options.level, base: { ...options.fields } }, pino.destination({ dest: 2, sync: true })));
+export type LogFormat = 'json' | 'pretty';
+
+/** Lines on stderr: stdout belongs to results. */
+export function createLog(options: {
+  readonly level: LogLevel;
+  readonly format?: LogFormat;
+  readonly fields?: Facts;
+}): Log {
+  const lines = pino.destination({ dest: 2, sync: true });
+  const stream = options.format === 'pretty' ? { write: (line: string) => lines.write(prettyLine(line)) } : lines;
+  return wrap(pino({ level: options.level, base: { ...options.fields } }, stream));
+}
+
+/** `12:34:56.789 WARN  p2p: peer refused peer=12D3KooW... code=BUSY`: a line of pino's JSON for a person. */
+export function prettyLine(line: string): string {
+  const { level, time, room, msg, ...facts } = JSON.parse(line) as Readonly<Record<string, unknown>>;
+  const clock = new Date(Number(time)).toISOString().slice(11, 23);
+  const label = (pino.levels.labels[Number(level)] ?? String(level)).toUpperCase().padEnd(5);
+  const told = Object.entries(facts).map(
+    ([name, value]) => ` ${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
+  );
+  return `${clock} ${label} ${room === undefined ? '' : `${room}: `}${msg}${told.join('')}\n`;
 }
 
 /** For tests and library users who want silence. */

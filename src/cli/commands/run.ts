@@ -1,6 +1,8 @@
 // `tessera run`: the node. Prints what it does, one line per event; `--json` for programs. Ends with SIGINT or SIGTERM.
 
 import { readFileSync } from 'node:fs';
+import { createMetrics, type MetricsDeps, type MetricsOptions } from '../../node/metrics.ts';
+import { serveMetrics } from '../../node/metrics-server.ts';
 import { createNode, type Node } from '../../node/node.ts';
 import type { SubnetId } from '../../types/ids.ts';
 import { classRank } from '../../types/subnet.ts';
@@ -43,6 +45,7 @@ export const run = defineCommand({
     'initial-peers',
     'new-swarm',
     'drain-seconds',
+    'metrics-port',
   ],
   async run({ options, ask, dataDir, io, log, signal }) {
     const hotkey = await signerOption('hotkey', options.hotkey, ask);
@@ -91,12 +94,33 @@ export const run = defineCommand({
         },
         `node ${standing.id} (${options.role}${node.shards.length > 0 ? `, shards ${node.shards.join(' ')}` : ''}) listens on ${node.addresses.join(' ')}`,
       );
+      const watched = { subnet: id, node: standing.id, hotkey: hotkey.address, role: options.role };
+      await using door = await openMetrics(options['metrics-port'], watched, { ...node, chain, log });
+      if (door.url !== undefined) io.result({ event: 'metrics', url: door.url }, `metrics at ${door.url}`);
       const ended = drainFirst(node, signal, options['drain-seconds'], io);
       await node.run(ended);
       io.result({ event: 'stopped', node: standing.id }, `node ${standing.id} stopped`);
     });
   },
 });
+
+/** Serves metrics, if a port was named, until it is disposed of. */
+async function openMetrics(
+  port: number | undefined,
+  watched: Omit<MetricsOptions, 'version'>,
+  deps: MetricsDeps,
+): Promise<AsyncDisposable & { readonly url: string | undefined }> {
+  if (port === undefined) return { url: undefined, [Symbol.asyncDispose]: async () => undefined };
+  const metrics = createMetrics({ ...watched, version: packageVersion() }, deps);
+  const server = await serveMetrics(port, { metrics, log: deps.log });
+  return {
+    url: server.url,
+    async [Symbol.asyncDispose]() {
+      metrics.close();
+      await server.close();
+    },
+  };
+}
 
 /** SIGTERM lets open sessions end first; a second signal ends the process at once, as the system does it. */
 function drainFirst(node: Node, signal: AbortSignal, seconds: number, io: Io): AbortSignal {
