@@ -89,14 +89,26 @@ async function readTokenizer(folder: string): Promise<Uint8Array> {
 
 /** How many of the first ids are special: challenges leave those out (protocol.md 5). Special tokens elsewhere do no harm there. */
 function countSpecials(json: Uint8Array): number {
-  const shape = z.looseObject({
-    added_tokens: z.array(z.looseObject({ id: z.number().int(), special: z.boolean().optional() })).optional(),
-  });
-  const parsed = shape.parse(JSON.parse(Buffer.from(json).toString('utf8')));
-  const special = new Set((parsed.added_tokens ?? []).flatMap((token) => (token.special === true ? [token.id] : [])));
+  const special = new Set(
+    (parseTokenizer(json).added_tokens ?? []).flatMap((token) => (token.special === true ? [token.id] : [])),
+  );
   let count = 0;
   while (special.has(count)) count++;
   return count;
+}
+
+const tokenizerJson = z.looseObject({
+  added_tokens: z.array(z.looseObject({ id: z.number().int(), special: z.boolean().optional() })).optional(),
+});
+
+function parseTokenizer(json: Uint8Array): z.infer<typeof tokenizerJson> {
+  try {
+    return tokenizerJson.parse(JSON.parse(Buffer.from(json).toString('utf8')));
+  } catch (error) {
+    const file = 'tokenizer.json';
+    const why = 'it is no tokenizer';
+    throw new ModelError({ code: 'MODEL_FILE', file, why }, `${file} cannot be read: ${why}`, { cause: error });
+  }
 }
 
 /** A file of its own in newer folders, else a key of tokenizer_config.json. */

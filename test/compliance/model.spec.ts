@@ -257,6 +257,47 @@ describe('model: import of a Hugging Face folder', () => {
       });
     });
 
+  for (const [file, content] of [
+    ['tokenizer.json', '{'],
+    ['tokenizer.json', '{"added_tokens":5}'],
+    ['config.json', '{'],
+    ['tokenizer_config.json', '['],
+    ['generation_config.json', ']'],
+  ] as const)
+    it(`refuses ${file} that says ${content}`, async () => {
+      await writeFile(join(folder, file), content);
+      await assert.rejects(importHf(folder), (error: unknown) => {
+        assert.equal(errorCode(error), 'MODEL_FILE', String(error));
+        assert.match(String(error), new RegExp(file));
+        return true;
+      });
+    });
+
+  it('refuses a folder without a config, a tokenizer or weights', async () => {
+    for (const file of ['model.safetensors', 'tokenizer.json', 'config.json']) {
+      await rm(join(folder, file));
+      await assert.rejects(importHf(folder), (error: unknown) => {
+        assert.equal(errorCode(error), 'MODEL_FILE', String(error));
+        assert.match(String(error), new RegExp(file));
+        return true;
+      });
+    }
+  });
+
+  it('takes what generation and tokenizer configs say of ends and beginnings', async () => {
+    const tokens = async (generation: object, tokenizer: object) => {
+      await writeFile(join(folder, 'generation_config.json'), JSON.stringify(generation));
+      await writeFile(join(folder, 'tokenizer_config.json'), JSON.stringify(tokenizer));
+      const source = await importHf(folder);
+      await source.close();
+      return [source.tokenizer.bos, source.tokenizer.eos, source.chatTemplate.length > 0];
+    };
+    assert.deepEqual(await tokens({ eos_token_id: [1, 3] }, {}), [0, [1, 3], true]);
+    assert.deepEqual(await tokens({}, { add_bos_token: false, chat_template: 'x' }), [null, [1], true]);
+    assert.deepEqual(await tokens({}, { bos_token: null }), [null, [1], true]);
+    assert.deepEqual(await tokens({}, { chat_template: [{ name: 'default', template: 'y' }] }), [0, [1], true]);
+  });
+
   it('refuses weights of another shape, and a file that ends early', async () => {
     await writeConfig({ intermediate_size: 25 });
     const source = await importHf(folder);
