@@ -38,13 +38,14 @@ export async function importHf(folder: string, { maxContext }: ImportOptions = {
   const shape = { ...full, maxContext: Math.min(full.maxContext, maxContext ?? full.maxContext) };
   const json = await readTokenizer(folder);
   const chatTemplate = await readChatTemplate(folder);
-  const opened = await openWeights(folder);
+  const specials = countSpecials(json);
+  const opened = await openWeights(folder); // last: nothing below may fail and leave it open
   const weights = packed ? unpack(opened, shape) : opened;
   return {
     shape,
     traits,
     rope,
-    tokenizer: { json, ...tokens, specials: countSpecials(json) },
+    tokenizer: { json, ...tokens, specials },
     chatTemplate,
     tensor: (name) => readStored(weights, shape, name),
     close: () => weights.close(),
