@@ -1,4 +1,4 @@
-// `npm run bench -- NAME [--json] [--only PART] [--dir FOLDER]`: prints one line per figure; exits 1 when a bar is missed on a quiet machine.
+// `npm run bench -- NAME [--json] [--only PART] [--threads N] [--dir FOLDER]`: prints one line per figure; exits 1 when a bar is missed on a quiet machine.
 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,18 +12,29 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<(options: BenchOptions) 
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { json: { type: 'boolean', default: false }, only: { type: 'string' }, dir: { type: 'string' } },
+  options: {
+    json: { type: 'boolean', default: false },
+    only: { type: 'string' },
+    dir: { type: 'string' },
+    threads: { type: 'string' },
+  },
 });
 const [name = ''] = positionals;
 const load = Object.hasOwn(BENCHMARKS, name) ? BENCHMARKS[name] : undefined;
 if (load === undefined) {
   process.stderr.write(
-    `usage: npm run bench -- ${Object.keys(BENCHMARKS).join('|')} [--json] [--only PART] [--dir FOLDER]\n`,
+    `usage: npm run bench -- ${Object.keys(BENCHMARKS).join('|')} [--json] [--only PART] [--threads N] [--dir FOLDER]\n`,
   );
   process.exitCode = 2;
 } else {
   const bench = await load();
   const folder = values.dir ?? join(tmpdir(), 'tessera-bench');
   const note = (line: string) => void process.stderr.write(`${line}\n`);
-  process.exitCode = await bench({ folder, json: values.json, only: values.only, note });
+  process.exitCode = await bench({
+    folder,
+    json: values.json,
+    only: values.only,
+    threads: values.threads === undefined ? undefined : Number(values.threads),
+    note,
+  });
 }

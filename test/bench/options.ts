@@ -6,6 +6,8 @@ export interface BenchOptions {
   readonly json: boolean;
   /** Only figures whose name contains this. */
   readonly only: string | undefined;
+  /** Threads of each side instead of the benchmark's own choice. */
+  readonly threads: number | undefined;
   /** Progress, on stderr. */
   note(line: string): void;
 }

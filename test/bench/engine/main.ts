@@ -69,22 +69,23 @@ const STALL_BAR_MS = 20;
 const SHARD_BLOCKS = [6, 6, 5, 5];
 const PEER_PACKAGE = 'node-llama-cpp@3.22.1';
 
-export async function benchEngine({ folder, json, note, only }: BenchOptions): Promise<number> {
+export async function benchEngine({ folder, json, note, only, threads: wanted }: BenchOptions): Promise<number> {
   mkdirSync(folder, { recursive: true });
   const peer = installPeer(join(folder, 'peer'), note);
   const report = createReport(json, describeMachine());
   for (const pair of PAIRS) {
+    const threads = wanted ?? pair.threads;
     const cases = pair.cases.filter(
-      ({ name }) => only === undefined || `${name}.${pair.format}.${pair.threads}t`.includes(only),
+      ({ name }) => only === undefined || `${name}.${pair.format}.${threads}t`.includes(only),
     );
     if (cases.length === 0) continue;
     const model = await makeModel(folder, pair.format, note);
     const gguf = await makeGguf(folder, pair.peer, note);
-    const ours = await start('./ours.ts', { model, threads: pair.threads, peer });
-    const theirs = await start('./peer.ts', { model: gguf, threads: pair.threads, peer });
+    const ours = await start('./ours.ts', { model, threads, peer });
+    const theirs = await start('./peer.ts', { model: gguf, threads, peer });
     try {
       for (const one of cases)
-        await compare(report, `engine.${one.name}.${pair.format}.${pair.threads}t`, one, ours, theirs);
+        await compare(report, `engine.${one.name}.${pair.format}.${threads}t`, one, ours, theirs);
     } finally {
       await Promise.all([stop(ours.child), stop(theirs.child)]);
     }
