@@ -1,5 +1,6 @@
 // npm run chain:check: the committed spec is the one that SHA256SUMS and the sources in chain/ speak of. Needs no Rust.
 //   --build   also rebuilds wasm and spec (needs the compiler of chain/README.md) and expects the committed bytes
+//   --node    also checks chain/node with its lints (needs Rust and what scripts/chain/node.sh names)
 
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -21,6 +22,7 @@ const faults = [
   ...importFaults(),
   ...toolchainFaults(),
   ...(process.argv.includes('--build') ? buildFaults() : []),
+  ...(process.argv.includes('--node') ? nodeFaults() : []),
 ];
 for (const fault of faults) process.stderr.write(`chain:check: ${fault}\n`);
 process.stdout.write(faults.length === 0 ? 'chain: spec, wasm, metadata, genesis and sources agree\n' : '');
@@ -54,4 +56,10 @@ function buildFaults(): string[] {
   if (status !== 0) return [`the rebuild failed with exit code ${status}`];
   const same = spec.equals(readFileSync(SPEC)) && sums.equals(readFileSync(SUMS));
   return same ? [] : ['the rebuild gives other bytes than those committed'];
+}
+
+function nodeFaults(): string[] {
+  const env = { ...process.env, CHECK: '1' };
+  const { status } = spawnSync('sh', [join(ROOT, 'scripts', 'chain', 'node.sh')], { stdio: ['ignore', 2, 2], env });
+  return status === 0 ? [] : ['chain/node does not pass cargo clippy'];
 }

@@ -21,6 +21,8 @@ export interface ChainPlace {
   runTo(block: number): Promise<void>;
   /** Makes the blocks that `work` needs to be included. */
   include<T>(work: Promise<T>): Promise<T>;
+  /** Blocks come by themselves, and finality as it can: the place can wait for a block, not keep it from coming. */
+  readonly isAlive?: boolean;
   close(): Promise<void>;
 }
 
@@ -86,9 +88,9 @@ function expectedPay(submission: Submission, first: number, delegated = 0n) {
   return { owner, nodes: payNodes(earned - owner - delegated, { ...submission, proposerFactor }) };
 }
 
-export function testChain(name: string, create: () => Promise<ChainPlace>): void {
+export function testChain(name: string, create: () => Promise<ChainPlace>, timeoutMs = 60_000): void {
   describe(`chain: ${name}`, function () {
-    this.timeout(60_000);
+    this.timeout(timeoutMs);
     let place: ChainPlace;
     let chain: Chain;
     let owner: Signer;
@@ -132,6 +134,11 @@ export function testChain(name: string, create: () => Promise<ChainPlace>): void
 
     function firstBlock(epoch: number): number {
       return epoch * EPOCH_LENGTH + SLOT;
+    }
+
+    /** For what must happen within one epoch: blocks that come by themselves may be at the end of one. */
+    async function runToNextEpoch(): Promise<void> {
+      await place.runTo(firstBlock((await epochNow()) + 1));
     }
 
     it('says what it is', async () => {
@@ -244,6 +251,7 @@ export function testChain(name: string, create: () => Promise<ChainPlace>): void
     });
 
     it('registers nodes with their stake', async () => {
+      await runToNextEpoch();
       for (const [index, id] of ids.entries()) {
         const { node } = await place.include(chain.registerNode(coldkey, nodeRequest(hotkey(index), index)));
         assert.equal(node, id);
@@ -454,8 +462,11 @@ export function testChain(name: string, create: () => Promise<ChainPlace>): void
     });
 
     it('removes stake down to the minimum, and pays it after the cooldown', async () => {
+      await runToNextEpoch();
       const current = await chain.electedValidator(SUBNET, await epochNow());
-      const id = ids.find((one) => one !== current) as NodeId;
+      // whoever proposed the epoch that was rejected has less than the minimum
+      const richest = [...(await chain.nodes(SUBNET))].sort((a, b) => Number(b.stake - a.stake));
+      const id = richest.find((one) => ids.includes(one.id) && one.id !== current)?.id as NodeId;
       const key = hotkey(ids.indexOf(id)).address;
       const of = { subnet: SUBNET, hotkey: key };
       const stake = (await chain.node(SUBNET, id))?.stake ?? 0n;
@@ -600,10 +611,14 @@ export function testChain(name: string, create: () => Promise<ChainPlace>): void
           if (seen.length === 1) await place.runTo((await chain.head('best')).number + 1);
           else stop.abort();
         }
-        assert.deepEqual(seen, [start.number, start.number + 1], kind);
+        const [before = 0, after = 0] = seen;
+        if (place.isAlive === true)
+          assert.ok(start.number <= before && before < after, `${kind} ${start.number} ${seen}`);
+        else assert.deepEqual(seen, [start.number, start.number + 1], kind);
       }
-      const [best, finalized] = [await chain.head('best'), await chain.head('finalized')];
-      assert.equal(best.number - finalized.number, 2);
+      const [finalized, best] = [await chain.head('finalized'), await chain.head('best')];
+      const behind = best.number - finalized.number;
+      assert.ok(place.isAlive === true ? behind >= 0 && behind < 10 : behind === 2, `finality is ${behind} behind`);
     });
 
     it('refuses states that are not there, and ends with the signal', async () => {

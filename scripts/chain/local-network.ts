@@ -1,0 +1,112 @@
+// A network of authorities on this machine: each a process of chain/node with keys that everybody knows, all on loopback. For trying what one
+// author alone cannot show: real finality, gossip, a lost validator.
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createWriteStream, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { Keyring } from '@polkadot/keyring';
+import { hashingReady } from '../../src/devchain/hashing.ts';
+import { hex } from '../../src/devchain/hex.ts';
+import { findFreePorts } from '../../src/devnet/plan.ts';
+import { identityFromSeed } from '../../src/p2p/identity.ts';
+import { toHex, u64le } from '../../src/util/bytes.ts';
+import { ownSpec } from './own-spec.ts';
+
+/** Names that the node has keys for, as flags and as //Name. */
+const AUTHORITIES = ['alice', 'bob', 'charlie', 'dave'] as const;
+type Authority = (typeof AUTHORITIES)[number];
+
+export interface LocalNetworkOptions {
+  /** The node's program. */
+  readonly binary: string;
+  /** Databases, logs and the spec go here. */
+  readonly folder: string;
+  /** Milliseconds of a block. */
+  readonly slotMs: number;
+  /** Laid over the preset `devnet` (chain.md 8). */
+  readonly network: Readonly<Record<string, number>>;
+}
+
+export interface LocalValidator {
+  readonly name: Authority;
+  /** ws://127.0.0.1:port */
+  readonly endpoint: string;
+  /** SIGTERM; resolves to the exit code when the process is gone. */
+  stop(): Promise<number | null>;
+}
+
+/** Resolves when all answer JSON-RPC; blocks come a few slots later. Rejects when one of them ends before. */
+export async function startLocalNetwork(options: LocalNetworkOptions): Promise<readonly LocalValidator[]> {
+  await hashingReady();
+  mkdirSync(options.folder, { recursive: true });
+  const spec = join(options.folder, 'spec.json');
+  writeFileSync(spec, await specText(options));
+  const ports = await findFreePorts(2 * AUTHORITIES.length, Math.random);
+  const first = seedOf('alice');
+  const bootnode = `/ip4/127.0.0.1/tcp/${ports[0]}/p2p/${identityFromSeed(first).peer}`;
+  const started = AUTHORITIES.map((name, index) => {
+    const [p2p = 0, rpc = 0] = [ports[index], ports[AUTHORITIES.length + index]];
+    const args = [
+      ...['--chain', spec, '--base-path', join(options.folder, name), `--${name}`, '--validator'],
+      ...['--node-key', toHex(seedOf(name)), '--listen-addr', `/ip4/127.0.0.1/tcp/${p2p}`],
+      ...(name === 'alice' ? [] : ['--bootnodes', bootnode]),
+      ...['--rpc-port', String(rpc), '--state-pruning', 'archive', '--allow-private-ip'],
+      ...['--no-mdns', '--no-telemetry', '--no-prometheus'],
+    ];
+    return start(options, name, args, `ws://127.0.0.1:${rpc}`);
+  });
+  try {
+    await Promise.all(started.map(({ ready }) => ready));
+  } catch (error) {
+    await Promise.all(started.map(({ validator }) => validator.stop()));
+    throw error;
+  }
+  return started.map(({ validator }) => validator);
+}
+
+function seedOf(name: Authority): Uint8Array {
+  return new Uint8Array(32).fill(AUTHORITIES.indexOf(name) + 1);
+}
+
+function specText({ slotMs, network }: LocalNetworkOptions): Promise<string> {
+  const keys = (type: 'sr25519' | 'ed25519') =>
+    AUTHORITIES.map((name) => new Keyring({ type }).addFromUri(`//${name[0]?.toUpperCase()}${name.slice(1)}`).address);
+  const genesis = {
+    aura: { authorities: keys('sr25519') },
+    grandpa: { authorities: keys('ed25519').map((key) => [key, 1]) },
+    network,
+  };
+  const params = [`:SlotDuration:=${hex(u64le(BigInt(slotMs)))}`, `Timestamp.Now=${hex(u64le(0n))}`];
+  return ownSpec('Tessera Local', { genesis: JSON.stringify(genesis), params });
+}
+
+interface Started {
+  readonly validator: LocalValidator;
+  readonly ready: Promise<void>;
+}
+
+function start(
+  { binary, folder }: LocalNetworkOptions,
+  name: Authority,
+  args: readonly string[],
+  endpoint: string,
+): Started {
+  const child = spawn(binary, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+  const log = join(folder, `${name}.log`);
+  child.stderr.pipe(createWriteStream(log));
+  const gone = new Promise<number | null>((resolve) => child.once('close', (code) => resolve(code)));
+  const ready = new Promise<void>((resolve, reject) => {
+    child.once('error', reject);
+    gone.then((code) => reject(new Error(`${name} ended with exit code ${code} before it answered: see ${log}`)));
+    createInterface({ input: child.stderr }).on('line', (line) => {
+      if (line.includes('Running JSON-RPC server')) resolve();
+    });
+  });
+  return { ready, validator: { name, endpoint, stop: () => stop(child, gone) } };
+}
+
+function stop(child: ChildProcess, gone: Promise<number | null>): Promise<number | null> {
+  child.kill('SIGTERM');
+  return gone;
+}
