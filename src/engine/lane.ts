@@ -146,7 +146,7 @@ function waiting(work: LaneWork, request: Queued) {
 }
 
 function factsOf(error: unknown): EngineErrorFacts {
-  return error instanceof EngineError ? error.facts : { code: 'E_LANE', reason: errorMessage(error) };
+  return error instanceof EngineError ? error.facts : { code: 'E_RUN', reason: errorMessage(error) };
 }
 
 if (parentPort !== null) startLane(parentPort, workerData as LaneData, await chooseBinding());

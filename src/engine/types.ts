@@ -31,6 +31,7 @@ export type EngineErrorFacts =
   | { readonly code: 'E_ABORTED'; readonly length: number }
   | { readonly code: 'E_GONE' }
   | { readonly code: 'E_LANE'; readonly reason: string }
+  | { readonly code: 'E_RUN'; readonly reason: string }
   | { readonly code: 'E_NONFINITE'; readonly shard: number }
   | { readonly code: 'E_HASH'; readonly file: string }
   | { readonly code: 'E_UNSAFE'; readonly file: string; readonly rule: string };

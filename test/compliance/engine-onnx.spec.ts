@@ -4,7 +4,7 @@ import { strict as assert } from 'node:assert';
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -19,6 +19,7 @@ import type { ShardIndex } from '../../src/types/ids.ts';
 import { errorCode } from '../../src/util/errors.ts';
 import { silentLog } from '../../src/util/log.ts';
 import { writeRandomModel } from '../support/random-model.ts';
+import { rehash } from '../support/rehash.ts';
 import { assertTop, distance, feed, tokens } from './engine.ts';
 
 const BUNDLED = fileURLToPath(new URL('../../models/tiny', import.meta.url));
@@ -83,6 +84,33 @@ describe('engine: onnx, the worker', () => {
       }
     } finally {
       await engine.close();
+    }
+  });
+
+  it('a graph that the runtime refuses is an error, and the worker lives', async () => {
+    const copy = await mkdtemp(join(tmpdir(), 'tessera-lane-'));
+    await cp(folder, copy, { recursive: true });
+    const file = model.manifest.shards[1]?.graph ?? '';
+    const bytes = Buffer.from(await readFile(join(copy, file)));
+    const at = bytes.lastIndexOf('Sigmoid'); // the operator: the node's name comes before it
+    bytes.write('Reshape', at, 'latin1'); // on the list, and with too few inputs
+    await writeFile(join(copy, file), bytes);
+    await rehash(copy, file);
+    const engine = await createOnnxEngine(
+      { model: await openModel(copy), cut: DEFAULT_CUT, threads: 1, device: 'cpu' },
+      { log: silentLog },
+    );
+    try {
+      await assert.rejects(engine.load(shards(2)), (error: unknown) => errorCode(error) === 'E_RUN');
+      assert.deepEqual(engine.loaded(), shards(1));
+      const session = await engine.openSession(
+        { from: 0 as ShardIndex, to: 1 as ShardIndex },
+        { maxTokens: 10, owner: 'test', codec: 'f16' },
+      );
+      assert.equal((await session.step(0, tokens([1]))).kind, 'hidden');
+    } finally {
+      await engine.close();
+      await rm(copy, { recursive: true });
     }
   });
 

@@ -6,13 +6,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createReferenceEngine } from '../../src/engine/reference.ts';
 import { importHf } from '../../src/model/import.ts';
-import { canonicalJson } from '../../src/model/manifest.ts';
 import { openModel } from '../../src/model/open.ts';
 import { openTokenizer } from '../../src/model/tokenizer.ts';
 import { DEFAULT_CUT, writeModel } from '../../src/model/write.ts';
 import type { ShardIndex } from '../../src/types/ids.ts';
 import { errorCode } from '../../src/util/errors.ts';
 import { writeRandomModel } from '../support/random-model.ts';
+import { rehash } from '../support/rehash.ts';
 
 const SMALL = { blocks: 2, shards: 2, maxContext: 64 };
 
@@ -312,13 +312,4 @@ function encode(data: Float32Array, dtype: 'F32' | 'F16' | 'BF16'): ArrayBuffer 
   if (dtype === 'F32') return data.slice().buffer;
   if (dtype === 'F16') return Float16Array.from(data).buffer;
   return Uint16Array.from(new Uint32Array(data.slice().buffer), (bits) => bits >>> 16).buffer;
-}
-
-/** Makes the manifest name the file as it now is. */
-async function rehash(folder: string, file: string): Promise<void> {
-  const { createHash } = await import('node:crypto');
-  const bytes = await readFile(join(folder, file));
-  const manifest = JSON.parse(await readFile(join(folder, 'manifest.json'), 'utf8'));
-  manifest.files[file] = { bytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') };
-  await writeFile(join(folder, 'manifest.json'), canonicalJson(manifest));
 }
