@@ -1,6 +1,7 @@
 // Whom a node dials first, and under which name its overlay goes.
 
 import type { ChainInfo, Subnet, SubnetNode } from '../chain/types.ts';
+import { isPrivateAddress } from '../p2p/address-scope.ts';
 
 /** Nobody for the first node of a network, else the peers that were named, else those that the chain knows. */
 export function bootstrapOf(
@@ -22,9 +23,23 @@ export function knownAddresses(subnet: Subnet, nodes: readonly SubnetNode[], sel
   return [...new Set(told)].filter((address) => !address.endsWith(`/p2p/${self}`));
 }
 
-/** Whether a node listens on loopback or a private network only, where private addresses are the ones to dial. */
-export function isPrivate(listen: readonly string[]): boolean {
-  return listen.every((address) =>
-    /^\/ip4\/(127\.|10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.)|^\/ip6\/::1\//.test(address),
-  );
+/** Stands for all addresses of a machine, so that it says nothing of where they are. */
+const UNSPECIFIED = /^\/(ip4\/0\.0\.0\.0|ip6\/::)\//;
+
+/**
+ * Whether private addresses that others name are dialled. When nobody has decided: if every address listened on is private, or if the operator
+ * has named a private one as a peer or as the own address, for then the network is a local one (containers, a laboratory).
+ */
+export function dialsPrivate(
+  choice: 'auto' | 'yes' | 'no',
+  { listen, named }: { readonly listen: readonly string[]; readonly named: readonly string[] },
+): boolean {
+  if (choice !== 'auto') return choice === 'yes';
+  const isLocal = (address: string) => isPrivateAddress(address) && !UNSPECIFIED.test(address);
+  return listen.every(isLocal) || named.some(isLocal);
+}
+
+/** What may be dialled of addresses that strangers wrote. */
+export function reachable(addresses: readonly string[], privateToo: boolean): readonly string[] {
+  return privateToo ? addresses : addresses.filter((address) => !isPrivateAddress(address));
 }

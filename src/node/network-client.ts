@@ -9,14 +9,15 @@ import { cutShards } from '../model/manifest.ts';
 import type { Model } from '../model/open.ts';
 import { createIdentityFile, type OpenIdentity, openIdentity, verifySignature } from '../p2p/identity.ts';
 import { createOverlay } from '../p2p/libp2p.ts';
+import { openNetworkKey } from '../p2p/network-key.ts';
 import type { Overlay } from '../p2p/types.ts';
 import { fromHex } from '../util/bytes.ts';
 import type { Log } from '../util/log.ts';
 import { recordTopic } from '../validator/topic.ts';
 import { announceTopic } from '../wire/announce.ts';
 import { MAX_RECORD_BYTES } from '../wire/record.ts';
-import { knownAddresses, networkName } from './addresses.ts';
-import { requirePolicy } from './requirements.ts';
+import { dialsPrivate, knownAddresses, networkName } from './addresses.ts';
+import { requireNetworkKey, requirePolicy } from './requirements.ts';
 
 export interface NetworkClient {
   readonly client: Client;
@@ -47,11 +48,14 @@ export async function createNetworkClient(
     /** Dialled instead of what the chain knows, when there are any. */
     readonly initialPeers: readonly string[];
     readonly listening?: boolean;
+    /** File of the pre-shared key, for a private network. */
+    readonly networkKey?: string | undefined;
   },
   { chain, subnet, model, identity, log }: NetworkClientDeps,
   signal: AbortSignal,
 ): Promise<NetworkClient> {
   const policy = requirePolicy(subnet, model);
+  requireNetworkKey(policy.access, options.networkKey);
   const info = await chain.info(signal);
   const nodes = await chain.nodes(subnet.id, undefined, signal);
   const bootstrap =
@@ -66,7 +70,9 @@ export async function createNetworkClient(
       topics: [announceTopic(subnet.id), ...(options.listening === true ? [recordTopic(subnet.id)] : [])],
       // A client keeps nobody's records.
       records: { judge: async () => 'ignore', replaces: () => false, maxRecordBytes: MAX_RECORD_BYTES },
-      privateAddresses: true,
+      // Nobody listens here: what is known of the network says whether it is a local one.
+      privateAddresses: dialsPrivate('auto', { listen: bootstrap, named: options.initialPeers }),
+      ...(options.networkKey === undefined ? {} : { networkKey: openNetworkKey(options.networkKey) }),
     },
     { log: log.child('p2p') },
   );

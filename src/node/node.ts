@@ -13,6 +13,7 @@ import { cutShards } from '../model/manifest.ts';
 import type { Model } from '../model/open.ts';
 import { type OpenIdentity, verifySignature } from '../p2p/identity.ts';
 import { createOverlay } from '../p2p/libp2p.ts';
+import { openNetworkKey } from '../p2p/network-key.ts';
 import type { Overlay, RecordRules } from '../p2p/types.ts';
 import { createJournal } from '../store/sqlite.ts';
 import type { Journal } from '../store/types.ts';
@@ -24,10 +25,10 @@ import { recordTopic } from '../validator/topic.ts';
 import { createValidator, type Validator } from '../validator/validator.ts';
 import { announceTopic } from '../wire/announce.ts';
 import { MAX_RECORD_BYTES } from '../wire/record.ts';
-import { bootstrapOf, isPrivate, knownAddresses, networkName } from './addresses.ts';
+import { bootstrapOf, dialsPrivate, networkName, reachable } from './addresses.ts';
 import { chooseShards } from './choose.ts';
 import { createMembers, type Members } from './members.ts';
-import { requireIdentity, requirePolicy } from './requirements.ts';
+import { requireIdentity, requireNetworkKey, requirePolicy } from './requirements.ts';
 import { parseShards } from './shards.ts';
 
 export interface NodeOptions {
@@ -45,6 +46,10 @@ export interface NodeOptions {
   readonly initialPeers: readonly string[];
   /** Dial nobody: this is the first node. */
   readonly newSwarm: boolean;
+  /** Whether private addresses that others name are dialled; 'auto' judges by the addresses above. */
+  readonly privateAddresses?: 'auto' | 'yes' | 'no';
+  /** File of the pre-shared key, for a private network. */
+  readonly networkKey?: string | undefined;
   readonly version: string;
 }
 
@@ -84,6 +89,7 @@ export async function createNode(options: NodeOptions, deps: NodeDeps, signal: A
   const { chain, subnet, identity, model, log } = deps;
   const { access, cut } = requirePolicy(subnet, model);
   requireIdentity(deps.node, identity);
+  requireNetworkKey(access, options.networkKey);
   const [info, nodes] = await Promise.all([chain.info(signal), chain.nodes(subnet.id, undefined, signal)]);
   const shardCount = cutShards(model.manifest, cut).length;
   const memoryBytes = options.memoryBytes ?? Math.floor(process.availableMemory() * MEMORY_SHARE);
@@ -102,8 +108,7 @@ export async function createNode(options: NodeOptions, deps: NodeDeps, signal: A
     replaces: () => false,
     maxRecordBytes: MAX_RECORD_BYTES,
   };
-  const bootstrap = bootstrapOf(options, knownAddresses(subnet, nodes, identity.peer));
-  const overlay = await enterOverlay(options, { info, bootstrap, members, records }, deps, opened);
+  const overlay = await enterOverlay(options, { info, members, records }, deps, opened);
   const directory = createDirectory(
     { subnet: subnet.id, genesis: fromHex(info.genesis) },
     { overlay, chain, verify: verifySignature, log: log.child('directory') },
@@ -206,7 +211,6 @@ async function enterOverlay(
   options: NodeOptions,
   around: {
     readonly info: ChainInfo;
-    readonly bootstrap: readonly string[];
     readonly members: Members;
     readonly records: RecordRules;
   },
@@ -214,19 +218,26 @@ async function enterOverlay(
   opened: AsyncDisposableStack,
 ): Promise<Overlay> {
   const enter = parts?.createOverlay ?? createOverlay;
+  const { listen, announce, initialPeers, networkKey } = options;
+  const privateAddresses = dialsPrivate(options.privateAddresses ?? 'auto', {
+    listen,
+    named: [...announce, ...initialPeers],
+  });
   const overlay = await enter(
     {
       identity,
-      listen: options.listen,
-      announce: options.announce,
+      listen,
+      announce,
       network: networkName(around.info),
-      bootstrap: around.bootstrap,
+      bootstrap: bootstrapOf(options, reachable([...subnet.bootnodes.values()], privateAddresses)),
       wanted: around.members.peers,
+      addressesOf: around.members.addressesOf,
       dhtServer: true,
       isDhtServer: around.members.isMember,
       topics: [recordTopic(subnet.id), announceTopic(subnet.id)],
       records: around.records,
-      privateAddresses: isPrivate(options.listen),
+      privateAddresses,
+      ...(networkKey === undefined ? {} : { networkKey: openNetworkKey(networkKey) }),
     },
     { log: log.child('p2p') },
   );

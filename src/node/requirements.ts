@@ -3,13 +3,14 @@
 import type { Subnet, SubnetNode } from '../chain/types.ts';
 import type { Model } from '../model/open.ts';
 import type { Identity } from '../p2p/types.ts';
-import type { Policy } from '../types/subnet.ts';
+import type { Access, Policy } from '../types/subnet.ts';
 import { CodedError } from '../util/errors.ts';
 import { decodePolicy } from '../wire/policy.ts';
 
 export type NodeErrorFacts =
   | { readonly code: 'MANIFEST_MISMATCH'; readonly wanted: string; readonly found: string }
   | { readonly code: 'POLICY_MALFORMED'; readonly subnet: number }
+  | { readonly code: 'NETWORK_KEY_NEEDED' }
   | { readonly code: 'IDENTITY_MISMATCH'; readonly registered: string; readonly found: string };
 
 class NodeError extends CodedError<NodeErrorFacts> {}
@@ -37,5 +38,14 @@ export function requireIdentity(node: SubnetNode, identity: Identity): void {
   throw new NodeError(
     { code: 'IDENTITY_MISMATCH', registered: node.peerInfo.peer, found: identity.peer },
     `node ${node.id} is registered with peer id ${node.peerInfo.peer}, but the identity file has ${identity.peer}; check --identity-path and --data-dir`,
+  );
+}
+
+/** A private subnet is one for those who have its key: without it nobody would answer, with an overlay without it anybody could ask. */
+export function requireNetworkKey(access: Access, file: string | undefined): void {
+  if (access !== 'private' || file !== undefined) return;
+  throw new NodeError(
+    { code: 'NETWORK_KEY_NEEDED' },
+    'this subnet is private: its owner gives out a network key; name its file with --network-key',
   );
 }

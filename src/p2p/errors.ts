@@ -26,6 +26,14 @@ export function frameTooLarge(bytes: number, limit: number): OverlayError {
   );
 }
 
+export function peerSilent(peer: PeerId): OverlayError {
+  return new OverlayError({ code: 'PEER_SILENT', peer }, `${peer} opened a request and did not send it in time`);
+}
+
+export function peerStalled(peer: PeerId): OverlayError {
+  return new OverlayError({ code: 'PEER_STALLED', peer }, `${peer} does not read the answer that it asked for`);
+}
+
 export function recordRefused(key: string, reason: string): OverlayError {
   return new OverlayError({ code: 'RECORD_REFUSED', reason }, `the record for ${key} was refused: ${reason}`);
 }

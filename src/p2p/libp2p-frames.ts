@@ -7,7 +7,7 @@ import type { PeerId } from '../types/ids.ts';
 import { createDeframer, framePrefix } from './deframer.ts';
 import { streamReset } from './errors.ts';
 import { createInbox } from './inbox.ts';
-import type { FrameStream } from './types.ts';
+import { type FrameStream, OverlayError, type RefusalCode } from './types.ts';
 
 /** What yamux lets a sender be ahead at most; a stream of 4 MiB per round trip is 80 MiB/s over 50 ms. */
 export const MAX_WINDOW_BYTES = 4 << 20;
@@ -98,12 +98,17 @@ export function lingerThenAbort(stream: Stream): void {
   stream.addEventListener('close', () => clearTimeout(timer));
 }
 
-/** Frames over a stream on which admission has been said or read. An answerer is still to be greeted. */
+/**
+ * Frames over a stream on which admission has been said or read. An answerer is still to be greeted.
+ *
+ * @param onOffence told why, when the other side is cut off for what it sent
+ */
 export function createFrameStream(
   stream: Stream,
   peer: PeerId,
   maxFrameBytes: number,
   side: 'opener' | 'answerer',
+  onOffence: (code: RefusalCode) => void,
 ): FrameStream {
   const protocol = stream.protocol;
   const greeted = Promise.withResolvers<void>();
@@ -147,6 +152,7 @@ export function createFrameStream(
     try {
       for (const chunk of data instanceof Uint8Array ? [data] : data) onChunk(chunk);
     } catch (error) {
+      onOffence(error instanceof OverlayError && error.code === 'FRAME_TOO_LARGE' ? 'FRAME_TOO_LARGE' : 'BAD_STREAM');
       abort(error as Error);
       return;
     }

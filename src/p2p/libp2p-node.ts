@@ -3,17 +3,17 @@
 import { privateKeyFromProtobuf } from '@libp2p/crypto/keys';
 import { type GossipSub, gossipsub } from '@libp2p/gossipsub';
 import { type Identify, identify } from '@libp2p/identify';
-import type { ConnectionGater, Libp2p } from '@libp2p/interface';
+import type { Libp2p } from '@libp2p/interface';
 import { type KadDHT, kadDHT, passthroughMapper, removePrivateAddressesMapper } from '@libp2p/kad-dht';
 import { noise } from '@libp2p/noise';
 import { peerIdFromString } from '@libp2p/peer-id';
 import { ping } from '@libp2p/ping';
+import { preSharedKey } from '@libp2p/pnet';
 import { tcp } from '@libp2p/tcp';
 import { yamux } from '@libp2p/yamux';
-import type { Multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
 import type { PeerId } from '../types/ids.ts';
-import { toHex } from '../util/bytes.ts';
+import { createGate, type GateRules, MAX_STRANGERS } from './gate.ts';
 import type { OpenIdentity } from './identity.ts';
 import { OverlayDatastore, recordKeyText } from './libp2p-datastore.ts';
 import { MAX_WINDOW_BYTES } from './libp2p-frames.ts';
@@ -33,23 +33,19 @@ export interface NodeOptions {
   /** Which peers may hold records for others; asked when they connect, each second until it is so, and when others name
    *  them. All, if not given. */
   readonly isDhtServer?: (peer: PeerId) => boolean;
-  /** Refused at the door; everything else is asked by each protocol. */
-  readonly isBanned?: (peer: PeerId) => boolean;
   /** The gossip topics of this node; messages of others are not carried. */
   readonly topics: readonly string[];
   readonly records: RecordRules;
-  /** Whether peers on private addresses are dialled and named to others: true on a loopback or local network. */
+  /** Whether private addresses that others name are dialled and named on: true on a loopback or local network. */
   readonly privateAddresses: boolean;
-  /** Connections from one IPv4 address or IPv6 /64 at a time, loopback not counted; many nodes may live behind one. */
-  readonly connectionsPerHost?: number;
+  /** The pre-shared key of a private network (network-key.ts): who does not have it is not spoken to. */
+  readonly networkKey?: Uint8Array;
 }
 
 export type OverlayNode = Libp2p<{ identify: Identify; dht: KadDHT; pubsub: GossipSub }>;
 
-/** protocol.md 14. */
-const DEFAULT_CONNECTIONS_PER_HOST = 16;
-/** 256 nodes of a subnet and as many clients. */
-const MAX_CONNECTIONS = 512;
+/** 256 nodes of a subnet, dialled from both sides at once, and the strangers that the gate lets in. */
+const MAX_CONNECTIONS = 512 + MAX_STRANGERS;
 /** A devnet starts its nodes at once on one address: 12 simultaneous dials met the default of 5 (network.md 4). */
 const CONNECTIONS_PER_SECOND = 64;
 /** What a sender may have queued on one stream beyond the window, four of the longest frames, before the stream is given up. */
@@ -71,7 +67,7 @@ const DHT_MESSAGE = { minTimeout: 2000, maxTimeout: 10_000 };
 /** Records on k = 8 peers: measured five times cheaper than 20 (network.md 2). */
 const REPLICAS = 8;
 
-export async function createNode(options: NodeOptions, shelf: Shelf): Promise<OverlayNode> {
+export async function createNode(options: NodeOptions, shelf: Shelf, gate: GateRules): Promise<OverlayNode> {
   const self = peerIdFromString(options.identity.peer);
   return createLibp2p({
     privateKey: privateKeyFromProtobuf(options.identity.protobuf),
@@ -96,7 +92,8 @@ export async function createNode(options: NodeOptions, shelf: Shelf): Promise<Ov
       maxIncomingPendingConnections: CONNECTIONS_PER_SECOND,
     },
     connectionMonitor: MONITOR,
-    connectionGater: createGate(options),
+    connectionGater: createGate(gate),
+    ...(options.networkKey === undefined ? {} : { connectionProtector: preSharedKey({ psk: options.networkKey }) }),
     services: {
       identify: identify(),
       ping: ping({ timeout: PING_ANSWER_MS, maxInboundStreams: PING_STREAMS, maxOutboundStreams: PING_STREAMS }),
@@ -104,43 +101,6 @@ export async function createNode(options: NodeOptions, shelf: Shelf): Promise<Ov
       pubsub: createGossip(options.topics),
     },
   });
-}
-
-/** Refuses banned peers, and a host that takes more than its share. */
-export function createGate(options: Pick<NodeOptions, 'isBanned' | 'connectionsPerHost'>): ConnectionGater {
-  const limit = options.connectionsPerHost ?? DEFAULT_CONNECTIONS_PER_HOST;
-  const open = new Map<string, number>();
-  const count = (host: string, change: number) => {
-    const now = (open.get(host) ?? 0) + change;
-    if (now > 0) open.set(host, now);
-    else open.delete(host);
-  };
-  return {
-    denyDialPeer: (peer) => options.isBanned?.(peer.toString() as PeerId) ?? false,
-    denyInboundConnection(connection) {
-      const host = hostOf(connection.remoteAddr);
-      if (host === undefined) return false;
-      if ((open.get(host) ?? 0) >= limit) return true;
-      count(host, 1);
-      connection.addEventListener('close', () => count(host, -1));
-      return false;
-    },
-    denyInboundEncryptedConnection: (peer) => options.isBanned?.(peer.toString() as PeerId) ?? false,
-  };
-}
-
-const IP6_CODE = 41;
-const LOOPBACK = /^(127\.|::1$|::ffff:7f)/;
-const MAPPED_IP4 = /^::ffff:[0-9a-f]+:[0-9a-f]+$/;
-
-/** Whose share a connection counts for: an IPv4 address, or the /64 of an IPv6 address, for a host has all of those. Undefined for loopback. */
-function hostOf(address: Multiaddr): string | undefined {
-  const [first] = address.getComponents();
-  const text = first?.value ?? '';
-  if (LOOPBACK.test(text)) return undefined;
-  if (first?.code !== IP6_CODE || MAPPED_IP4.test(text)) return text;
-  // One byte of code, then the address.
-  return toHex(address.bytes.subarray(1, 9));
 }
 
 function createDht(options: NodeOptions) {

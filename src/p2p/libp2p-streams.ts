@@ -18,7 +18,10 @@ import {
   sayRefused,
 } from './libp2p-frames.ts';
 import type { OverlayNode } from './libp2p-node.ts';
-import type { FrameStream, ProtocolOptions } from './types.ts';
+import { type FrameStream, OverlayError, type ProtocolOptions, type RefusalCode } from './types.ts';
+
+/** Told of every peer that was turned away or cut off. */
+export type NoteRefusal = (peer: PeerId, code: RefusalCode) => void;
 
 /** A protocol's question about a peer may have to read a roster; an opener waits no longer than for a handshake (protocol.md 14). */
 const ADMISSION_MS = 10_000;
@@ -53,6 +56,7 @@ export async function openStream(
   peer: PeerId,
   protocol: string,
   options: { readonly maxFrameBytes: number; readonly signal: AbortSignal },
+  note: NoteRefusal,
 ): Promise<FrameStream> {
   const stream = await newStream(node, peer, protocol, options.signal);
   const admitted = await readAdmission(stream, options.signal).catch((error) => {
@@ -63,7 +67,7 @@ export async function openStream(
     stream.abort(new Error('not admitted'));
     throw refused(peer, protocol, 'it does not admit this peer, or no more streams of it');
   }
-  return createFrameStream(stream, peer, options.maxFrameBytes, 'opener');
+  return createFrameStream(stream, peer, options.maxFrameBytes, 'opener', (code) => note(peer, code));
 }
 
 /** A connection may be gone without our knowing: the first stream finds out, and nothing was sent yet, so it is dialled once more. */
@@ -93,7 +97,7 @@ export async function serveStreams(
   protocol: string,
   options: ProtocolOptions,
   handler: (stream: FrameStream) => Promise<void>,
-  log: Log,
+  { note, log }: { readonly note: NoteRefusal; readonly log: Log },
 ): Promise<void> {
   const open = new Map<PeerId, number>();
   const count = (peer: PeerId, change: number) => {
@@ -110,9 +114,15 @@ export async function serveStreams(
     const hasRoom = (open.get(peer) ?? 0) < options.maxStreamsPerPeer;
     count(peer, 1);
     stream.addEventListener('close', () => count(peer, -1));
-    if (!hasRoom || !(await isAdmitted(options, peer))) return sayRefused(stream);
+    const why = hasRoom ? await notAdmitted(options, peer) : 'TOO_MANY_STREAMS';
+    if (why !== undefined) {
+      note(peer, why);
+      return sayRefused(stream);
+    }
     sayAdmitted(stream);
-    await runHandler(handler, stream, createFrameStream(stream, peer, options.maxFrameBytes, 'answerer'), log);
+    const noteOffence = (code: RefusalCode) => note(peer, code);
+    const frames = createFrameStream(stream, peer, options.maxFrameBytes, 'answerer', noteOffence);
+    await runHandler(handler, stream, frames, noteOffence, log);
   };
   await node.handle(
     protocol,
@@ -124,11 +134,12 @@ export async function serveStreams(
   );
 }
 
-async function isAdmitted(options: ProtocolOptions, peer: PeerId): Promise<boolean> {
+async function notAdmitted(options: ProtocolOptions, peer: PeerId): Promise<'NOT_ADMITTED' | undefined> {
   try {
-    return await raceSignal(Promise.resolve(options.admit(peer)), withDeadline(undefined, ADMISSION_MS));
+    const admitted = await raceSignal(Promise.resolve(options.admit(peer)), withDeadline(undefined, ADMISSION_MS));
+    return admitted ? undefined : 'NOT_ADMITTED';
   } catch {
-    return false;
+    return 'NOT_ADMITTED';
   }
 }
 
@@ -137,6 +148,7 @@ async function runHandler(
   handler: (stream: FrameStream) => Promise<void>,
   stream: Stream,
   frames: FrameStream,
+  noteOffence: (code: RefusalCode) => void,
   log: Log,
 ): Promise<void> {
   try {
@@ -144,6 +156,8 @@ async function runHandler(
     await frames.close();
     lingerThenAbort(stream);
   } catch (error) {
+    if (error instanceof OverlayError && (error.code === 'PEER_SILENT' || error.code === 'PEER_STALLED'))
+      noteOffence(error.code);
     log.debug('stream broken off by its handler', { protocol: stream.protocol, error: errorMessage(error) });
     frames.abort(error instanceof Error ? error : new Error(String(error)));
   }

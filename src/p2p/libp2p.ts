@@ -2,27 +2,37 @@
 // Trusts nobody: each stream is admitted by the protocol's own question, each message and record is judged by given functions, all tables are bounded.
 
 import { TopicValidatorResult } from '@libp2p/gossipsub';
+import type { PeerData } from '@libp2p/interface';
 import { peerIdFromString } from '@libp2p/peer-id';
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr';
 import type { PeerId } from '../types/ids.ts';
 import { peerFromAddress } from '../types/peer-id.ts';
 import { errorMessage } from '../util/errors.ts';
 import type { Log } from '../util/log.ts';
+import { isPrivateAddress } from './address-scope.ts';
+import { createBans } from './bans.ts';
 import { frameTooLarge, overlayClosed, recordRefused, unreachable } from './errors.ts';
+import type { GateRules } from './gate.ts';
 import { createKeeper } from './keeper.ts';
 import { createNode, type NodeOptions, type OverlayNode } from './libp2p-node.ts';
 import { getRecord, putRecord } from './libp2p-records.ts';
-import { DIAL_MS, dial, openStream, serveStreams } from './libp2p-streams.ts';
+import { DIAL_MS, dial, type NoteRefusal, openStream, serveStreams } from './libp2p-streams.ts';
+import { createRefusals } from './refusals.ts';
 import { keepIdentified } from './reidentify.ts';
 import { requestOver, serveRequest } from './request.ts';
 import { createShelf, refusal, type Shelf } from './shelf.ts';
+import { createStanding, type Standing } from './standing.ts';
 import { MAX_GOSSIP_BYTES, type Overlay, OverlayError, type Verdict } from './types.ts';
 
 export interface OverlayOptions extends NodeOptions {
   /** Multiaddrs that end in /p2p/<peer>: dialled at the start, and again whenever they are lost. */
   readonly bootstrap: readonly string[];
-  /** Peers to stay connected to, the roster for instance; read again every second. */
+  /** Peers to stay connected to, the roster for instance; read again every second. Who is no longer among them loses its connections. */
   readonly wanted?: () => readonly PeerId[];
+  /** Where a wanted peer may be found, when nobody else has said so. */
+  readonly addressesOf?: (peer: PeerId) => readonly string[];
+  /** Connections of peers that are not wanted, all together. */
+  readonly strangers?: number;
 }
 
 interface OverlayDeps {
@@ -35,23 +45,53 @@ const SWEEP_MS = 1000;
 const LOOKUP_PAUSE_MS = 5000;
 /** Addresses kept of one peer: announcements name at most some. */
 const MAX_LEARNED_ADDRESSES = 16;
+/** Should libp2p ever have to choose, it closes connections of peers with less. */
+const WANTED_TAG = { tags: { 'tessera-wanted': { value: 100 } } };
+const NO_TAG = { tags: { 'tessera-wanted': undefined } };
 
 /** Starts a node and returns at once; bootstrap peers are dialled in the background. LISTEN_FAILED when no address can be listened on. */
 export async function createOverlay(options: OverlayOptions, deps: OverlayDeps): Promise<Overlay> {
   const shelf = createShelf(options.records.replaces);
-  const node = await startNode(options, shelf);
-  const stopKeeping = keepConnected(node, options, deps.log);
+  const bans = createBans();
+  const refusals = createRefusals((peer, code) => {
+    if (!bans.note(peer, code, performance.now())) return;
+    deps.log.warn('peer banned', { peer, code });
+    void hangUp(peer);
+  });
+  const standing = createStanding(options.wanted ?? (() => []), {
+    enter: (peer) => mark(peer, WANTED_TAG),
+    leave: (peer) => {
+      mark(peer, NO_TAG);
+      void hangUp(peer);
+    },
+  });
+  const named = new Set(options.bootstrap);
+  const node = await startNode(options, shelf, {
+    isBanned: (peer) => bans.isBanned(peer, performance.now()),
+    isWanted: standing.has,
+    mayDial: (address) => options.privateAddresses || named.has(address) || !isPrivateAddress(address),
+    note: refusals.note,
+    ...(options.strangers === undefined ? {} : { strangers: options.strangers }),
+  });
+  const hangUp = (peer: PeerId) =>
+    node.hangUp(peerIdFromString(peer)).catch((error) => deps.log.debug('not hung up', { error: errorMessage(error) }));
+  const mark = (peer: PeerId, tags: PeerData) => {
+    node.peerStore
+      .merge(peerIdFromString(peer), tags)
+      .catch((error) => deps.log.debug('peer not marked', { error: errorMessage(error) }));
+  };
+  const stopKeeping = keepConnected(node, options, standing, deps.log);
   let closed = false;
   const assertOpen = () => {
     if (closed) throw overlayClosed();
   };
   const open: Overlay['openStream'] = async (peer, protocol, streamOptions) => {
     assertOpen();
-    return openStream(node, peer, protocol, streamOptions);
+    return openStream(node, peer, protocol, streamOptions, refusals.note);
   };
   const serve: Overlay['handleStream'] = async (protocol, protocolOptions, handler) => {
     assertOpen();
-    await serveStreams(node, protocol, protocolOptions, handler, deps.log);
+    await serveStreams(node, protocol, protocolOptions, handler, { note: refusals.note, log: deps.log });
   };
 
   return {
@@ -67,13 +107,14 @@ export async function createOverlay(options: OverlayOptions, deps: OverlayDeps):
     },
     async learn(peer, addresses) {
       assertOpen();
-      const known = addresses.slice(0, MAX_LEARNED_ADDRESSES).flatMap(parseMultiaddr);
-      await node.peerStore.merge(peerIdFromString(peer), { multiaddrs: known });
+      await learn(node, peer, addresses);
     },
     async disconnect(peer) {
       await node.hangUp(peerIdFromString(peer));
     },
-    handleRequest: (protocol, protocolOptions, handler) => serve(protocol, protocolOptions, serveRequest(handler)),
+    refusals: refusals.all,
+    handleRequest: (protocol, protocolOptions, handler) =>
+      serve(protocol, protocolOptions, serveRequest(handler, protocolOptions.maxFrameBytes)),
     async request(peer, protocol, body, requestOptions) {
       if (body.length > requestOptions.maxFrameBytes) throw frameTooLarge(body.length, requestOptions.maxFrameBytes);
       return requestOver(await open(peer, protocol, requestOptions), protocol, body, requestOptions.signal);
@@ -82,7 +123,7 @@ export async function createOverlay(options: OverlayOptions, deps: OverlayDeps):
     openStream: open,
     subscribe(topic, judge) {
       assertOpen();
-      subscribe(node, topic, judge, deps.log);
+      subscribe(node, topic, judge, { note: refusals.note, log: deps.log });
     },
     async publish(topic, message) {
       assertOpen();
@@ -114,9 +155,9 @@ export async function createOverlay(options: OverlayOptions, deps: OverlayDeps):
   };
 }
 
-async function startNode(options: OverlayOptions, shelf: Shelf): Promise<OverlayNode> {
+async function startNode(options: OverlayOptions, shelf: Shelf, gate: GateRules): Promise<OverlayNode> {
   try {
-    return await createNode(options, shelf);
+    return await createNode(options, shelf, gate);
   } catch (cause) {
     throw new OverlayError(
       { code: 'LISTEN_FAILED', addresses: options.listen },
@@ -127,19 +168,20 @@ async function startNode(options: OverlayOptions, shelf: Shelf): Promise<Overlay
 }
 
 /** Dials bootstrap and wanted peers now and whenever they are lost. Returns what ends it. */
-function keepConnected(node: OverlayNode, options: OverlayOptions, log: Log): () => void {
+function keepConnected(node: OverlayNode, options: OverlayOptions, standing: Standing, log: Log): () => void {
   const self = options.identity.peer;
   const connected = (peer: PeerId | undefined) =>
     peer === undefined || peer === self || node.getConnections(peerIdFromString(peer)).length > 0;
   const keeper = createKeeper({
     wanted: () => [...options.bootstrap, ...(options.wanted?.() ?? [])],
     isConnected: (target) => connected(peerFromAddress(target)),
-    dial: dialWanted(node),
+    dial: dialWanted(node, options.addressesOf ?? (() => [])),
     log,
   });
   const identified = keepIdentified(node, options.isDhtServer ?? (() => true), log);
   const sweep = async () => {
     try {
+      standing.sweep();
       identified.sweep();
       await keeper.sweep(performance.now());
     } catch (error) {
@@ -156,9 +198,13 @@ function keepConnected(node: OverlayNode, options: OverlayOptions, log: Log): ()
  * Dials a wanted peer by what is known of it. A peer without addresses is looked up on the DHT, one at a time and now and then: a lookup costs
  * as much as some hundred requests (network.md 2), and announcements mostly come first.
  */
-function dialWanted(node: OverlayNode): (target: string) => Promise<boolean> {
+function dialWanted(
+  node: OverlayNode,
+  addressesOf: (peer: PeerId) => readonly string[],
+): (target: string) => Promise<boolean> {
   let nextLookupMs = performance.now() + LOOKUP_PAUSE_MS;
   return async (target) => {
+    if (!target.startsWith('/')) await learn(node, target as PeerId, addressesOf(target as PeerId));
     if (!target.startsWith('/') && !(await hasAddress(node, target))) {
       if (performance.now() < nextLookupMs) return false;
       nextLookupMs = performance.now() + LOOKUP_PAUSE_MS;
@@ -166,6 +212,11 @@ function dialWanted(node: OverlayNode): (target: string) => Promise<boolean> {
     await dial(node, target, AbortSignal.timeout(DIAL_MS));
     return true;
   };
+}
+
+async function learn(node: OverlayNode, peer: PeerId, addresses: readonly string[]): Promise<void> {
+  const known = addresses.slice(0, MAX_LEARNED_ADDRESSES).flatMap(parseMultiaddr);
+  if (known.length > 0) await node.peerStore.merge(peerIdFromString(peer), { multiaddrs: known });
 }
 
 async function hasAddress(node: OverlayNode, target: string): Promise<boolean> {
@@ -191,12 +242,15 @@ function subscribe(
   node: OverlayNode,
   topic: string,
   judge: (message: Uint8Array, from: PeerId) => Promise<Verdict>,
-  log: Log,
+  { note, log }: { readonly note: NoteRefusal; readonly log: Log },
 ): void {
   const { pubsub } = node.services;
   pubsub.topicValidators.set(topic, async (from, message) => {
     try {
-      return TOPIC_VERDICTS[await judge(new Uint8Array(message.data), from.toString() as PeerId)];
+      const peer = from.toString() as PeerId;
+      const verdict = await judge(new Uint8Array(message.data), peer);
+      if (verdict === 'reject') note(peer, 'MESSAGE_REJECTED');
+      return TOPIC_VERDICTS[verdict];
     } catch (error) {
       log.warn('gossip judge failed', { topic, error: errorMessage(error) });
       return TOPIC_VERDICTS.ignore;

@@ -10,6 +10,8 @@ export interface StreamEnd {
   /** The peer at the other end. */
   readonly peer: PeerId;
   readonly maxFrameBytes: number;
+  /** The other end sent a frame over the limit. */
+  readonly onTooLarge: () => void;
 }
 
 export interface StreamPairOptions {
@@ -123,8 +125,9 @@ function createHalf(end: StreamEnd, options: StreamPairOptions, free: () => void
       other = half;
     },
     receive(frame) {
-      if (frame.length > end.maxFrameBytes) abort(frameTooLarge(frame.length, end.maxFrameBytes));
-      else inbox.push(frame);
+      if (frame.length <= end.maxFrameBytes) return inbox.push(frame);
+      end.onTooLarge();
+      abort(frameTooLarge(frame.length, end.maxFrameBytes));
     },
     waiting: inbox.waiting,
     roomAhead: wakeSenders,

@@ -7,6 +7,7 @@ import { equalBytes, toHex, utf8 } from '../util/bytes.ts';
 import { sha256 } from '../util/hash.ts';
 import { frameTooLarge, overlayClosed, recordRefused, refused, streamReset, unreachable } from './errors.ts';
 import { createStreamPair } from './memory-stream.ts';
+import { createRefusals, type Refusals } from './refusals.ts';
 import { requestOver, serveRequest } from './request.ts';
 import { bestRecord, createShelf, refusal, type Shelf } from './shelf.ts';
 import {
@@ -16,6 +17,7 @@ import {
   type Overlay,
   type ProtocolOptions,
   type RecordRules,
+  type RefusalCode,
   type Verdict,
 } from './types.ts';
 
@@ -71,6 +73,7 @@ interface Node {
   readonly self: PeerId;
   readonly rules: RecordRules;
   readonly shelf: Shelf;
+  readonly refusals: Refusals;
   readonly protocols: Map<string, Served>;
   readonly topics: Map<string, (message: Uint8Array, from: PeerId) => Promise<Verdict>>;
   readonly seen: Set<string>;
@@ -172,6 +175,7 @@ function createNode(self: PeerId, rules: RecordRules): Node {
     self,
     rules,
     shelf: createShelf(rules.replaces),
+    refusals: createRefusals(),
     protocols: new Map(),
     topics: new Map(),
     seen: new Set(),
@@ -243,7 +247,9 @@ function createMemoryOverlay(world: World, node: Node): Overlay {
       const other = world.nodes.get(peer);
       if (other !== undefined) cut(node, other);
     },
-    handleRequest: async (protocol, options, handler) => serve(protocol, options, serveRequest(handler)),
+    refusals: node.refusals.all,
+    handleRequest: async (protocol, options, handler) =>
+      serve(protocol, options, serveRequest(handler, options.maxFrameBytes)),
     async request(peer, protocol, body, options) {
       if (body.length > options.maxFrameBytes) throw frameTooLarge(body.length, options.maxFrameBytes);
       return requestOver(await open(peer, protocol, options), protocol, body, options.signal);
@@ -291,7 +297,11 @@ async function openStream(
   await hop(world);
   const served = other.protocols.get(protocol);
   if (served === undefined) throw refused(peer, protocol, 'it does not serve this protocol');
-  if (!(await isAdmitted(served, node.self))) throw refused(peer, protocol, 'it does not admit this peer');
+  const why = await notAdmitted(served, node.self);
+  if (why !== undefined) {
+    other.refusals.note(node.self, why);
+    throw refused(peer, protocol, 'it does not admit this peer, or no more streams of it');
+  }
   await hop(world);
   options.signal.throwIfAborted();
   if (!node.links.has(other)) throw streamReset(peer, protocol, 'the connection closed');
@@ -299,9 +309,9 @@ async function openStream(
 }
 
 /** Takes no slot yet: `startStream` counts once the opener is known to want the stream. */
-async function isAdmitted(served: Served, peer: PeerId): Promise<boolean> {
-  if (!(await judged(async () => served.options.admit(peer), false))) return false;
-  return (served.open.get(peer) ?? 0) < served.options.maxStreamsPerPeer;
+async function notAdmitted(served: Served, peer: PeerId): Promise<RefusalCode | undefined> {
+  if (!(await judged(async () => served.options.admit(peer), false))) return 'NOT_ADMITTED';
+  return (served.open.get(peer) ?? 0) < served.options.maxStreamsPerPeer ? undefined : 'TOO_MANY_STREAMS';
 }
 
 function startStream(
@@ -316,8 +326,12 @@ function startStream(
   const pair = createStreamPair({
     protocol,
     ends: [
-      { peer: other.self, maxFrameBytes },
-      { peer: node.self, maxFrameBytes: served.options.maxFrameBytes },
+      { peer: other.self, maxFrameBytes, onTooLarge: () => node.refusals.note(other.self, 'FRAME_TOO_LARGE') },
+      {
+        peer: node.self,
+        maxFrameBytes: served.options.maxFrameBytes,
+        onTooLarge: () => other.refusals.note(node.self, 'FRAME_TOO_LARGE'),
+      },
     ],
     windowBytes: world.windowBytes,
     post: world.post,
@@ -354,6 +368,7 @@ async function receiveGossip(world: World, from: Node, node: Node, topic: string
   const judge = node.topics.get(topic);
   if (judge === undefined || !node.links.has(from) || world.isLost() || !isNew(node, topic, message)) return;
   const verdict = await judged(() => judge(message.slice(), from.self), 'ignore');
+  if (verdict === 'reject') node.refusals.note(from.self, 'MESSAGE_REJECTED');
   if (verdict === 'accept' && node.alive) spread(world, node, topic, message, from);
 }
 

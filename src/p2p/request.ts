@@ -2,8 +2,13 @@
 
 import type { PeerId } from '../types/ids.ts';
 import { raceSignal } from '../util/async.ts';
-import { streamReset } from './errors.ts';
+import { peerSilent, peerStalled, streamReset } from './errors.ts';
 import type { FrameStream } from './types.ts';
+
+/** A request or an answer of no length takes at most this: as long as a handshake (protocol.md 14). */
+const SHORT_FRAME_MS = 10_000;
+/** And so much longer for its bytes: a peer with less than 2 Mbit/s serves nobody. */
+const SLOWEST_BYTES_PER_MS = 256;
 
 export type RequestHandler = (body: Uint8Array, from: PeerId, signal: AbortSignal) => Promise<Uint8Array>;
 
@@ -36,15 +41,32 @@ async function exchange(
   throw streamReset(stream.peer, protocol, 'closed without an answer');
 }
 
-/** Makes a stream handler of a request handler. Its signal aborts when the asking side gives up. */
-export function serveRequest(handler: RequestHandler): (stream: FrameStream) => Promise<void> {
+/**
+ * Makes a stream handler of a request handler. Its signal aborts when the asking side gives up. Throws PEER_SILENT when the request does not
+ * come, PEER_STALLED when the answer is not read.
+ */
+export function serveRequest(handler: RequestHandler, maxFrameBytes: number): (stream: FrameStream) => Promise<void> {
   return async (stream) => {
     const frames = stream.frames()[Symbol.asyncIterator]();
-    const first = await frames.next();
+    const first = await inTime(frames.next(), maxFrameBytes, () => peerSilent(stream.peer));
     if (first.done === true) return;
     const gone = new AbortController();
     // The asker keeps its side open until it has the answer, so this read settles early only when the stream breaks.
     frames.next().catch((error) => gone.abort(error));
-    await stream.send([await handler(first.value, stream.peer, gone.signal)], gone.signal);
+    const answer = await handler(first.value, stream.peer, gone.signal);
+    await inTime(stream.send([answer], gone.signal), answer.length, () => peerStalled(stream.peer));
   };
+}
+
+/** Rejects with `late` when so many bytes have not passed in the time that the slowest peer may take. */
+async function inTime<T>(passing: Promise<T>, bytes: number, late: () => Error): Promise<T> {
+  passing.catch(() => undefined);
+  const deadline = Promise.withResolvers<never>();
+  const timer = setTimeout(() => deadline.reject(late()), SHORT_FRAME_MS + bytes / SLOWEST_BYTES_PER_MS);
+  timer.unref();
+  try {
+    return await Promise.race([passing, deadline.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
 }

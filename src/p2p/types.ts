@@ -13,10 +13,29 @@ export type OverlayErrorFacts =
   | { readonly code: 'RECORD_REFUSED'; readonly reason: string }
   | { readonly code: 'OVERLAY_CLOSED' }
   | { readonly code: 'LISTEN_FAILED'; readonly addresses: readonly string[] }
+  | { readonly code: 'PEER_SILENT'; readonly peer: string }
+  | { readonly code: 'PEER_STALLED'; readonly peer: string }
+  | { readonly code: 'NETWORK_KEY_INVALID'; readonly file: string }
   | { readonly code: 'IDENTITY_INVALID'; readonly file: string }
   | { readonly code: 'IDENTITY_READABLE'; readonly file: string; readonly mode: string };
 
 export class OverlayError extends CodedError<OverlayErrorFacts> {}
+
+/**
+ * Why a peer was turned away or cut off. At the door: BANNED, TOO_MANY_STRANGERS. At a protocol: NOT_ADMITTED, TOO_MANY_STREAMS. On a stream:
+ * PEER_SILENT (it never sent what was due), PEER_STALLED (it does not read), FRAME_TOO_LARGE, BAD_STREAM (not our framing, or a flood of
+ * empty frames). In gossip: MESSAGE_REJECTED.
+ */
+export type RefusalCode =
+  | 'BANNED'
+  | 'NOT_ADMITTED'
+  | 'TOO_MANY_STREAMS'
+  | 'TOO_MANY_STRANGERS'
+  | 'PEER_SILENT'
+  | 'PEER_STALLED'
+  | 'FRAME_TOO_LARGE'
+  | 'BAD_STREAM'
+  | 'MESSAGE_REJECTED';
 
 /** The node's Ed25519 key: signs what peers must be able to prove later. */
 export interface Identity {
@@ -75,6 +94,8 @@ export interface Overlay {
   learn(peer: PeerId, multiaddrs: readonly string[]): Promise<void>;
   /** Closes all connections to a peer. */
   disconnect(peer: PeerId): Promise<void>;
+  /** How often each peer was turned away, by reason; the last few thousand peers. */
+  refusals(): ReadonlyMap<PeerId, Readonly<Partial<Record<RefusalCode, number>>>>;
 
   /** Serves request/response: one frame in, one frame out, on a fresh stream. A handler that throws resets the stream; a later handler of
    *  the same protocol takes its place. */

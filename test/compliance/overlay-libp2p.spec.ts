@@ -11,6 +11,7 @@ import { createLibp2p } from 'libp2p';
 import { identityFromSeed } from '../../src/p2p/identity.ts';
 import { createOverlay, type OverlayOptions } from '../../src/p2p/libp2p.ts';
 import type { Overlay } from '../../src/p2p/types.ts';
+import type { PeerId } from '../../src/types/ids.ts';
 import { silentLog } from '../../src/util/log.ts';
 import { type TestNetwork, TOPIC, testOverlay, until } from './overlay.ts';
 
@@ -201,20 +202,88 @@ describe('overlay: libp2p among strangers', () => {
     await node.close();
   });
 
-  it('keeps a banned peer out', async () => {
-    const banned = await network.join();
-    const strict = await createOverlay(
-      { ...OPTIONS, identity: identityFromSeed(new Uint8Array(32).fill(97)), isBanned: (peer) => peer === banned.self },
-      { log: silentLog },
-    );
-    const dialled = banned.connect(addressOf(strict), AbortSignal.timeout(5000)).catch(() => undefined);
-    await dialled;
-    await until(() => banned.peers().length === 0);
-    assert.deepEqual(strict.peers(), []);
-    await assert.rejects(strict.connect(addressOf(banned), AbortSignal.timeout(5000)), { code: 'PEER_UNREACHABLE' });
-    await strict.close();
+  it('bans a peer that goes on sending frames over the limit, and tells why it keeps it out', async () => {
+    const stranger = await createStranger();
+    const address = multiaddr(addressOf(server));
+    for (let i = 0; i < 4; i += 1) {
+      const stream = await stranger.dialProtocol(address, '/test/echo/1');
+      const closed = once(stream, 'close');
+      stream.addEventListener('message', () => undefined);
+      stream.send(Uint8Array.of(1, 0xff, 0xff, 0xff, 0xff));
+      await closed;
+    }
+    await until(() => server.peers().length === 0);
+    const peer = stranger.peerId.toString() as PeerId;
+    await until(async () => {
+      await stranger.dial(address).catch(() => undefined);
+      return (server.refusals().get(peer)?.BANNED ?? 0) > 0;
+    });
+    assert.equal(server.refusals().get(peer)?.FRAME_TOO_LARGE, 4);
+    assert.deepEqual(server.peers(), []);
+    await assert.rejects(server.connect(`/ip4/127.0.0.1/tcp/1/p2p/${peer}`, AbortSignal.timeout(5000)), {
+      code: 'PEER_UNREACHABLE',
+    });
+    await stranger.stop();
+    await stillServes();
+  });
+
+  it('closes the connections of a peer that is wanted no more', async () => {
+    const member = await network.join({ discovers: false });
+    let wanted = [member.self];
+    const node = await enter(95, { dhtServer: false, wanted: () => wanted, addressesOf: () => member.addresses() });
+    await until(() => node.peers().includes(member.self));
+    wanted = [];
+    await until(() => node.peers().length === 0 && member.peers().length === 0);
+    await node.close();
+  });
+
+  it('keeps room for wanted peers when strangers have taken theirs', async () => {
+    const member = await network.join({ discovers: false });
+    const strangers = [await network.join({ discovers: false }), await network.join({ discovers: false })] as const;
+    const node = await enter(94, { strangers: 1, dhtServer: false, wanted: () => [member.self] });
+    const [address = ''] = node.addresses();
+    await strangers[0].connect(address);
+    await until(() => node.peers().length === 1);
+    await strangers[1].connect(address).catch(() => undefined);
+    await until(() => node.refusals().get(strangers[1].self)?.TOO_MANY_STRANGERS === 1);
+    await member.connect(address);
+    await until(() => node.peers().includes(member.self));
+    assert.deepEqual(new Set(node.peers()), new Set([strangers[0].self, member.self]));
+    await node.close();
+  });
+
+  it('on the internet dials no private address that others name, but one that its operator named', async () => {
+    const node = await enter(93, { privateAddresses: false, dhtServer: false });
+    await node.learn(server.self, server.addresses());
+    await assert.rejects(node.connect(server.self, AbortSignal.timeout(5000)), { code: 'PEER_UNREACHABLE' });
+    await assert.rejects(node.connect(addressOf(server), AbortSignal.timeout(5000)), { code: 'PEER_UNREACHABLE' });
+    assert.deepEqual(server.peers(), []);
+    await node.close();
+    const told = await enter(92, { privateAddresses: false, dhtServer: false, bootstrap: server.addresses() });
+    await until(() => told.peers().includes(server.self));
+    await told.close();
+  });
+
+  it('with a network key speaks to nobody who does not have it', async () => {
+    const keyOf = (digit: string) => new TextEncoder().encode(`/key/swarm/psk/1.0.0/\n/base16/\n${digit.repeat(64)}`);
+    const [one, other, wrong] = await Promise.all([
+      enter(91, { networkKey: keyOf('1') }),
+      enter(90, { networkKey: keyOf('1') }),
+      enter(89, { networkKey: keyOf('2') }),
+    ]);
+    await other.connect(addressOf(one), AbortSignal.timeout(10_000));
+    await until(() => one.peers().includes(other.self));
+    for (const outsider of [wrong, server])
+      await assert.rejects(outsider.connect(addressOf(one), AbortSignal.timeout(3000)), { code: 'PEER_UNREACHABLE' });
+    assert.deepEqual(one.peers(), [other.self]);
+    await Promise.all([one, other, wrong].map((overlay) => overlay.close()));
   });
 });
+
+function enter(seed: number, options: Partial<OverlayOptions>): Promise<Overlay> {
+  const identity = identityFromSeed(new Uint8Array(32).fill(seed));
+  return createOverlay({ ...OPTIONS, ...options, identity }, { log: silentLog });
+}
 
 /** A libp2p node of somebody else: same transports, none of our rules. */
 function createStranger() {

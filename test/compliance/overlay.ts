@@ -139,6 +139,22 @@ export function testOverlay(name: string, createNetwork: () => Promise<TestNetwo
         assert.deepEqual(asked, [a.self, a.self, a.self]);
       });
 
+      it('counts who was refused and why', async () => {
+        const [a, b] = await pair();
+        const c = await network.join();
+        await c.connect(addressOf(b), deadline());
+        await b.handleRequest(ECHO, { ...anyone, maxFrameBytes: 100, admit: (peer) => peer === a.self }, echo);
+        for (let i = 0; i < 2; i += 1) await rejectsWith('PEER_REFUSED', c.request(b.self, ECHO, bytes(1), asking()));
+        await rejectsWith('STREAM_RESET', a.request(b.self, ECHO, new Uint8Array(101), asking()));
+        assert.deepEqual(Object.fromEntries(b.refusals()), {
+          [c.self]: { NOT_ADMITTED: 2 },
+          [a.self]: { FRAME_TOO_LARGE: 1 },
+        });
+        await b.handleRequest(ECHO, anyone, async () => new Uint8Array(101));
+        await rejectsWith('FRAME_TOO_LARGE', a.request(b.self, ECHO, bytes(1), asking(100)));
+        assert.deepEqual(Object.fromEntries(a.refusals()), { [b.self]: { FRAME_TOO_LARGE: 1 } });
+      });
+
       it('breaks off when the handler throws, and serves the next one', async () => {
         const [a, b] = await pair();
         await b.handleRequest(ECHO, anyone, async (body) => {
@@ -342,6 +358,7 @@ export function testOverlay(name: string, createNetwork: () => Promise<TestNetwo
         await rejectsWith('PEER_REFUSED', open());
         await one.close();
         await until(async () => (await codeOf(open())) === undefined);
+        assert.ok((b.refusals().get(a.self)?.TOO_MANY_STREAMS ?? 0) > 0);
       });
     });
 
@@ -402,6 +419,7 @@ export function testOverlay(name: string, createNetwork: () => Promise<TestNetwo
           });
           assert.ok(heard.c.every(({ message }) => message[0] === 7));
           assert.equal(heard.b.length, 1);
+          assert.equal(b.refusals().get(a.self)?.MESSAGE_REJECTED, verdict === 'reject' ? 1 : undefined);
         });
       }
 

@@ -15,6 +15,7 @@ const OPTIONS = [
   'subnet-id',
   'model',
   'initial-peers',
+  'network-key',
   'host',
   'port',
   'cors-origins',
@@ -53,7 +54,7 @@ async function serve(context: Context): Promise<void> {
   await withChain(context, async (chain) => {
     const subnet = await requireSubnet(chain, options['subnet-id'], signal);
     const network = await createNetworkClient(
-      { initialPeers: options['initial-peers'], listening: true },
+      { initialPeers: options['initial-peers'], networkKey: options['network-key'], listening: true },
       { chain, subnet, model, identity: clientIdentity(dataDir), log },
       signal,
     );

@@ -27,6 +27,7 @@ const OPTIONS = [
   'stop',
   'threads',
   'initial-peers',
+  'network-key',
 ] as const;
 
 type Context = CommandContext<(typeof OPTIONS)[number]>;
@@ -111,7 +112,7 @@ function answerFromNetwork(context: Context, { model, tokenizer, prompt }: Asked
     const subnet = await requireSubnet(chain, options['subnet-id'], signal);
     const identity = clientIdentity(context.dataDir);
     const network = await createNetworkClient(
-      { initialPeers: options['initial-peers'] },
+      { initialPeers: options['initial-peers'], networkKey: options['network-key'] },
       { chain, subnet, model, identity, log },
       signal,
     );

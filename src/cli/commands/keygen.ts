@@ -3,6 +3,7 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { createAccountFile } from '../../chain/accounts.ts';
 import { createIdentityFile } from '../../p2p/identity.ts';
+import { createNetworkKey } from '../../p2p/network-key.ts';
 import { defineCommand } from '../command.ts';
 import { UsageError } from '../exit.ts';
 import { table } from '../io.ts';
@@ -16,8 +17,9 @@ export const keygen = defineCommand({
     'tessera keygen --accounts --encrypt',
     'tessera keygen --passphrase-file /run/secrets/tessera --data-dir /var/lib/tessera',
   ],
-  options: ['accounts', 'encrypt'],
+  options: ['accounts', 'encrypt', 'network-key'],
   async run({ options, dataDir, io }) {
+    if (options['network-key'] !== undefined) return makeNetworkKey(options['network-key'], io);
     const folder = keyFolder(dataDir);
     assertAbsent([...IDENTITIES, ...(options.accounts ? ACCOUNTS : [])].map((name) => keyFile(dataDir, name)));
     const isEncrypted = options.encrypt || options['passphrase-file'] !== undefined;
@@ -43,6 +45,14 @@ export const keygen = defineCommand({
     io.note('Next: tessera register-subnet-node --coldkey <owner> --hotkey <account of this node> --stake 100');
   },
 });
+
+/** Not one of a node's own keys: the owner of a private network makes it and gives it out. */
+function makeNetworkKey(file: string, io: Io): void {
+  assertAbsent([file]);
+  createNetworkKey(file);
+  io.result({ event: 'network-key', file }, `network key ${file}`);
+  io.note('Give it to the nodes and clients of your private network alone; each names it with --network-key.');
+}
 
 /** Before the first key is made: half a set of keys helps nobody. */
 function assertAbsent(files: readonly string[]): void {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { ChainInfo, Subnet, SubnetNode } from '../../../src/chain/types.ts';
-import { bootstrapOf, isPrivate, knownAddresses, networkName } from '../../../src/node/addresses.ts';
+import { bootstrapOf, dialsPrivate, knownAddresses, networkName, reachable } from '../../../src/node/addresses.ts';
 
 const A = '/ip4/127.0.0.1/tcp/1/p2p/A';
 const B = '/ip4/127.0.0.1/tcp/2/p2p/B';
@@ -27,21 +27,26 @@ describe('addresses of a node', () => {
     assert.equal(networkName({ genesis: '0x00112233445566778899' } as unknown as ChainInfo), '0011223344556677');
   });
 
-  const cases: [string, boolean][] = [
-    ['/ip4/127.0.0.1/tcp/0', true],
-    ['/ip4/10.1.2.3/tcp/4001', true],
-    ['/ip4/192.168.0.2/tcp/4001', true],
-    ['/ip4/172.31.0.2/tcp/4001', true],
-    ['/ip6/::1/tcp/0', true],
-    ['/ip4/0.0.0.0/tcp/4001', false],
-    ['/ip4/172.32.0.2/tcp/4001', false],
-    ['/ip4/85.1.2.3/tcp/4001', false],
+  const cases: [string, string[], string[], boolean][] = [
+    ['listens on loopback', ['/ip4/127.0.0.1/tcp/0'], [], true],
+    ['listens on loopback and on a private network', ['/ip6/::1/tcp/0', '/ip4/172.31.0.2/tcp/1'], [], true],
+    ['listens on a public address too', ['/ip4/127.0.0.1/tcp/1', '/ip4/85.1.2.3/tcp/1'], [], false],
+    ['listens everywhere', ['/ip4/0.0.0.0/tcp/4001'], [], false],
+    ['listens everywhere, over IPv6', ['/ip6/::/tcp/4001'], [], false],
+    ['listens everywhere, among containers', ['/ip4/0.0.0.0/tcp/4001'], ['/dns4/hoster-1/tcp/4001/p2p/A'], true],
+    ['listens everywhere, with peers on the internet', ['/ip4/0.0.0.0/tcp/4001'], ['/ip4/85.1.2.3/tcp/1/p2p/A'], false],
   ];
-  for (const [address, expected] of cases) {
-    it(`${address} is ${expected ? 'private' : 'public'}`, () => assert.equal(isPrivate([address]), expected));
+  for (const [what, listen, named, expected] of cases) {
+    it(`a node that ${what} dials ${expected ? 'private addresses too' : 'public addresses only'}`, () => {
+      assert.equal(dialsPrivate('auto', { listen, named }), expected);
+      assert.equal(dialsPrivate('yes', { listen, named }), true);
+      assert.equal(dialsPrivate('no', { listen, named }), false);
+    });
   }
 
-  it('one public address makes a node public', () => {
-    assert.equal(isPrivate(['/ip4/127.0.0.1/tcp/1', '/ip4/85.1.2.3/tcp/1']), false);
+  it('of what strangers wrote a node on the internet takes public addresses', () => {
+    const PUBLIC = '/ip4/85.1.2.3/tcp/1/p2p/A';
+    assert.deepEqual(reachable([A, PUBLIC], false), [PUBLIC]);
+    assert.deepEqual(reachable([A, PUBLIC], true), [A, PUBLIC]);
   });
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { Subnet, SubnetNode } from '../../../src/chain/types.ts';
 import type { Model } from '../../../src/model/open.ts';
-import { requireIdentity, requirePolicy } from '../../../src/node/requirements.ts';
+import { requireIdentity, requireNetworkKey, requirePolicy } from '../../../src/node/requirements.ts';
 import type { Identity } from '../../../src/p2p/types.ts';
 import type { PeerId, SubnetId } from '../../../src/types/ids.ts';
 import type { ManifestHash } from '../../../src/types/model.ts';
@@ -36,5 +36,11 @@ describe('what must agree before a node starts', () => {
     assert.throws(() => requireIdentity(node, { peer: 'B' } as Identity), {
       facts: { code: 'IDENTITY_MISMATCH', registered: 'A', found: 'B' },
     });
+  });
+
+  it('a private subnet asks for its key', () => {
+    assert.throws(() => requireNetworkKey('private', undefined), { code: 'NETWORK_KEY_NEEDED' });
+    requireNetworkKey('private', '/keys/network_key');
+    for (const access of ['open', 'registered'] as const) requireNetworkKey(access, undefined);
   });
 });

@@ -59,7 +59,10 @@ describe('streams of libp2p', () => {
     } as unknown as OverlayNode;
     const connection = { remotePeer: { toString: () => PEER } } as unknown as Connection;
     const options = { maxFrameBytes: 100, admit: () => true, maxStreamsPerPeer: 1 };
-    await serveStreams(node, '/test/1', options, () => new Promise(() => undefined), silentLog);
+    await serveStreams(node, '/test/1', options, () => new Promise(() => undefined), {
+      note: () => undefined,
+      log: silentLog,
+    });
     for (let i = 0; i < 3; i += 1) handle?.(new FakeStream('reset').asStream(), connection);
     const [first, second] = [new FakeStream(), new FakeStream()];
     for (const stream of [first, second]) handle?.(stream.asStream(), connection);
@@ -73,7 +76,7 @@ describe('streams of libp2p', () => {
     mock.timers.enable({ apis: ['setTimeout'] });
     try {
       const stream = new FakeStream();
-      const frames = createFrameStream(stream.asStream(), PEER, 100, 'opener');
+      const frames = createFrameStream(stream.asStream(), PEER, 100, 'opener', () => undefined);
       let closed = false;
       const closing = frames.close().then(() => {
         closed = true;
