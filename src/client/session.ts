@@ -22,6 +22,8 @@ import {
   type OpenBody,
   type Sampling,
   type SessionId,
+  type SessionSalt,
+  sessionIdOf,
 } from '../wire/infer.ts';
 import { idsToBytes, type RowCodec } from '../wire/tensor.ts';
 import type { Paces } from './paces.ts';
@@ -102,8 +104,11 @@ export async function openSession(
   deps: SessionDeps,
   signal: AbortSignal,
 ): Promise<Outcome<RemoteSession>> {
-  const session = toHex(new Uint8Array(randomBytes(16))) as SessionId;
-  const opened = await Promise.all(request.route.map((_, hop) => openHop(session, hop, request, deps, signal)));
+  const salt = toHex(new Uint8Array(randomBytes(16))) as SessionSalt;
+  const session = sessionIdOf(deps.identity.peer, salt);
+  const opened = await Promise.all(
+    request.route.map((_, hop) => openHop({ salt, session }, hop, request, deps, signal)),
+  );
   const failures = opened.flatMap((outcome) => (outcome.ok ? [] : outcome.failures));
   const hops = opened.flatMap((outcome) => (outcome.ok ? [outcome.value] : []));
   if (failures.length === 0 && !signal.aborted) return { ok: true, value: runSession(session, hops, request, deps) };
@@ -113,7 +118,7 @@ export async function openSession(
 }
 
 async function openHop(
-  session: SessionId,
+  { salt, session }: { readonly salt: SessionSalt; readonly session: SessionId },
   hop: number,
   request: SessionRequest,
   deps: SessionDeps,
@@ -121,7 +126,7 @@ async function openHop(
 ): Promise<Outcome<Hop>> {
   const { peer } = hopAt(request.route, hop);
   const deadline = withDeadline(signal, request.deadlines.openMs);
-  const open = signOpen(openBody(session, hop, request), peer, request.head, deps);
+  const open = signOpen(openBody(salt, hop, request), peer, request.head, deps);
   let stream: FrameStream;
   try {
     stream = await deps.overlay.openStream(peer, INFER_PROTOCOL, { maxFrameBytes: MAX_FRAME_BYTES, signal: deadline });
@@ -138,10 +143,10 @@ async function openHop(
   return failed(request.route, hop, whyNotOpened(answer));
 }
 
-function openBody(session: SessionId, hop: number, request: SessionRequest): OpenBody {
+function openBody(salt: SessionSalt, hop: number, request: SessionRequest): OpenBody {
   const { manifest, codec, route, positions, sampling } = request;
   const isLast = hop === route.length - 1;
-  return { session, manifest, codec, maxTokens: positions, route, hop, ...(isLast ? { sampling } : {}) };
+  return { salt, manifest, codec, maxTokens: positions, route, hop, ...(isLast ? { sampling } : {}) };
 }
 
 function signOpen(body: OpenBody, to: PeerId, issuedAt: BlockNumber, { identity }: SessionDeps): Uint8Array {

@@ -4,7 +4,15 @@
 import type { BlockNumber, PeerId, ShardIndex } from '../types/ids.ts';
 import type { ManifestHash } from '../types/model.ts';
 import { type NonceCache, type Verify, verifyRequest } from '../wire/envelope.ts';
-import { decodeOpen, INFER_PROTOCOL, type InferCode, OPEN_METHOD, type OpenBody } from '../wire/infer.ts';
+import {
+  decodeOpen,
+  INFER_PROTOCOL,
+  type InferCode,
+  OPEN_METHOD,
+  type OpenBody,
+  type SessionId,
+  sessionIdOf,
+} from '../wire/infer.ts';
 import { codeOfRefusedRequest } from './codes.ts';
 
 /** What a hoster must know of the model it serves. */
@@ -33,8 +41,13 @@ export interface AdmissionDeps {
   readonly nonces: NonceCache;
 }
 
+/** What the client asked for, and the id of its session. */
+export interface AdmittedOpen extends OpenBody {
+  readonly session: SessionId;
+}
+
 export type Admission =
-  | { readonly ok: true; readonly open: OpenBody }
+  | { readonly ok: true; readonly open: AdmittedOpen }
   | { readonly ok: false; readonly code: InferCode; readonly why: string };
 
 export async function admitOpen(
@@ -52,7 +65,7 @@ export async function admitOpen(
   const refusal = judge(parsed.value, options);
   if (refusal !== undefined) return { ok: false, ...refusal };
   if (!(await deps.mayAsk(from))) return { ok: false, code: 'NOT_YOURS', why: 'the access policy excludes this peer' };
-  return { ok: true, open: parsed.value };
+  return { ok: true, open: { ...parsed.value, session: sessionIdOf(from, parsed.value.salt) } };
 }
 
 function judge(

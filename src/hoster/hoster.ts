@@ -9,7 +9,7 @@ import type { BlockNumber, NodeId, PeerId, ShardIndex, SubnetId } from '../types
 import { raceSignal, withDeadline } from '../util/async.ts';
 import { errorMessage } from '../util/errors.ts';
 import type { Log } from '../util/log.ts';
-import { createNonceCache, type Verify } from '../wire/envelope.ts';
+import { createNonceCache, NONCE_LIMITS, type Verify } from '../wire/envelope.ts';
 import { MAX_FRAME_BYTES } from '../wire/frame.ts';
 import {
   decodeMessages,
@@ -18,11 +18,10 @@ import {
   type InferCode,
   type InferMessage,
   MAX_STEP_ROWS,
-  type OpenBody,
   type SessionId,
   type Step,
 } from '../wire/infer.ts';
-import { admitOpen, type ServedModel } from './admission.ts';
+import { type AdmittedOpen, admitOpen, type ServedModel } from './admission.ts';
 import { type AnnounceBoard, createAnnouncer } from './announce.ts';
 import { createChallengeGuard } from './challenge-guard.ts';
 import { codeOfEngineError, retryAfterMs } from './codes.ts';
@@ -57,6 +56,8 @@ export interface HosterDeps {
   readonly verify: Verify;
   /** Whether the subnet's access policy lets this peer ask for inference (protocol.md 10). */
   readonly mayAsk: (peer: PeerId) => boolean | Promise<boolean>;
+  /** What the peer's node has at stake: who has more comes first, strangers last. Nobody has any unless given. */
+  readonly stakeOf?: (peer: PeerId) => bigint;
   /** The input of the open challenge of a shard within the commit window, else undefined. */
   readonly openChallenge?: (shard: ShardIndex) => Rows | undefined;
   /** Monotonic milliseconds. */
@@ -90,8 +91,9 @@ const GOODBYE_MS = 1_000;
 
 export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
   const limits = options.limits ?? HOSTER_LIMITS;
-  const seats = createSeats(limits);
-  const nonces = createNonceCache();
+  const { stakeOf = () => 0n } = deps;
+  const seats = createSeats(limits, stakeOf);
+  const nonces = createNonceCache(NONCE_LIMITS, stakeOf);
   const meter = createMeter(deps.now);
   const announcer = createAnnouncer({ ...options, cacheBytes: options.model.cacheBytes }, { ...deps, meter });
   const sessions = new Map<string, HostedSession>();
@@ -137,7 +139,7 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
     const admitted = await admitOpen(request, stream.peer, head, known, { verify, mayAsk, nonces });
     if (!admitted.ok) return refuse(stream, admitted.code, admitted.why);
     const { open } = admitted;
-    const seat = seats.take(stream.peer, keyOf(open.session, open.hop));
+    const seat = await seats.take(stream.peer, keyOf(open.session, open.hop));
     if (typeof seat === 'string') return refuse(stream, seat, 'no seat');
     try {
       await hold(stream, inbox, open);
@@ -147,7 +149,7 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
   }
 
   /** Opens the session, lives with it, frees it: whichever way the client's stream ends. */
-  async function hold(stream: FrameStream, inbox: Inbox, open: OpenBody): Promise<void> {
+  async function hold(stream: FrameStream, inbox: Inbox, open: AdmittedOpen): Promise<void> {
     const kv = await reserve(open, stream.peer);
     if (typeof kv === 'string') return refuse(stream, kv, 'the engine refuses');
     if (head === undefined) {
@@ -173,7 +175,7 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
     if (leaving && sessions.size === 0) emptied.resolve();
   }
 
-  async function reserve(open: OpenBody, owner: PeerId): Promise<KvSession | InferCode> {
+  async function reserve(open: AdmittedOpen, owner: PeerId): Promise<KvSession | InferCode> {
     const { from, to } = open.route[open.hop] ?? { from: 0 as ShardIndex, to: 0 as ShardIndex };
     try {
       return await deps.engine.openSession({ from, to }, { maxTokens: open.maxTokens, owner, codec: open.codec });
@@ -183,7 +185,7 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
     }
   }
 
-  function startSession(stream: FrameStream, open: OpenBody, kv: KvSession): HostedSession {
+  function startSession(stream: FrameStream, open: AdmittedOpen, kv: KvSession): HostedSession {
     const reply = async (message: InferMessage): Promise<void> => {
       if (message.type !== 'ERROR') return stream.send(encodeMessage(message));
       count(message.code, { peer: stream.peer, session: open.session });

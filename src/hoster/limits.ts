@@ -2,10 +2,18 @@
 // stranger sends.
 
 export interface HosterLimits {
-  /** Open sessions of one client. */
+  /** Open sessions of one client that has nothing at stake. */
   readonly sessionsPerPeer: number;
+  /** Of one that has: a gateway, say. */
+  readonly sessionsPerStakedPeer: number;
   /** Open sessions of all; the KV budget of the engine usually ends first. */
   readonly sessions: number;
+  /** Of these, kept for clients with stake: peer ids cost nothing, and strangers must not shut them out. */
+  readonly reserved: number;
+  /** Clients that wait for a seat; the next one is refused. */
+  readonly waiting: number;
+  /** Longest wait for a seat; the client gives up after ten seconds. */
+  readonly waitMs: number;
   /** Streams per peer: its own sessions, and those of other clients that it passes on as the hop before us. */
   readonly streamsPerPeer: number;
   /** A session without a step for so long is freed. */
@@ -18,7 +26,11 @@ export interface HosterLimits {
 
 export const HOSTER_LIMITS: HosterLimits = {
   sessionsPerPeer: 8,
+  sessionsPerStakedPeer: 64,
   sessions: 256,
+  reserved: 64,
+  waiting: 64,
+  waitMs: 2_000,
   streamsPerPeer: 32,
   idleMs: 600_000,
   firstFrameMs: 10_000,

@@ -9,15 +9,9 @@ import type { PeerId } from '../types/ids.ts';
 import { createSerial, raceSignal } from '../util/async.ts';
 import { CodedError, errorMessage } from '../util/errors.ts';
 import type { Log } from '../util/log.ts';
-import {
-  decodeMessage,
-  encodeMessage,
-  type InferCode,
-  type InferMessage,
-  type OpenBody,
-  type Step,
-} from '../wire/infer.ts';
+import { decodeMessage, encodeMessage, type InferCode, type InferMessage, type Step } from '../wire/infer.ts';
 import { bytesToIds, bytesToRows, rowsToBytes } from '../wire/tensor.ts';
+import type { AdmittedOpen } from './admission.ts';
 import { codeOfEngineError } from './codes.ts';
 import type { Meter } from './meter.ts';
 
@@ -29,7 +23,7 @@ export interface Fault {
 }
 
 export interface SessionFacts {
-  readonly open: OpenBody;
+  readonly open: AdmittedOpen;
   /** The client. */
   readonly owner: PeerId;
   readonly kv: KvSession;
@@ -49,7 +43,7 @@ export interface SessionDeps {
 }
 
 export interface HostedSession {
-  readonly open: OpenBody;
+  readonly open: AdmittedOpen;
   /** The only peer whose steps are taken. */
   readonly previous: PeerId;
   /** Aborts when the session has ended. */

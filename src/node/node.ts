@@ -314,6 +314,7 @@ function buildHoster(
       board: directory,
       verify: verifySignature,
       mayAsk: members.mayAsk,
+      stakeOf: members.stakeOf,
       openChallenge: validator.openChallenge,
       now: () => performance.now(),
       log: log.child('hoster'),

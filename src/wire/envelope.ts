@@ -24,10 +24,17 @@ import {
 
 /** Requests are valid that many blocks around the receiver's head: long enough for a client whose head lags (protocol.md 11). */
 export const REQUEST_WINDOW_BLOCKS = 20;
-/** Nonces kept within the window (protocol.md 14), about 100 bytes each. */
-export const MAX_NONCES = 65_536;
-/** Nonces of one peer within the window: one peer cannot fill the cache; 50 requests per block are no honest client. */
-const MAX_NONCES_PER_PEER = 1_024;
+export interface NonceLimits {
+  /** Nonces kept within the window, about 100 bytes each. */
+  readonly total: number;
+  /** Of one peer: 50 requests per block are no honest client. */
+  readonly perPeer: number;
+  /** Peers that were forgotten and wait until what they sent has expired. */
+  readonly shutOut: number;
+}
+
+/** protocol.md 14. */
+export const NONCE_LIMITS: NonceLimits = { total: 65_536, perPeer: 1_024, shutOut: 4_096 };
 /** An OPEN over 64 hops is below 4 KB; everything else that is signed so far is smaller. */
 const MAX_REQUEST_BYTES = 32 * 1024;
 const MAX_NAME_CHARS = 64;
@@ -156,17 +163,24 @@ function judge(envelope: Envelope, body: Uint8Array, expected: RequestExpectatio
 
 type Sighting = Pick<Envelope, 'from' | 'nonce' | 'issuedAt'>;
 
-/** Nonces seen within the window. Full means refused, never forgotten: forgetting would let a request be replayed. */
+/** Nonces seen within the window. None is forgotten without its peer being shut out: a request is never taken twice. */
 export interface NonceCache {
   /** Why this nonce cannot be taken at this head, if so. */
   check(request: Sighting, head: BlockNumber): RequestRefusal | undefined;
+  /** Remembers what passed `check`. When the cache is full, the peer of least stake that sent most is forgotten. */
   add(request: Sighting): void;
   readonly size: number;
 }
 
-export function createNonceCache(limits = { total: MAX_NONCES, perPeer: MAX_NONCES_PER_PEER }): NonceCache {
+/** Whatever many peers without stake send, others get in: what they fill is taken from them. */
+export function createNonceCache(
+  limits: NonceLimits = NONCE_LIMITS,
+  stakeOf: (peer: PeerId) => bigint = () => 0n,
+): NonceCache {
   /** Peer -> nonce (hex) -> block at which the request was issued. */
   const seen = new Map<PeerId, Map<string, BlockNumber>>();
+  /** Forgotten peer -> requests issued up to this block are refused: one of them may have been seen. */
+  const shutOut = new Map<PeerId, number>();
   let size = 0;
   /** Highest head so far. What was issued before its window is forgotten, and refused even if the head goes back. */
   let highest = 0;
@@ -174,12 +188,29 @@ export function createNonceCache(limits = { total: MAX_NONCES, perPeer: MAX_NONC
   function prune(head: BlockNumber): void {
     if (head <= highest) return;
     highest = head;
+    const oldest = highest - REQUEST_WINDOW_BLOCKS;
     for (const [peer, nonces] of seen) {
-      for (const [nonce, issuedAt] of nonces) {
-        if (issuedAt < highest - REQUEST_WINDOW_BLOCKS && nonces.delete(nonce)) size -= 1;
-      }
+      for (const [nonce, issuedAt] of nonces) if (issuedAt < oldest && nonces.delete(nonce)) size -= 1;
       if (nonces.size === 0) seen.delete(peer);
     }
+    for (const [peer, until] of shutOut) if (until < oldest) shutOut.delete(peer);
+  }
+
+  /** The peer of least stake, and of those the one that sent most: it makes room. Undefined when nobody may. */
+  function hogBeside(peer: PeerId): PeerId | undefined {
+    if (shutOut.size >= limits.shutOut) return undefined;
+    let hog = { peer, stake: stakeOf(peer), sent: 1 + (seen.get(peer)?.size ?? 0) };
+    for (const [other, { size: sent }] of seen) {
+      const stake = stakeOf(other);
+      if (stake < hog.stake || (stake === hog.stake && sent > hog.sent)) hog = { peer: other, stake, sent };
+    }
+    return hog.peer === peer ? undefined : hog.peer;
+  }
+
+  function forget(peer: PeerId): void {
+    size -= seen.get(peer)?.size ?? 0;
+    seen.delete(peer);
+    shutOut.set(peer, highest + REQUEST_WINDOW_BLOCKS);
   }
 
   return {
@@ -188,9 +219,12 @@ export function createNonceCache(limits = { total: MAX_NONCES, perPeer: MAX_NONC
       if (issuedAt < highest - REQUEST_WINDOW_BLOCKS) return 'REQUEST_OUT_OF_WINDOW';
       const own = seen.get(from);
       if (own?.has(toHex(nonce))) return 'REQUEST_REPLAYED';
-      return size >= limits.total || (own?.size ?? 0) >= limits.perPeer ? 'REQUEST_TOO_MANY' : undefined;
+      if (issuedAt <= (shutOut.get(from) ?? -1) || (own?.size ?? 0) >= limits.perPeer) return 'REQUEST_TOO_MANY';
+      return size >= limits.total && hogBeside(from) === undefined ? 'REQUEST_TOO_MANY' : undefined;
     },
     add({ from, nonce, issuedAt }) {
+      const hog = size >= limits.total ? hogBeside(from) : undefined;
+      if (hog !== undefined) forget(hog);
       const own = seen.get(from) ?? new Map<string, BlockNumber>();
       seen.set(from, own.set(toHex(nonce), issuedAt));
       size += 1;

@@ -7,6 +7,7 @@ import { peerToBytes } from '../types/peer-id.ts';
 import { fromHex, toHex } from '../util/bytes.ts';
 import type { Cbor } from '../util/cbor.ts';
 import { encodeCbor } from '../util/cbor.ts';
+import { sha256, tag } from '../util/hash.ts';
 import {
   between,
   bigUint,
@@ -31,8 +32,18 @@ export const INFER_PROTOCOL = '/tessera/infer/1';
 /** `m` of the signed request inside OPEN. */
 export const OPEN_METHOD = 'open';
 
-/** 16 random bytes chosen by the client, as hex. */
+/** 16 bytes as hex: `sessionIdOf`. */
 export type SessionId = Brand<string, 'SessionId'>;
+
+/** 16 random bytes chosen by the client, as hex. */
+export type SessionSalt = Brand<string, 'SessionSalt'>;
+
+const SESSION_TAG = tag('tessera/session/1');
+
+/** The id that both sides know a session by. It binds the client: who learns it cannot open it elsewhere in its own name. */
+export function sessionIdOf(client: PeerId, salt: SessionSalt): SessionId {
+  return toHex(sha256(SESSION_TAG, peerToBytes(client), fromHex(salt)).subarray(0, SESSION_BYTES)) as SessionId;
+}
 
 /** Why a hop refuses or ends a session (protocol.md 12). */
 export const INFER_CODES = [
@@ -72,7 +83,7 @@ export interface RouteHop {
 
 /** What the client signs for each hop. */
 export interface OpenBody {
-  readonly session: SessionId;
+  readonly salt: SessionSalt;
   readonly manifest: ManifestHash;
   readonly codec: RowCodec;
   /** Positions to reserve: prompt and answer together. */
@@ -194,6 +205,7 @@ export async function* decodeMessages(
 }
 
 const session: Field<SessionId> = (value) => toHex(blob(SESSION_BYTES)(value)) as SessionId;
+const salt: Field<SessionSalt> = (value) => toHex(blob(SESSION_BYTES)(value)) as SessionSalt;
 const code = exactly(...INFER_CODES);
 const hopIndex = uint(MAX_ROUTE_HOPS - 1);
 const position = uint(MAX_POSITIONS);
@@ -303,7 +315,7 @@ function readLogprob(value: number): number {
 export function encodeOpen(open: OpenBody): Uint8Array {
   return encodeCbor({
     v: 1,
-    s: fromHex(open.session),
+    s: fromHex(open.salt),
     m: fromHex(open.manifest),
     c: open.codec,
     n: open.maxTokens,
@@ -315,7 +327,7 @@ export function encodeOpen(open: OpenBody): Uint8Array {
 
 const OPEN_BODY = {
   v: exactly(1),
-  s: session,
+  s: salt,
   m: blob(32),
   c: exactly<RowCodec>('f16', 'f32'),
   n: between(1, MAX_POSITIONS),
@@ -331,7 +343,7 @@ export function decodeOpen(bytes: Uint8Array): Parsed<OpenBody> {
     if (map.j >= map.r.length) return refuse('hop beyond the route');
     if ((map.p !== undefined) !== (map.j === map.r.length - 1)) return refuse('sampling belongs to the last hop alone');
     return {
-      session: map.s,
+      salt: map.s,
       manifest: toHex(map.m),
       codec: map.c,
       maxTokens: map.n,

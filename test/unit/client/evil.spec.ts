@@ -10,6 +10,7 @@ import {
   type InferMessage,
   type OpenBody,
   type SessionId,
+  sessionIdOf,
 } from '../../../src/wire/infer.ts';
 import { collect, createFakeEngine, identityOf, MODEL, type NetOptions, promptOf, SAMPLED, startNet } from './net.ts';
 
@@ -84,7 +85,7 @@ function createActor(evil: readonly Evil[]) {
 
   async function act(stream: FrameStream, messages: AsyncIterator<unknown>, open: OpenBody): Promise<void> {
     const stage: Stage = {
-      session: open.session,
+      session: sessionIdOf(stream.peer, open.salt),
       positions: open.maxTokens,
       say: (message) => stream.send(encodeMessage(message)),
       junk: () => stream.send([Uint8Array.of(9, 9, 9)]),

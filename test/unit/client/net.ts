@@ -181,6 +181,7 @@ export interface NetOptions {
   /** Default: every shard but shard i mod 4. */
   readonly shardsOf?: (i: number) => readonly number[];
   readonly mayAsk?: (peer: PeerId) => boolean;
+  readonly stakeOf?: (peer: PeerId) => bigint;
   readonly openChallenge?: (shard: ShardIndex) => Rows | undefined;
 }
 
@@ -288,6 +289,7 @@ function startHoster(
       board: directory,
       verify: verifySignature,
       mayAsk: options.mayAsk ?? (() => true),
+      ...(options.stakeOf === undefined ? {} : { stakeOf: options.stakeOf }),
       ...(options.openChallenge === undefined ? {} : { openChallenge: options.openChallenge }),
       now: () => clock.ms,
       log: silentLog,

@@ -15,7 +15,9 @@ import {
   OPEN_METHOD,
   type OpenBody,
   type SessionId,
+  type SessionSalt,
   type Step,
+  sessionIdOf,
 } from '../../../src/wire/infer.ts';
 import { idsToBytes, rowsToBytes } from '../../../src/wire/tensor.ts';
 import {
@@ -32,7 +34,9 @@ import {
 } from '../client/net.ts';
 
 const never = new AbortController().signal;
-const SESSION = '0f'.repeat(16) as SessionId;
+const SALT = '0f'.repeat(16) as SessionSalt;
+/** Of the client of `startNet`. */
+const SESSION = sessionIdOf(identityOf(200).peer, SALT);
 const GREEDY_SAMPLING = { temperature: 0, topK: 0, topP: 1, seed: 0n };
 
 /** A stream whose answers are read one by one. */
@@ -70,7 +74,7 @@ function bodyOf(net: Net, hop: number, changes: Partial<OpenBody> = {}): OpenBod
     { peer: b, from: 1 as ShardIndex, to: 4 as ShardIndex },
   ];
   const sampling = hop === 1 ? { sampling: GREEDY_SAMPLING } : {};
-  return { session: SESSION, manifest: MODEL.hash, codec: 'f16', maxTokens: 20, route, hop, ...sampling, ...changes };
+  return { salt: SALT, manifest: MODEL.hash, codec: 'f16', maxTokens: 20, route, hop, ...sampling, ...changes };
 }
 
 function openOf(
@@ -223,19 +227,65 @@ describe('hoster: who is let in', () => {
       assert.equal(codeOf(await second.hear()), 'NOT_YOURS');
     }));
 
+  it('who learns a session id cannot take it from its owner: the id belongs to the client', () =>
+    within({}, async (net) => {
+      const thief = await talk(net, 0, net.hosters[1]?.overlay);
+      await thief.say(openOf(net, bodyOf(net, 1), { identity: 1 }));
+      const stolen = await thief.hear();
+      assert.ok(stolen !== 'end' && stolen.type === 'ACCEPT');
+      assert.notEqual(stolen.session, SESSION);
+      const { first, last } = await openBoth(net);
+      await first.say(stepOf());
+      assert.equal(typeOf(await last.hear()), 'TOKENS');
+    }));
+
+  it('waits for a seat, and gets the one that is left', () =>
+    within({ limits: { sessions: 1, reserved: 0, waitMs: 60_000 } }, async (net) => {
+      const first = await talk(net);
+      await first.say(openOf(net, bodyOf(net, 1)));
+      assert.equal(typeOf(await first.hear()), 'ACCEPT');
+      const other = await talk(net, 0, net.network.join(identityOf(99)));
+      await other.say(openOf(net, bodyOf(net, 1), { identity: 99 }));
+      await net.settle();
+      assert.equal(net.hosters[0]?.hoster.stats().sessions, 1);
+      await first.say({ type: 'CLOSE', session: SESSION });
+      assert.equal(typeOf(await other.hear()), 'ACCEPT');
+      other.stream.abort(new Error('enough'));
+      await net.settle();
+    }));
+
+  it('a client with stake is let in where strangers are not', async () => {
+    const rich = identityOf(99).peer;
+    const stakeOf = (peer: PeerId) => (peer === rich ? 5n : 0n);
+    await within({ limits: { sessions: 3, reserved: 2, waitMs: 0 }, stakeOf }, async (net) => {
+      const first = await talk(net);
+      await first.say(openOf(net, bodyOf(net, 1)));
+      assert.equal(typeOf(await first.hear()), 'ACCEPT');
+      const stranger = await talk(net, 0, net.network.join(identityOf(98)));
+      await stranger.say(openOf(net, bodyOf(net, 1), { identity: 98 }));
+      assert.equal(codeOf(await stranger.hear()), 'BUSY');
+      const staked = await talk(net, 0, net.network.join(identityOf(99)));
+      await staked.say(openOf(net, bodyOf(net, 1), { identity: 99 }));
+      assert.equal(typeOf(await staked.hear()), 'ACCEPT');
+      await first.say({ type: 'CLOSE', session: SESSION });
+      staked.stream.abort(new Error('enough'));
+      await net.settle();
+    });
+  });
+
   it('a peer has so many sessions and no more, and gets a seat back', () =>
     within({ limits: { sessionsPerPeer: 3 } }, async (net) => {
-      const idOf = (i: number) => `0${i}`.repeat(16) as SessionId;
+      const saltOf = (i: number) => `0${i}`.repeat(16) as SessionSalt;
       const talks: Talk[] = [];
       for (let i = 0; i < 4; i += 1) {
         const one = await talk(net);
-        await one.say(openOf(net, bodyOf(net, 1, { session: idOf(i) })));
+        await one.say(openOf(net, bodyOf(net, 1, { salt: saltOf(i) })));
         const answer = await one.hear();
         assert.equal(codeOf(answer), i < 3 ? 'ACCEPT' : 'BUSY');
         if (answer !== 'end' && answer.type === 'REFUSE') assert.ok(answer.retryAfterMs > 0);
         talks.push(one);
       }
-      await talks[0]?.say({ type: 'CLOSE', session: idOf(0) });
+      await talks[0]?.say({ type: 'CLOSE', session: sessionIdOf(net.identity.peer, saltOf(0)) });
       assert.equal(await talks[0]?.hear(), 'end');
       await net.settle();
       assert.equal(net.hosters[0]?.hoster.stats().sessions, 2);
@@ -246,12 +296,12 @@ describe('hoster: who is let in', () => {
     }));
 
   it('all peers together have so many sessions and no more', () =>
-    within({ limits: { sessions: 1 } }, async (net) => {
+    within({ limits: { sessions: 1, reserved: 0, waitMs: 0 } }, async (net) => {
       const first = await talk(net);
       await first.say(openOf(net, bodyOf(net, 1)));
       assert.equal(typeOf(await first.hear()), 'ACCEPT');
       const other = await talk(net, 0, net.network.join(identityOf(99)));
-      const body = bodyOf(net, 1, { session: 'ee'.repeat(16) as SessionId });
+      const body = bodyOf(net, 1, { salt: 'ee'.repeat(16) as SessionSalt });
       await other.say(openOf(net, body, { identity: 99 }));
       assert.equal(codeOf(await other.hear()), 'BUSY');
       await first.say({ type: 'CLOSE', session: SESSION });
@@ -607,7 +657,7 @@ describe('hoster: announces', () => {
     await net.runTo(102);
     assert.equal(net.directory.offers().length, 3, 'its last announce lives one block');
     const late = await talk(net, 0);
-    await late.say(openOf(net, bodyOf(net, 1, { session: 'aa'.repeat(16) as SessionId })));
+    await late.say(openOf(net, bodyOf(net, 1, { salt: 'aa'.repeat(16) as SessionSalt })));
     assert.equal(codeOf(await late.hear()), 'BUSY');
     assert.equal(drained, false, 'a session is open');
     await first.say({ type: 'CLOSE', session: SESSION });

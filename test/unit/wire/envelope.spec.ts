@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { identityFromSeed, verifySignature } from '../../../src/p2p/identity.ts';
-import type { BlockNumber } from '../../../src/types/ids.ts';
+import type { BlockNumber, PeerId } from '../../../src/types/ids.ts';
 import {
   createNonceCache,
-  MAX_NONCES,
+  NONCE_LIMITS,
+  type NonceCache,
   REQUEST_WINDOW_BLOCKS,
   type RequestExpectation,
   type RequestFacts,
@@ -102,8 +103,8 @@ describe('wire: signed requests', () => {
   });
 
   it('remembers so many nonces and no more', () => {
-    assert.equal(MAX_NONCES, 65_536);
-    const nonces = createNonceCache({ total: 3, perPeer: 2 });
+    assert.equal(NONCE_LIMITS.total, 65_536);
+    const nonces = createNonceCache({ total: 3, perPeer: 2, shutOut: 0 });
     assert.deepEqual(
       Array.from({ length: 3 }, () => check({}, {}, nonces)),
       ['ok', 'ok', 'REQUEST_TOO_MANY'],
@@ -116,5 +117,65 @@ describe('wire: signed requests', () => {
       'ok',
       'a later window has room',
     );
+  });
+
+  describe('when many peers fill the table', () => {
+    const [H, W] = [100, REQUEST_WINDOW_BLOCKS];
+    const limits = { total: 6, perPeer: 4, shutOut: 2 };
+    const peerOf = (name: string) => name as PeerId;
+    let sent: number;
+
+    beforeEach(() => {
+      sent = 0;
+    });
+
+    function send(nonces: NonceCache, from: string, issuedAt = H, head = H): string {
+      sent += 1;
+      const request = { from: peerOf(from), nonce: Uint8Array.of(sent), issuedAt: issuedAt as BlockNumber };
+      const refusal = nonces.check(request, head as BlockNumber);
+      if (refusal === undefined) nonces.add(request);
+      return refusal ?? 'ok';
+    }
+
+    it('the one that sent most makes room and waits until what it sent has expired', () => {
+      const nonces = createNonceCache(limits);
+      assert.deepEqual(
+        ['hog', 'hog', 'hog', 'other', 'other', 'a'].map((from) => send(nonces, from)),
+        new Array(6).fill('ok'),
+      );
+      assert.equal(send(nonces, 'b'), 'ok');
+      assert.equal(nonces.size, 4);
+      assert.equal(send(nonces, 'hog'), 'REQUEST_TOO_MANY');
+      assert.equal(send(nonces, 'hog', H + W, H + W), 'REQUEST_TOO_MANY', 'nothing that it could have sent before');
+      assert.equal(send(nonces, 'hog', H + W + 1, H + W + 1), 'ok');
+    });
+
+    it('no request is ever taken twice', () => {
+      const nonces = createNonceCache(limits);
+      const first = { from: peerOf('hog'), nonce: Uint8Array.of(99), issuedAt: (H + W) as BlockNumber };
+      nonces.add(first);
+      for (const from of ['hog', 'hog', 'a', 'b', 'c', 'd']) send(nonces, from);
+      for (let head = H; head <= H + 2 * W + 1; head += 1)
+        assert.notEqual(nonces.check(first, head as BlockNumber), undefined, `at ${head}`);
+    });
+
+    it('who has stake is not the one, however much it sent', () => {
+      const nonces = createNonceCache(limits, (peer) => (peer === 'rich' ? 1n : 0n));
+      for (const from of ['rich', 'rich', 'rich', 'rich', 'a', 'b']) send(nonces, from);
+      assert.equal(send(nonces, 'c'), 'REQUEST_TOO_MANY', 'a stranger that would have sent as much as the others');
+      const two = createNonceCache(limits, (peer) => (peer === 'rich' ? 1n : 0n));
+      for (const from of ['a', 'b', 'c', 'd', 'e', 'f']) send(two, from);
+      assert.equal(send(two, 'rich'), 'ok', 'and gets in where strangers do not');
+      assert.equal(send(two, 'g'), 'REQUEST_TOO_MANY');
+    });
+
+    it('so many are shut out and no more', () => {
+      const nonces = createNonceCache(limits);
+      for (let i = 0; i < 3; i += 1) for (let n = 0; n < 2 * (3 - i); n += 1) send(nonces, `hog ${i} ${n % 2}`);
+      assert.ok(nonces.size <= limits.total);
+      let refused = 0;
+      for (let i = 0; i < 20; i += 1) if (send(nonces, `many ${i}`) !== 'ok') refused += 1;
+      assert.ok(refused >= 10 && nonces.size <= limits.total);
+    });
   });
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { identityFromSeed } from '../../../src/p2p/identity.ts';
-import type { ShardIndex } from '../../../src/types/ids.ts';
+import type { PeerId, ShardIndex } from '../../../src/types/ids.ts';
 import { peerToBytes } from '../../../src/types/peer-id.ts';
 import { concatBytes, toHex } from '../../../src/util/bytes.ts';
 import { type Cbor, decodeCbor, encodeCbor } from '../../../src/util/cbor.ts';
@@ -19,9 +19,12 @@ import {
   type OpenBody,
   roundSampling,
   type SessionId,
+  type SessionSalt,
+  sessionIdOf,
 } from '../../../src/wire/infer.ts';
 
 const SESSION = '0f'.repeat(16) as SessionId;
+const SALT = '0f'.repeat(16) as SessionSalt;
 const PEERS = [1, 2, 3].map((seed) => identityFromSeed(new Uint8Array(32).fill(seed)).peer);
 const SAMPLING = { temperature: 0.7, topK: 40, topP: 0.95, seed: 2n ** 64n - 1n };
 
@@ -139,9 +142,19 @@ describe('wire: messages of inference sessions', () => {
   });
 });
 
+describe('wire: session ids', () => {
+  it('bind the client: another one has another session under the same salt', () => {
+    const [alice, bob] = PEERS as [PeerId, PeerId];
+    assert.equal(sessionIdOf(alice, SALT), sessionIdOf(alice, SALT));
+    assert.notEqual(sessionIdOf(alice, SALT), sessionIdOf(bob, SALT));
+    assert.notEqual(sessionIdOf(alice, SALT), sessionIdOf(alice, 'ee'.repeat(16) as SessionSalt));
+    assert.match(sessionIdOf(alice, SALT), /^[0-9a-f]{32}$/);
+  });
+});
+
 describe('wire: the body of OPEN', () => {
   const route = PEERS.map((peer, i) => ({ peer, from: i as ShardIndex, to: (i + 1) as ShardIndex }));
-  const body: OpenBody = { session: SESSION, manifest: 'ab'.repeat(32), codec: 'f16', maxTokens: 9, route, hop: 1 };
+  const body: OpenBody = { salt: SALT, manifest: 'ab'.repeat(32), codec: 'f16', maxTokens: 9, route, hop: 1 };
 
   it('comes back as it went, sampling at the last hop alone', () => {
     const asking = { ...body, hop: 2, sampling: { ...SAMPLING, alternatives: 20 } };

@@ -1,0 +1,102 @@
+import assert from 'node:assert/strict';
+import { HOSTER_LIMITS } from '../../../src/hoster/limits.ts';
+import { createSeats, type Seat } from '../../../src/hoster/seats.ts';
+import type { PeerId } from '../../../src/types/ids.ts';
+
+const TENSOR = 10n ** 18n;
+const STAKES: Readonly<Record<string, bigint>> = { one: TENSOR, three: 3n * TENSOR };
+/** Nobody's wait ends by itself in a test. */
+const PATIENT = { ...HOSTER_LIMITS, sessions: 4, reserved: 0, waitMs: 60_000 };
+
+function seatsOf(limits = PATIENT) {
+  const seats = createSeats(limits, (peer) => STAKES[peer] ?? 0n);
+  let taken = 0;
+  return {
+    seats,
+    take: (peer: string) => {
+      taken += 1;
+      return seats.take(peer as PeerId, `key ${taken}`);
+    },
+  };
+}
+
+async function seat(taking: Promise<Seat | string>): Promise<Seat> {
+  const taken = await taking;
+  assert.ok(typeof taken !== 'string', String(taken));
+  return taken;
+}
+
+/** Fills the seats with a holder whose seats are given back one by one; tells who gets them. */
+async function whoComes(waiting: readonly string[]): Promise<string[]> {
+  const { take } = seatsOf();
+  const held = [];
+  for (let i = 0; i < 4; i += 1) held.push(await seat(take('holder')));
+  const order: string[] = [];
+  const all = waiting.map((peer) => take(peer).then((taken) => typeof taken !== 'string' && order.push(peer)));
+  for (const one of held) {
+    one.leave();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  if (all.length <= 4) await Promise.all(all);
+  return order;
+}
+
+describe('hoster: seats', () => {
+  it('a key is taken once, also while it waits', async () => {
+    const { seats } = seatsOf({ ...PATIENT, sessions: 1 });
+    const [a, b] = ['a', 'b'] as PeerId[] as [PeerId, PeerId];
+    const first = await seat(seats.take(a, 'x'));
+    assert.equal(await seats.take(b, 'x'), 'NOT_YOURS');
+    const waiting = seats.take(b, 'y');
+    assert.equal(await seats.take(a, 'y'), 'NOT_YOURS');
+    first.leave();
+    first.leave();
+    (await seat(waiting)).leave();
+    assert.equal(seats.taken, 0);
+  });
+
+  it('among equals who came first', async () => {
+    assert.deepEqual(await whoComes(['a', 'b', 'c']), ['a', 'b', 'c']);
+  });
+
+  it('who holds least before who came first', async () => {
+    assert.deepEqual(await whoComes(['a', 'a', 'a', 'b']), ['a', 'b', 'a', 'a']);
+  });
+
+  it('by stake, each in proportion', async () => {
+    assert.deepEqual(await whoComes(['a', 'one', 'one', 'three', 'three', 'three']), [
+      'three',
+      'one',
+      'three',
+      'three',
+    ]);
+  });
+
+  it('strangers do not get the reserved ones', async () => {
+    const { take } = seatsOf({ ...PATIENT, reserved: 3, waitMs: 0 });
+    const first = await seat(take('a'));
+    assert.equal(await take('b'), 'BUSY');
+    await seat(take('one'));
+    first.leave();
+    assert.equal(await take('b'), 'BUSY', 'three are free, and three are reserved');
+  });
+
+  it('a peer has so many, with stake more, and does not wait beyond', async () => {
+    const { take } = seatsOf({ ...PATIENT, sessionsPerPeer: 1, sessionsPerStakedPeer: 2 });
+    await seat(take('a'));
+    assert.equal(await take('a'), 'BUSY');
+    await seat(take('one'));
+    await seat(take('one'));
+    assert.equal(await take('one'), 'BUSY');
+  });
+
+  it('so many wait and no more, and not for ever', async () => {
+    const { take } = seatsOf({ ...PATIENT, sessions: 1, waiting: 1, waitMs: 1 });
+    const first = await seat(take('a'));
+    const waiting = take('b');
+    assert.equal(await take('c'), 'BUSY');
+    assert.equal(await waiting, 'BUSY');
+    first.leave();
+    await seat(take('c'));
+  });
+});
