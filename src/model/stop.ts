@@ -41,7 +41,11 @@ export function withStops(stream: TextStream, stop: readonly string[]): Stopping
   };
 }
 
+/** Where the stop text begins that is complete first, however the text is cut into tokens; of two that end together the longer one. */
 function firstOf(text: string, stop: readonly string[]): number | undefined {
-  const places = stop.map((word) => text.indexOf(word)).filter((place) => place >= 0);
-  return places.length === 0 ? undefined : Math.min(...places);
+  const found = stop
+    .map((word) => ({ start: text.indexOf(word), length: word.length }))
+    .filter(({ start }) => start >= 0)
+    .sort((a, b) => a.start + a.length - (b.start + b.length) || a.start - b.start);
+  return found[0]?.start;
 }
