@@ -17,9 +17,11 @@ export interface Members {
   /** Nodes of class Idle and above: they serve the DHT and stay connected. */
   peers(): readonly PeerId[];
   isMember(peer: PeerId): boolean;
+  /** Where the chain says that a member may be found. */
+  addressesOf(peer: PeerId): readonly string[];
   /** Stake of the node whose peer, boot node or client this is, planck; 0 for strangers. */
   stakeOf(peer: PeerId): bigint;
-  /** Whether the access policy lets this peer ask for inference. */
+  /** Whether the access policy lets this peer ask for inference. In a private network whoever is connected has its key. */
   mayAsk(peer: PeerId): boolean;
 }
 
@@ -31,11 +33,17 @@ export function createMembers(
   let members = new Set<PeerId>();
   /** Stake of everybody who belongs to a node. */
   let known = new Map<PeerId, bigint>();
+  let addresses = new Map<PeerId, string>();
   take(options.nodes);
 
   function take(nodes: readonly SubnetNode[]): void {
     members = new Set(
       nodes.filter((node) => classRank(node.nodeClass) >= MIN_SERVING_RANK).map((node) => node.peerInfo.peer),
+    );
+    addresses = new Map(
+      nodes.flatMap(({ peerInfo: { peer, multiaddr } }) =>
+        multiaddr === undefined ? [] : [[peer, multiaddr] as const],
+      ),
     );
     known = new Map(
       nodes.flatMap(({ peerInfo, bootnodeInfo, clientInfo, stake }) =>
@@ -62,7 +70,8 @@ export function createMembers(
     },
     peers: () => [...members],
     isMember: (peer) => members.has(peer),
+    addressesOf: (peer) => (addresses.has(peer) ? [addresses.get(peer) ?? ''] : []),
     stakeOf: (peer) => known.get(peer) ?? 0n,
-    mayAsk: (peer) => options.access === 'open' || (options.access === 'registered' && known.has(peer)),
+    mayAsk: (peer) => options.access !== 'registered' || known.has(peer),
   };
 }

@@ -51,7 +51,19 @@ describe('members of the subnet', () => {
     const registered = membersOf('registered', nodes);
     const asked = ['a', 'a-client', 'stranger'].map((name) => registered.mayAsk(peer(name)));
     assert.deepEqual(asked, [true, true, false]);
-    assert.equal(membersOf('private' as Access, nodes).mayAsk(peer('a')), false);
+    assert.equal(membersOf('private', nodes).mayAsk(peer('has the key')), true);
+  });
+
+  it('are found where the chain says', () => {
+    const at = {
+      peerInfo: { peer: peer('a'), multiaddr: '/ip4/1.2.3.4/tcp/1/p2p/a' },
+      nodeClass: 'Idle',
+    } as SubnetNode;
+    const members = membersOf('open', [at, node('b', 'Idle')]);
+    assert.deepEqual(
+      ['a', 'b', 'c'].map((name) => members.addressesOf(peer(name))),
+      [['/ip4/1.2.3.4/tcp/1/p2p/a'], [], []],
+    );
   });
 
   it('have the stake of their node, under each of its peers', () => {
