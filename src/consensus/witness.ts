@@ -89,9 +89,9 @@ export function chooseWitnesses(held: ReadonlyMap<number, Listed>, quorum: numbe
 function differences(listed: Listed, most: Listed): number {
   let count = 0;
   for (const [kind, expected] of most) {
-    const found = listed.get(kind) ?? new Map<number, string>();
-    const seats = new Set([...expected.keys(), ...found.keys()]);
-    for (const seat of seats) if (expected.get(seat) !== found.get(seat)) count += 1;
+    const found = listed.get(kind);
+    for (const [seat, id] of expected) if (found?.get(seat) !== id) count += 1;
+    for (const seat of found?.keys() ?? []) if (!expected.has(seat)) count += 1;
   }
   return count;
 }

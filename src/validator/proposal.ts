@@ -6,7 +6,7 @@ import { chooseWitnesses, epochOfKind, type Listed, quorumOf, readWitness } from
 import type { Epoch, NodeId, PeerId } from '../types/ids.ts';
 import type { SignedRecord, Witness } from '../types/record.ts';
 import type { Roster } from '../types/subnet.ts';
-import { type EvidenceArgs, type EvidenceIds, evidenceRoot, NO_IDS } from '../wire/evidence.ts';
+import { type EvidenceArgs, type EvidenceIds, type EvidenceKind, evidenceRoot, NO_IDS } from '../wire/evidence.ts';
 import { countMembers, idsOf, knownProof, type Members, type Proof, recordsOf } from './dossier.ts';
 import type { Gather } from './gather.ts';
 import type { Records } from './records.ts';
@@ -37,6 +37,19 @@ export interface Proposals {
 }
 
 type Held = ReadonlyMap<number, SignedRecord<Witness>>;
+
+/** A record that counts. */
+interface Place {
+  readonly kind: EvidenceKind;
+  readonly seat: number;
+}
+
+/** Members, all ids that follow from them, and what counts but is not held. */
+interface Compiled {
+  readonly members: Members;
+  readonly ids: EvidenceIds;
+  readonly missing: readonly Place[];
+}
 
 export function createProposals({
   records,
@@ -70,53 +83,52 @@ export function createProposals({
     return new Map(seats);
   }
 
-  /** Ids of what the members make count; a witness is left out, while the quorum lasts, that lists what nobody hands over. */
-  function complete(
-    scored: Epoch,
-    roster: Roster,
-    members: Members,
-  ): { members: Members; ids: EvidenceIds } | undefined {
-    const full = (kind: Parameters<typeof epochOfKind>[0], seat: number, short: string): Uint8Array | undefined =>
-      records.byShort(kind, epochOfKind(kind, scored), roster.nodes[seat]?.id as NodeId, short)?.id;
+  /** What an honest proposer names of what it holds (protocol.md 7). */
+  function choose(scored: Epoch, roster: Roster): Members {
     const quorum = quorumOf(roster.validators.length);
-    for (let current = members; ; ) {
-      const counted = countMembers(current, roster);
-      const { ids, missing } = idsOf(current, counted, full);
-      const [first] = missing;
-      if (first === undefined) return { members: current, ids };
-      const short = counted[first.kind].get(first.seat);
-      const lists = ({ body }: SignedRecord<Witness>): boolean =>
-        readWitness(body, roster.nodes.length)?.get(first.kind)?.get(first.seat) === short;
-      const fewer = {
-        ...current,
-        first: without(current.first, lists, quorum),
-        second: without(current.second, lists, quorum),
-      };
-      if (fewer.first.size === current.first.size && fewer.second.size === current.second.size) return undefined;
-      current = fewer;
+    return {
+      first: chosen(held('wa', scored, roster), roster, quorum),
+      second: chosen(held('wb', scored, roster), roster, quorum),
+      proofs: proofs(scored, roster),
+    };
+  }
+
+  function compile(scored: Epoch, roster: Roster, members: Members): Compiled {
+    const full = (kind: EvidenceKind, seat: number, short: string): Uint8Array | undefined =>
+      records.byShort(kind, epochOfKind(kind, scored), roster.nodes[seat]?.id as NodeId, short)?.id;
+    return { members, ...idsOf(members, countMembers(members, roster), full) };
+  }
+
+  /** Leaves out, while the quorum lasts, witnesses that make count what nobody hands over; undefined when it does not last. */
+  function deliverable(scored: Epoch, roster: Roster): Compiled | undefined {
+    let compiled: Compiled | undefined = compile(scored, roster, choose(scored, roster));
+    while (compiled?.missing[0] !== undefined) {
+      const fewer = withoutOne(compiled.members, compiled.missing[0], roster);
+      compiled = fewer === undefined ? undefined : compile(scored, roster, fewer);
     }
+    return compiled;
+  }
+
+  function toDraft(scored: Epoch, roster: Roster, { members, ids }: Compiled): Draft | undefined {
+    const named = recordsOf(ids, roster, scored, records.byId);
+    const scores = named === undefined ? undefined : scoring.compute(scored, named);
+    return scores === undefined ? undefined : { scores, ids, args: argsOf(scored, roster, members, ids) };
   }
 
   return {
     hasQuorum,
     async draft(scored, { roster }, whole, peers, signal) {
       if (!roster.live) return empty(scored, roster);
-      if (held('wb', scored, roster).size < roster.validators.length) {
-        await gather.evidence(scored, peers, signal);
-        if (whole && held('wb', scored, roster).size < roster.validators.length) return undefined;
+      const isWhole = (): boolean => held('wb', scored, roster).size === roster.validators.length;
+      if (isWhole() && hasQuorum(scored, roster)) {
+        const compiled = compile(scored, roster, choose(scored, roster));
+        if (compiled.missing.length === 0) return toDraft(scored, roster, compiled);
       }
+      await gather.evidence(scored, peers, signal);
+      if (whole && !isWhole()) return undefined;
       if (!hasQuorum(scored, roster)) return empty(scored, roster);
-      const quorum = quorumOf(roster.validators.length);
-      const found = complete(scored, roster, {
-        first: chosen(held('wa', scored, roster), roster, quorum),
-        second: chosen(held('wb', scored, roster), roster, quorum),
-        proofs: proofs(scored, roster),
-      });
-      if (found === undefined) return undefined;
-      const { members, ids } = found;
-      const named = recordsOf(ids, roster, scored, records.byId);
-      const scores = named === undefined ? undefined : scoring.compute(scored, named);
-      return scores === undefined ? undefined : { scores, ids, args: argsOf(scored, roster, members, ids) };
+      const compiled = deliverable(scored, roster);
+      return compiled === undefined ? undefined : toDraft(scored, roster, compiled);
     },
   };
 }
@@ -131,10 +143,25 @@ function chosen(held: Held, roster: Roster, quorum: number): Held {
   return new Map([...held].filter(([seat]) => seats.has(seat)));
 }
 
-/** One member less: the last one that fits, if there are more than the quorum. */
-function without(held: Held, fits: (witness: SignedRecord<Witness>) => boolean, quorum: number): Held {
-  const last = held.size > quorum ? [...held].findLast(([, witness]) => fits(witness)) : undefined;
-  return last === undefined ? held : new Map([...held].filter(([seat]) => seat !== last[0]));
+/** Without the last witness that lists this record; undefined when no set has one to spare. */
+function withoutOne(members: Members, record: Place, roster: Roster): Members | undefined {
+  const short = countMembers(members, roster)[record.kind].get(record.seat);
+  const quorum = quorumOf(roster.validators.length);
+  const isListedBy = ({ body }: SignedRecord<Witness>): boolean =>
+    readWitness(body, roster.nodes.length)?.get(record.kind)?.get(record.seat) === short;
+  const spare = (set: Held) =>
+    set.size > quorum ? [...set].findLast(([, witness]) => isListedBy(witness)) : undefined;
+  const [first, second] = [spare(members.first), spare(members.second)];
+  if (first === undefined && second === undefined) return undefined;
+  return {
+    ...members,
+    first: withoutSeat(members.first, first?.[0]),
+    second: withoutSeat(members.second, second?.[0]),
+  };
+}
+
+function withoutSeat(held: Held, left: number | undefined): Held {
+  return new Map([...held].filter(([seat]) => seat !== left));
 }
 
 function argsOf(scored: Epoch, roster: Roster, members: Members, ids: EvidenceIds): EvidenceArgs {

@@ -77,6 +77,27 @@ describe('named evidence', () => {
     assert.equal(submitted.attests.length, 4);
   });
 
+  it('is proposed whole by a node that was started again in the last block of the epoch', async () => {
+    const { firstEpoch, runTo, nodes, submission, chain, subnet } = await start();
+    const node = nodes[0] as SwarmNode;
+    let epoch = firstEpoch as number;
+    do {
+      await runTo(epoch, 17);
+      await node.kill();
+      await runTo(epoch, 18);
+      node.start();
+      epoch += 1;
+      await runTo(epoch, 0);
+    } while ((await chain.chain.electedValidator(subnet, epoch as Epoch)) !== node.id);
+    await runTo(epoch, 5);
+    const submitted = await submission(epoch);
+    assert.deepEqual(
+      submitted?.scores.map(({ nodeId }) => nodeId),
+      [1, 2, 3, 4, 5],
+    );
+    assert.equal(submitted?.attests.length, SEATS);
+  });
+
   for (const [name, change, code] of [
     ['one witness', (args: EvidenceArgs) => ({ ...args, second: [1] }), 'PROPOSAL_FEW_WITNESSES'],
     [
