@@ -141,7 +141,7 @@ function isDecode(request: Queued): boolean {
 }
 
 function waiting(work: LaneWork, request: Queued) {
-  if (request.op !== 'run' || !isDecode(request)) return { id: request.id };
+  if (request.op !== 'run' || !isDecode(request)) return { id: request.id, duty: request.op === 'challenge' };
   return { id: request.id, place: work.place(request.cache) };
 }
 

@@ -7,8 +7,14 @@ export interface Place<Pool> {
   readonly slot: number;
 }
 
-/** A job that waits, in order of arrival. Only decodes carry the place of their cache. */
-export type Waiting<Pool> = { readonly id: number; readonly place?: Place<Pool> };
+/** A job that waits, in order of arrival. */
+export interface Waiting<Pool> {
+  readonly id: number;
+  /** Of the cache of a decode; other jobs have none. */
+  readonly place?: Place<Pool>;
+  /** The node's own duty, which has a deadline: before all prompts. */
+  readonly duty?: boolean;
+}
 
 /**
  * Idle slots in a row that a batch may bridge. A further run reads all weights once more; a further row costs a part of that: 0.32 of a run of one row
@@ -26,7 +32,7 @@ export function chooseJobs<Pool>(
   mayIdle: (place: Place<Pool>) => boolean,
 ): readonly number[] {
   const decode = queue.find((job) => job.place !== undefined);
-  const other = queue.find((job) => job.place === undefined);
+  const other = queue.find((job) => job.duty === true) ?? queue.find((job) => job.place === undefined);
   if (decode?.place === undefined || (othersTurn && other !== undefined)) return other === undefined ? [] : [other.id];
   return batchAround(queue, decode.place, mayIdle);
 }

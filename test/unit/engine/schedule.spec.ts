@@ -25,6 +25,8 @@ describe('engine/schedule', () => {
     ['on both sides', [decode(5, 4), decode(6, 1), decode(7, 8), decode(8, 6)], false, [6, 5, 8, 7]],
     ['the oldest decode chooses the pool', [decode(1, 3, 'b'), decode(2, 0), decode(3, 2, 'b')], false, [3, 1]],
     ['the oldest other job', [other(4), other(2)], false, [4]],
+    ['duties before prompts', [other(4), { id: 2, duty: true }, { id: 3, duty: true }], true, [2]],
+    ['decodes before duties, until it is their turn', [decode(5, 0), { id: 2, duty: true }], false, [5]],
   ];
   for (const [what, queue, afterDecode, expected] of cases)
     it(what, () => {
