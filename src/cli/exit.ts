@@ -3,7 +3,8 @@
 
 import { CodedError, errorCode, errorMessage } from '../util/errors.ts';
 
-const EXIT_CODES: Readonly<Record<string, number>> = {
+/** By error code; every other error is 1. */
+export const EXIT_CODES: Readonly<Record<string, number>> = {
   USAGE: 2,
   OPTION_INVALID: 2,
   CHAIN_UNREACHABLE: 3,

@@ -39,7 +39,7 @@ async function promptTwice(): Promise<string> {
 }
 
 /** The first line; a line break at its end is none of it. */
-export function readPassphraseFile(file: string): string {
+function readPassphraseFile(file: string): string {
   const [line = ''] = readBounded(file).split(/\r?\n/);
   if (line === '') throw new UsageError(`passphrase file ${file} has nothing in its first line`);
   return line;

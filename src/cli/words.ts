@@ -19,7 +19,7 @@ export const REWARD_WORDS: Readonly<Record<RewardReason, string>> = {
   paid: 'paid in full',
 };
 
-const MISSED_WORDS: Readonly<Record<MissedReason, string>> = {
+export const MISSED_WORDS: Readonly<Record<MissedReason, string>> = {
   'no-seed': "the epoch's first block was not final in time: chain endpoint slow or finality behind",
   'no-answer': 'the engine did not finish the challenge in time: machine too slow or busy',
   'late-start': 'the node was started after the work window had closed',

@@ -6,7 +6,7 @@ import { CodedError, errorMessage } from '../util/errors.ts';
 import type { Log } from '../util/log.ts';
 import type { Metrics } from './metrics.ts';
 
-export class MetricsError extends CodedError<{ readonly code: 'METRICS_PORT_BUSY'; readonly port: number }> {}
+class MetricsError extends CodedError<{ readonly code: 'METRICS_PORT_BUSY'; readonly port: number }> {}
 
 export interface MetricsServer {
   /** `http://127.0.0.1:9464/metrics` */

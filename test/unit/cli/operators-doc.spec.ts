@@ -1,0 +1,135 @@
+// docs/operators.md, docs/options.md and deploy/ say what the code does: options, exit codes, metrics, events and reasons, both ways round.
+
+import assert from 'node:assert/strict';
+import { globSync, readFileSync } from 'node:fs';
+import yaml from 'yaml';
+import { OPTIONS_PAGE, optionsPage } from '../../../scripts/docs.ts';
+import { EXIT_CODES } from '../../../src/cli/exit.ts';
+import { MISSED_WORDS, REWARD_WORDS } from '../../../src/cli/words.ts';
+import { METRIC_NAMES } from '../../../src/node/metrics.ts';
+import { OPTIONS } from '../../../src/node/options.ts';
+
+const DOC = readFileSync('docs/operators.md', 'utf8');
+const DEPLOYED = ['deploy/systemd/tessera.service', 'deploy/docker/setup.sh', 'deploy/docker/compose.yaml'];
+
+/** First cells of the rows between a heading and the next one. */
+function column(heading: string): string[] {
+  const section = DOC.split(new RegExp(`^#+ ${heading}$`, 'm'))[1]?.split(/^#+ /m)[0] ?? '';
+  const cells = [...section.matchAll(/^\| ([^|]+) \|/gm)].map((match) => match[1] ?? '');
+  return cells.slice(1).filter((cell) => !/^-+$/.test(cell));
+}
+
+function named(cells: readonly string[]): string[] {
+  return cells.flatMap((cell) => [...cell.matchAll(/`([^`]+)`/g)].map((match) => match[1] ?? '')).sort();
+}
+
+function flagsIn(text: string): string[] {
+  return [...text.matchAll(/(?<![\w-])--([a-z][a-z-]+)/g)].map((match) => match[1] ?? '');
+}
+
+const FOREIGN_FLAGS = ['system', 'now', 'home-dir', 'help', 'build'];
+const isOption = (flag: string) => flag in OPTIONS || FOREIGN_FLAGS.includes(flag);
+
+describe('docs/options.md', () => {
+  it('is what `npm run docs` writes', () => {
+    assert.equal(readFileSync(OPTIONS_PAGE, 'utf8'), optionsPage(), 'type: npm run docs');
+  });
+});
+
+describe('docs/operators.md', () => {
+  it('names flags and variables that there are', () => {
+    assert.deepEqual(
+      flagsIn(DOC).filter((flag) => !isOption(flag)),
+      [],
+    );
+    const variables = [...DOC.matchAll(/TESSERA_([A-Z_]+)/g)].map((match) => (match[1] ?? '').toLowerCase());
+    assert.deepEqual(
+      variables.filter((name) => !(name.replaceAll('_', '-') in OPTIONS)),
+      [],
+    );
+  });
+
+  it('names every exit code, and no other', () => {
+    const codes = new Set([0, 1, ...Object.values(EXIT_CODES)]);
+    assert.deepEqual(
+      column('Exit codes').map(Number),
+      [...codes].sort((a, b) => a - b),
+    );
+  });
+
+  it('names every metric, and no other', () => {
+    assert.deepEqual(named(column('Monitoring')), METRIC_NAMES.toSorted());
+  });
+
+  it('names every reason for a missed duty and for a reward', () => {
+    assert.deepEqual(named(column('Missed duties')), Object.keys(MISSED_WORDS).sort());
+    assert.deepEqual(named(column('Rewards')), Object.keys(REWARD_WORDS).sort());
+  });
+
+  it('names every event of a node', () => {
+    const duty =
+      readFileSync('src/consensus/duty.ts', 'utf8').split('export type Outcome =')[1]?.split(';\n\n')[0] ?? '';
+    const outcomes = [...duty.matchAll(/(?<=[:|] )'([a-z]+)'/g)].map((match) => match[1] ?? '');
+    const told = [...readFileSync('src/cli/commands/run.ts', 'utf8').matchAll(/event: '([a-z]+)'/g)].map(
+      (m) => m[1] ?? '',
+    );
+    const kinds = ['work', 'scores', 'opening', 'submission'];
+    const events = new Set([...outcomes.filter((name) => !kinds.includes(name)), ...told, 'head', 'failed']);
+    const inDoc = named(column('What a node says')).filter((name) => !['--json', 'wa', 'wb'].includes(name));
+    assert.deepEqual(inDoc, [...events].sort());
+  });
+});
+
+describe('deploy/', () => {
+  const metricsIn = (text: string): string[] =>
+    [...text.matchAll(/\b((?:tessera|process|nodejs)_[a-z0-9_]+)/g)].map((m) => m[1] ?? '');
+  const known = (name: string) => METRIC_NAMES.includes(name) || /^(process|nodejs)_/.test(name);
+
+  it('types flags that there are', () => {
+    for (const file of DEPLOYED) {
+      const ours = readFileSync(file, 'utf8').replace(/"--(config\.file|web\.)[^"]*"/g, '');
+      assert.deepEqual(
+        flagsIn(ours).filter((flag) => !isOption(flag)),
+        [],
+        file,
+      );
+    }
+  });
+
+  it('does not restart what a restart cannot cure', () => {
+    const unit = readFileSync('deploy/systemd/tessera.service', 'utf8');
+    const never = column('Exit codes').filter((code) => DOC.includes(`| no |`) && !['0', '1', '3'].includes(code));
+    assert.match(unit, new RegExp(`^RestartPreventExitStatus=${never.join(' ')}$`, 'm'));
+  });
+
+  it('shows and watches metrics that there are, and none is left out', () => {
+    const dashboards = globSync('deploy/grafana/dashboards/*.json').map((file) =>
+      JSON.parse(readFileSync(file, 'utf8')),
+    );
+    assert.equal(dashboards.length, 4);
+    const shown = dashboards.flatMap(({ panels }) => {
+      assert.ok(panels.length >= 6);
+      return panels.flatMap(({ targets, title }: { targets: { expr: string }[]; title: string }) => {
+        const found = targets.flatMap(({ expr }) => metricsIn(expr));
+        assert.ok(found.length > 0, title);
+        return found;
+      });
+    });
+    assert.deepEqual(
+      shown.filter((name) => !known(name)),
+      [],
+    );
+    assert.deepEqual(
+      METRIC_NAMES.filter((name) => !shown.includes(name)),
+      [],
+    );
+    const { groups } = yaml.parse(readFileSync('deploy/prometheus/alerts.yml', 'utf8')) as {
+      groups: { rules: { alert: string; expr: string; annotations: { summary: string; action: string } }[] }[];
+    };
+    for (const { alert, expr, annotations } of groups.flatMap(({ rules }) => rules)) {
+      assert.ok(/^up\{/.test(expr) || (metricsIn(expr).length > 0 && metricsIn(expr).every(known)), alert);
+      assert.ok(annotations.summary !== '' && annotations.action !== '', alert);
+      assert.ok(DOC.includes(`\`${alert}\``), `${alert} stands in docs/operators.md`);
+    }
+  });
+});
