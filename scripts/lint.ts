@@ -5,6 +5,7 @@ import { runStep } from './steps.ts';
 const results = [
   await runStep('format', 'biome', ['ci', '--error-on-warnings', '.']),
   await runStep('types', 'tsc', ['-p', '.', '--noEmit']),
+  await runStep('types of the page', 'tsc', ['-p', 'web']),
   await runStep('floors', 'depcruise', ['--config', '.dependency-cruiser.cjs', 'src']),
   await runStep('unused', 'knip', ['--no-progress']),
 ];

@@ -11,6 +11,7 @@ import type { Log } from '../util/log.ts';
 import type { Verify } from '../wire/envelope.ts';
 import { registerApi } from './api.ts';
 import { openKeyRing } from './keys.ts';
+import { registerPage } from './page.ts';
 import { createGateway, type Gateway, type GatewayOptions } from './server.ts';
 import { createWatch } from './watch.ts';
 
@@ -57,7 +58,10 @@ export async function createNetworkGateway(
     vitals: watch.vitals,
     now,
     nowS: () => Math.floor(Date.now() / 1000),
-    register: (app, closing) => registerApi(app, watch, closing),
+    register: (app, closing) => {
+      registerApi(app, watch, closing);
+      registerPage(app);
+    },
     log: log.child('gateway'),
   });
   const ending = new AbortController();
