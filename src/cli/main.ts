@@ -36,6 +36,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   activate: loadActivate,
   'activate-subnet-node': loadActivate,
   run: async () => (await import('./commands/run.ts')).run,
+  bootnode: async () => (await import('./commands/bootnode.ts')).bootnode,
   gateway: async () => (await import('./commands/gateway.ts')).gateway,
   generate: async () => (await import('./commands/generate.ts')).generate,
   balance: async () => (await import('./commands/balance.ts')).balance,

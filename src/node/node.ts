@@ -14,6 +14,7 @@ import type { Model } from '../model/open.ts';
 import { type OpenIdentity, verifySignature } from '../p2p/identity.ts';
 import { createOverlay } from '../p2p/libp2p.ts';
 import { openNetworkKey } from '../p2p/network-key.ts';
+import type { Reach } from '../p2p/reach-names.ts';
 import type { Overlay, RecordRules } from '../p2p/types.ts';
 import { createJournal } from '../store/sqlite.ts';
 import type { Journal } from '../store/types.ts';
@@ -48,6 +49,9 @@ export interface NodeOptions {
   readonly newSwarm: boolean;
   /** Whether private addresses that others name are dialled; 'auto' judges by the addresses above. */
   readonly privateAddresses?: 'auto' | 'yes' | 'no';
+  /** How to be met by others, and whether others may meet through this node. */
+  readonly reach?: readonly Reach[];
+  readonly relay?: boolean;
   /** File of the pre-shared key, for a private network. */
   readonly networkKey?: string | undefined;
   readonly version: string;
@@ -237,6 +241,8 @@ async function enterOverlay(
       topics: [recordTopic(subnet.id), announceTopic(subnet.id)],
       records: around.records,
       privateAddresses,
+      ...(options.reach === undefined ? {} : { reach: options.reach }),
+      relay: options.relay ?? false,
       ...(networkKey === undefined ? {} : { networkKey: openNetworkKey(networkKey) }),
     },
     { log: log.child('p2p') },

@@ -2,6 +2,7 @@
 // (TESSERA_BLOCK_MS) and its key in the config file (block-ms). Flags beat the environment, that beats the file, that the default.
 
 import { z } from 'zod';
+import { REACH } from '../p2p/reach-names.ts';
 import { CodedError } from '../util/errors.ts';
 
 const text = z.string();
@@ -90,6 +91,15 @@ export const OPTIONS = {
     'list',
   ),
   'network-key': option(text.optional(), 'file of the key of a private network (keygen makes it)'),
+  reach: option(
+    list
+      .default(['relay'])
+      .transform((words) => words.filter((word) => word !== 'none'))
+      .pipe(z.array(z.enum(REACH))),
+    'ways to be met by others: relay, hole-punch, autonat, upnp, mdns, or none',
+    'list',
+  ),
+  relay: option(flag.default(false), 'carry the traffic of nodes that cannot be dialled', 'flag'),
   'private-addresses': option(
     z.enum(['auto', 'yes', 'no']).default('auto'),
     'dial private addresses that others name: auto judges by the own addresses',

@@ -21,7 +21,7 @@ const POINTS: Readonly<Record<RefusalCode, number>> = {
 };
 export const BAN_POINTS = 100;
 /** One point is forgotten in this time. */
-export const FORGET_MS = 1000;
+const FORGET_MS = 1000;
 export const FIRST_BAN_MS = 60_000;
 export const LONGEST_BAN_MS = 6 * 3_600_000;
 /** Without a ban for this long, the next one is a first one. */

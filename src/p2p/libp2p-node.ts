@@ -10,6 +10,7 @@ import { peerIdFromString } from '@libp2p/peer-id';
 import { ping } from '@libp2p/ping';
 import { preSharedKey } from '@libp2p/pnet';
 import { tcp } from '@libp2p/tcp';
+import { webSockets } from '@libp2p/websockets';
 import { yamux } from '@libp2p/yamux';
 import { createLibp2p } from 'libp2p';
 import type { PeerId } from '../types/ids.ts';
@@ -17,6 +18,8 @@ import { createGate, type GateRules, MAX_STRANGERS } from './gate.ts';
 import type { OpenIdentity } from './identity.ts';
 import { OverlayDatastore, recordKeyText } from './libp2p-datastore.ts';
 import { MAX_WINDOW_BYTES } from './libp2p-frames.ts';
+import { reachDiscovery, reachServices, reachTransports } from './reach.ts';
+import type { Reach } from './reach-names.ts';
 import { bestRecord, RECORD_NAMESPACE, refusal, type Shelf } from './shelf.ts';
 import { MAX_GOSSIP_BYTES, type RecordRules } from './types.ts';
 
@@ -38,6 +41,10 @@ export interface NodeOptions {
   readonly records: RecordRules;
   /** Whether private addresses that others name are dialled and named on: true on a loopback or local network. */
   readonly privateAddresses: boolean;
+  /** How to be met by others; only dialling through relays, if not given. */
+  readonly reach?: readonly Reach[];
+  /** Whether others may meet through this node. */
+  readonly relay?: boolean;
   /** The pre-shared key of a private network (network-key.ts): who does not have it is not spoken to. */
   readonly networkKey?: Uint8Array;
 }
@@ -69,12 +76,14 @@ const REPLICAS = 8;
 
 export async function createNode(options: NodeOptions, shelf: Shelf, gate: GateRules): Promise<OverlayNode> {
   const self = peerIdFromString(options.identity.peer);
+  const reach = options.reach ?? ['relay'];
   return createLibp2p({
     privateKey: privateKeyFromProtobuf(options.identity.protobuf),
     nodeInfo: { name: 'tessera', userAgent: 'tessera' },
     datastore: new OverlayDatastore(shelf, self.toCID().toString()),
     addresses: { listen: [...options.listen], announce: [...(options.announce ?? [])] },
-    transports: [tcp()],
+    transports: [tcp(), webSockets(), ...reachTransports(reach)],
+    peerDiscovery: reachDiscovery(reach, options.network),
     connectionEncrypters: [noise()],
     streamMuxers: [
       yamux({
@@ -99,6 +108,7 @@ export async function createNode(options: NodeOptions, shelf: Shelf, gate: GateR
       ping: ping({ timeout: PING_ANSWER_MS, maxInboundStreams: PING_STREAMS, maxOutboundStreams: PING_STREAMS }),
       dht: createDht(options),
       pubsub: createGossip(options.topics),
+      ...reachServices(reach, options.relay ?? false),
     },
   });
 }
@@ -144,6 +154,8 @@ function createGossip(topics: readonly string[]) {
     allowPublishToZeroTopicPeers: true,
     ignoreDuplicatePublishError: true,
     globalSignaturePolicy: 'StrictNoSign',
+    // Through a relay too: its limits are wide.
+    runOnLimitedConnection: true,
     allowedTopics: [...topics],
     maxInboundDataLength: MAX_GOSSIP_RPC_BYTES,
     maxOutboundBufferSize: 4 * MAX_GOSSIP_RPC_BYTES,

@@ -83,7 +83,11 @@ async function newStream(node: OverlayNode, peer: PeerId, protocol: string, sign
 
 async function negotiate(connection: Connection, peer: PeerId, protocol: string, signal: AbortSignal): Promise<Stream> {
   try {
-    return await connection.newStream(protocol, { signal, maxOutboundStreams: MAX_OUTBOUND_STREAMS });
+    return await connection.newStream(protocol, {
+      signal,
+      maxOutboundStreams: MAX_OUTBOUND_STREAMS,
+      runOnLimitedConnection: true,
+    });
   } catch (cause) {
     signal.throwIfAborted();
     if (cause instanceof Error && cause.name === 'UnsupportedProtocolError')
@@ -130,7 +134,12 @@ export async function serveStreams(
       serveOne(stream, connection).catch((error) => stream.abort(error));
     },
     // Streams to be refused must get as far as our answer. A later handler takes the place of an earlier one.
-    { maxInboundStreams: 2 * options.maxStreamsPerPeer, maxOutboundStreams: MAX_OUTBOUND_STREAMS, force: true },
+    {
+      maxInboundStreams: 2 * options.maxStreamsPerPeer,
+      maxOutboundStreams: MAX_OUTBOUND_STREAMS,
+      runOnLimitedConnection: true,
+      force: true,
+    },
   );
 }
 

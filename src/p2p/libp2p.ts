@@ -11,12 +11,14 @@ import { errorMessage } from '../util/errors.ts';
 import type { Log } from '../util/log.ts';
 import { isPrivateAddress } from './address-scope.ts';
 import { createBans } from './bans.ts';
+import { createDiscovery, type Discovery } from './discovery.ts';
 import { frameTooLarge, overlayClosed, recordRefused, unreachable } from './errors.ts';
 import type { GateRules } from './gate.ts';
 import { createKeeper } from './keeper.ts';
 import { createNode, type NodeOptions, type OverlayNode } from './libp2p-node.ts';
 import { getRecord, putRecord } from './libp2p-records.ts';
 import { DIAL_MS, dial, type NoteRefusal, openStream, serveStreams } from './libp2p-streams.ts';
+import { encodeWanted, learnPeers, namePeers, PEERS_OPTIONS } from './peer-exchange.ts';
 import { createRefusals } from './refusals.ts';
 import { keepIdentified } from './reidentify.ts';
 import { requestOver, serveRequest } from './request.ts';
@@ -31,6 +33,8 @@ export interface OverlayOptions extends NodeOptions {
   readonly wanted?: () => readonly PeerId[];
   /** Where a wanted peer may be found, when nobody else has said so. */
   readonly addressesOf?: (peer: PeerId) => readonly string[];
+  /** Whether to meet peers that other peers name: yes, if not given. */
+  readonly discovers?: boolean;
   /** Connections of peers that are not wanted, all together. */
   readonly strangers?: number;
 }
@@ -80,7 +84,6 @@ export async function createOverlay(options: OverlayOptions, deps: OverlayDeps):
       .merge(peerIdFromString(peer), tags)
       .catch((error) => deps.log.debug('peer not marked', { error: errorMessage(error) }));
   };
-  const stopKeeping = keepConnected(node, options, standing, deps.log);
   let closed = false;
   const assertOpen = () => {
     if (closed) throw overlayClosed();
@@ -93,6 +96,14 @@ export async function createOverlay(options: OverlayOptions, deps: OverlayDeps):
     assertOpen();
     await serveStreams(node, protocol, protocolOptions, handler, { note: refusals.note, log: deps.log });
   };
+  const request: Overlay['request'] = async (peer, protocol, body, requestOptions) => {
+    if (body.length > requestOptions.maxFrameBytes) throw frameTooLarge(body.length, requestOptions.maxFrameBytes);
+    return requestOver(await open(peer, protocol, requestOptions), protocol, body, requestOptions.signal);
+  };
+  const handleRequest: Overlay['handleRequest'] = (protocol, protocolOptions, handler) =>
+    serve(protocol, protocolOptions, serveRequest(handler, protocolOptions.maxFrameBytes));
+  const discovery = await joinExchange(node, options, { request, handleRequest }, deps.log);
+  const stopKeeping = keepConnected(node, options, { standing, discovery }, deps.log);
 
   return {
     self: options.identity.peer,
@@ -113,12 +124,8 @@ export async function createOverlay(options: OverlayOptions, deps: OverlayDeps):
       await node.hangUp(peerIdFromString(peer));
     },
     refusals: refusals.all,
-    handleRequest: (protocol, protocolOptions, handler) =>
-      serve(protocol, protocolOptions, serveRequest(handler, protocolOptions.maxFrameBytes)),
-    async request(peer, protocol, body, requestOptions) {
-      if (body.length > requestOptions.maxFrameBytes) throw frameTooLarge(body.length, requestOptions.maxFrameBytes);
-      return requestOver(await open(peer, protocol, requestOptions), protocol, body, requestOptions.signal);
-    },
+    handleRequest,
+    request,
     handleStream: serve,
     openStream: open,
     subscribe(topic, judge) {
@@ -167,8 +174,45 @@ async function startNode(options: OverlayOptions, shelf: Shelf, gate: GateRules)
   }
 }
 
+/** Serves and uses the exchange of peers. */
+async function joinExchange(
+  node: OverlayNode,
+  options: OverlayOptions,
+  { request, handleRequest }: Pick<Overlay, 'request' | 'handleRequest'>,
+  log: Log,
+): Promise<Discovery> {
+  const protocol = `/tessera/${options.network}/peers/1`;
+  const { maxFrameBytes } = PEERS_OPTIONS;
+  const isMember = options.isDhtServer ?? (() => false);
+  await handleRequest(protocol, PEERS_OPTIONS, (body, from) => namePeers(node, isMember, body, from));
+  const connected = () => node.getPeers().map((peer) => peer.toString() as PeerId);
+  const discovery = createDiscovery({
+    connected,
+    missing() {
+      const there = new Set([options.identity.peer, ...connected()]);
+      return (options.wanted?.() ?? []).filter((peer) => !there.has(peer));
+    },
+    async ask(peer, wanted) {
+      const asking = { maxFrameBytes, signal: AbortSignal.timeout(DIAL_MS) };
+      return learnPeers(node, await request(peer, protocol, encodeWanted(wanted), asking), log);
+    },
+    dial: async (peer) => void (await dial(node, peer, AbortSignal.timeout(DIAL_MS))),
+    log,
+  });
+  node.addEventListener('peer:discovery', ({ detail }) => {
+    const peer = peerFromAddress(detail.id.toString());
+    if (peer !== undefined) discovery.add(peer);
+  });
+  return discovery;
+}
+
 /** Dials bootstrap and wanted peers now and whenever they are lost. Returns what ends it. */
-function keepConnected(node: OverlayNode, options: OverlayOptions, standing: Standing, log: Log): () => void {
+function keepConnected(
+  node: OverlayNode,
+  options: OverlayOptions,
+  { standing, discovery }: { readonly standing: Standing; readonly discovery: Discovery },
+  log: Log,
+): () => void {
   const self = options.identity.peer;
   const connected = (peer: PeerId | undefined) =>
     peer === undefined || peer === self || node.getConnections(peerIdFromString(peer)).length > 0;
@@ -183,7 +227,9 @@ function keepConnected(node: OverlayNode, options: OverlayOptions, standing: Sta
     try {
       standing.sweep();
       identified.sweep();
-      await keeper.sweep(performance.now());
+      const nowMs = performance.now();
+      const meet = options.discovers === false ? undefined : discovery.sweep(nowMs);
+      await Promise.all([keeper.sweep(nowMs), meet]);
     } catch (error) {
       log.warn('peers not looked after', { error: errorMessage(error) });
     }

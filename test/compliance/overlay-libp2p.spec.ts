@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import { noise } from '@libp2p/noise';
 import { tcp } from '@libp2p/tcp';
 import { yamux } from '@libp2p/yamux';
@@ -10,6 +11,7 @@ import { multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
 import { identityFromSeed } from '../../src/p2p/identity.ts';
 import { createOverlay, type OverlayOptions } from '../../src/p2p/libp2p.ts';
+import { REACH } from '../../src/p2p/reach-names.ts';
 import type { Overlay } from '../../src/p2p/types.ts';
 import type { PeerId } from '../../src/types/ids.ts';
 import { silentLog } from '../../src/util/log.ts';
@@ -34,6 +36,7 @@ async function createLoopback(): Promise<TestNetwork> {
           ...OPTIONS,
           identity: identityFromSeed(new Uint8Array(32).fill(overlays.length + 1)),
           dhtServer: discovers,
+          discovers,
           records: { ...OPTIONS.records, ...records },
         },
         { log: silentLog },
@@ -277,6 +280,100 @@ describe('overlay: libp2p among strangers', () => {
       await assert.rejects(outsider.connect(addressOf(one), AbortSignal.timeout(3000)), { code: 'PEER_UNREACHABLE' });
     assert.deepEqual(one.peers(), [other.self]);
     await Promise.all([one, other, wrong].map((overlay) => overlay.close()));
+  });
+});
+
+describe('overlay: how libp2p nodes meet', () => {
+  const opened: Overlay[] = [];
+  afterEach(() => Promise.all(opened.splice(0).map((overlay) => overlay.close())));
+
+  async function open(seed: number, options: Partial<OverlayOptions>): Promise<Overlay> {
+    const overlay = await enter(seed, { dhtServer: false, ...options });
+    opened.push(overlay);
+    return overlay;
+  }
+
+  async function echoes(asker: Overlay, server: Overlay): Promise<void> {
+    const options = { maxFrameBytes: 1 << 20, admit: () => true, maxStreamsPerPeer: 4 };
+    await server.handleRequest('/test/echo/1', options, async (body) => body);
+    const asking = { maxFrameBytes: 1 << 20, signal: AbortSignal.timeout(10_000) };
+    const body = new Uint8Array(1 << 20).fill(7);
+    assert.ok(Buffer.from(await asker.request(server.self, '/test/echo/1', body, asking)).equals(body));
+  }
+
+  for (const [what, listen, form] of [
+    ['WebSocket', '/ip4/127.0.0.1/tcp/0/ws', /^\/ip4\/127\.0\.0\.1\/tcp\/\d+\/ws\/p2p\//],
+    ['IPv6', '/ip6/::1/tcp/0', /^\/ip6\/::1\/tcp\/\d+\/p2p\//],
+  ] as const) {
+    it(`over ${what}`, async function () {
+      if (listen.startsWith('/ip6') && !networkInterfaces().lo?.some(({ family }) => family === 'IPv6')) this.skip();
+      const server = await open(1, { listen: [listen] });
+      assert.match(addressOf(server), form);
+      const asker = await open(2, { listen: [] });
+      await asker.connect(addressOf(server), AbortSignal.timeout(10_000));
+      await echoes(asker, server);
+    });
+  }
+
+  it('through a boot node first, and without any when all of those are gone', async () => {
+    const boot = await open(1, { topics: [], relay: true });
+    const bootstrap = boot.addresses();
+    const nodes = await Promise.all([2, 3, 4].map((seed) => open(seed, { bootstrap })));
+    const meets = (node: Overlay, others: readonly Overlay[]) =>
+      others.every((other) => other === node || node.peers().includes(other.self));
+    await until(() => nodes.every((node) => meets(node, nodes)));
+    await boot.close();
+    const [first] = nodes as [Overlay, Overlay, Overlay];
+    const late = await open(5, { bootstrap: [...bootstrap, ...first.addresses()] });
+    await until(() => meets(late, nodes));
+    await first.close();
+    await until(() => late.peers().length === 2);
+    // Who is lost and wanted is found again where it said that it is.
+    const [, second] = nodes as [Overlay, Overlay, Overlay];
+    await second.disconnect(late.self);
+    await until(() => late.peers().includes(second.self));
+  });
+
+  it('of whom only its name is known, through whoever knows it', async () => {
+    const member = await open(1, {});
+    const middle = await open(2, { bootstrap: member.addresses() });
+    await until(() => middle.peers().includes(member.self));
+    const seeker = await open(3, { bootstrap: middle.addresses(), wanted: () => [member.self] });
+    await until(() => seeker.peers().includes(member.self));
+  });
+
+  it('behind a relay: requests, gossip', async () => {
+    const relay = await open(1, { relay: true, topics: [] });
+    const hidden = await open(2, { listen: ['/p2p-circuit'], bootstrap: relay.addresses(), discovers: false });
+    await until(() => hidden.addresses().length > 0);
+    assert.match(addressOf(hidden), /\/p2p-circuit\/p2p\//);
+    const asker = await open(3, { listen: [], discovers: false });
+    await asker.connect(addressOf(hidden), AbortSignal.timeout(10_000));
+    await echoes(asker, hidden);
+    const heard: Uint8Array[] = [];
+    for (const overlay of [hidden, asker])
+      overlay.subscribe(TOPIC, async (message) => {
+        heard.push(message);
+        return 'accept';
+      });
+    let n = 0;
+    await until(async () => {
+      await asker.publish(TOPIC, Uint8Array.of(n++));
+      return heard.length > 0;
+    });
+  });
+
+  it('not through a relay when that is switched off', async () => {
+    const relay = await open(1, { relay: true, topics: [] });
+    const hidden = await open(2, { listen: ['/p2p-circuit'], bootstrap: relay.addresses(), discovers: false });
+    await until(() => hidden.addresses().length > 0);
+    const asker = await open(3, { listen: [], reach: [], discovers: false });
+    await assert.rejects(asker.connect(addressOf(hidden), AbortSignal.timeout(5000)), { code: 'PEER_UNREACHABLE' });
+  });
+
+  it('starts with every way to be met switched on, and closes again', async () => {
+    const node = await open(1, { reach: REACH, relay: true });
+    await echoes(await open(2, { bootstrap: node.addresses(), reach: REACH }), node);
   });
 });
 
