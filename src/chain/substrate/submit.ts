@@ -96,7 +96,7 @@ export function createSubmitter(link: Link, { log }: { readonly log: Log }, retr
     for (let left = NONCE_TRIES - 1; ; left--) {
       // A transaction that follows others of its account in the pool cannot be tried: it comes too early.
       const isTried = dryRun && account.waiting === 0;
-      const { sent, nonce } = await sign(submission, account, { atLeast, isTried }, signal);
+      const { sent, nonce } = await sign(submission, account, atLeast, signal);
       if (isTried) await tryOut(sent, signal);
       try {
         await handOver(sent, signal);
@@ -112,25 +112,23 @@ export function createSubmitter(link: Link, { log }: { readonly log: Log }, retr
     }
   }
 
-  async function sign(
-    submission: Submission,
-    account: Account,
-    { atLeast, isTried }: { readonly atLeast: number; readonly isTried: boolean },
-    signal?: AbortSignal,
-  ) {
+  async function sign(submission: Submission, account: Account, atLeast: number, signal?: AbortSignal) {
     const { call, signer, make, period } = submission;
     const connection = await link.connection(signal);
     const best = link.best.last;
     if (best === undefined) throw chainTimeout('best head', SUBMIT_MS);
-    const birth = isTried ? await parentOf(best, signal) : best;
-    const life = period(birth);
+    const life = period(best);
+    const birth = await parentOf(best, signal);
     const counted = await readNonce(signer.address, signal);
     const nonce = Math.max(counted, atLeast, account.waiting > 0 ? account.nextNonce : 0);
     const bytes = connection.runtime.extrinsic(make(connection), signer, nonce, { birth, period: life });
     return { sent: { call, account: signer.address, bytes, birth, death: birth.number + life }, nonce };
   }
 
-  /** A block's own hash is not in its state: a transaction that was born in it cannot be tried there. */
+  /**
+   * Where a transaction is born: a block's own hash is not in its state, so one that was born in the best block cannot be tried there, and is
+   * refused as too old (AncientBirthBlock) by a pool that has not yet looked at that block. It dies one block earlier for it.
+   */
   async function parentOf(head: Head, signal?: AbortSignal): Promise<Head> {
     const number = (head.number - 1) as BlockNumber;
     const hash = number < 0 ? undefined : await link.ask('chain_getBlockHash', [number], undefined, signal);

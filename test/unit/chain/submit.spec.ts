@@ -69,6 +69,7 @@ function createEndpoint() {
   return {
     link,
     submitted,
+    births,
     close: () => closing.abort(unreachable(['x'])),
     counts(value: number) {
       nonce = value;
@@ -124,6 +125,12 @@ describe('transactions from signing to inclusion', () => {
     );
     await settle();
   }
+
+  it('is born in the parent of the best block, which no pool is too slow to know', async () => {
+    await endpoint.block(9, [], true);
+    await submit();
+    assert.deepEqual(endpoint.births, [{ birth: { number: 9, hash: '0xb9' }, period: PERIOD }]);
+  });
 
   it('is done when a block has it', async () => {
     await submit();
