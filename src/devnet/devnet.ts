@@ -176,13 +176,13 @@ async function runNetwork(options: DevnetOptions, deps: NetworkDeps, outer: Abor
 }
 
 /** As one that asks, and that looks at what the nodes do. */
-function joinNetwork(
+async function joinNetwork(
   { dataDir }: DevnetOptions,
   subnet: Subnet,
   { chain, model, log }: NetworkDeps,
   signal: AbortSignal,
 ): Promise<NetworkClient> {
-  const deps = { chain, subnet, model, identity: clientIdentity(dataDir), log: log.child('client') };
+  const deps = { chain, subnet, model, identity: await clientIdentity(dataDir), log: log.child('client') };
   return createNetworkClient({ initialPeers: [], listening: true }, deps, signal);
 }
 

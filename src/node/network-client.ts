@@ -7,12 +7,19 @@ import { type Client, createClient } from '../client/client.ts';
 import { createDirectory, type Directory } from '../client/directory.ts';
 import { cutShards } from '../model/manifest.ts';
 import type { Model } from '../model/open.ts';
-import { createIdentityFile, type OpenIdentity, openIdentity, verifySignature } from '../p2p/identity.ts';
+import {
+  createIdentityFile,
+  type OpenIdentity,
+  openIdentity,
+  readIdentityPeer,
+  verifySignature,
+} from '../p2p/identity.ts';
 import { createOverlay } from '../p2p/libp2p.ts';
 import { openNetworkKey } from '../p2p/network-key.ts';
 import type { Overlay } from '../p2p/types.ts';
 import { fromHex } from '../util/bytes.ts';
 import type { Log } from '../util/log.ts';
+import { type AskPassphrase, noPassphrase } from '../util/sealed.ts';
 import { recordTopic } from '../validator/topic.ts';
 import { announceTopic } from '../wire/announce.ts';
 import { MAX_RECORD_BYTES } from '../wire/record.ts';
@@ -36,10 +43,11 @@ export interface NetworkClientDeps {
   readonly log: Log;
 }
 
-/** The client key of a data directory, made on first use. */
-export function clientIdentity(dataDir: string): OpenIdentity {
+/** The client key of a data directory, made on first use; `ask` gives the passphrase of one that is encrypted. */
+export async function clientIdentity(dataDir: string, ask: AskPassphrase = noPassphrase): Promise<OpenIdentity> {
   const file = join(dataDir, 'keys', 'client_peer_id');
-  return existsSync(file) ? openIdentity(file) : createIdentityFile(file);
+  if (!existsSync(file)) return createIdentityFile(file);
+  return readIdentityPeer(file).isEncrypted ? openIdentity(file, await ask(file)) : openIdentity(file);
 }
 
 /** With `listening`, the records of epochs are heard too: for who shows what a network does. */

@@ -17,7 +17,7 @@ import { registerSubnetNode } from '../../src/cli/commands/register-subnet-node.
 import { createDevChain, type DevChain } from '../../src/devchain/devchain.ts';
 import { BUNDLED_SPEC } from '../../src/devnet/devnet.ts';
 import { METRIC_NAMES } from '../../src/node/metrics.ts';
-import { readIdentitySeed } from '../../src/p2p/identity.ts';
+import { createIdentityFile, readIdentitySeed } from '../../src/p2p/identity.ts';
 import type { Address, SubnetId } from '../../src/types/ids.ts';
 import { silentLog } from '../../src/util/log.ts';
 import { type Finished, runCli, startCli, stopCli } from '../support/cli.ts';
@@ -89,9 +89,8 @@ describe('command line: secrets', function () {
     const second = await runCli(['run', '--hotkey', hotkey, '--passphrase-file', secretFile, ...usual()]);
     assert.equal(second.code, 5, 'one node per journal');
     wrote.push(second);
-    const asker = join(folder, 'asker');
-    const asked = ['generate', PROMPT, '--max-tokens', '8', '--json', '--rpc', devChain.endpoint];
-    const answer = await runCli([...asked, '--data-dir', asker, '--log-level', 'debug']);
+    const asked = ['generate', PROMPT, '--max-tokens', '8', '--json', '--passphrase-file', secretFile];
+    const answer = await runCli([...asked, ...usual()]);
     assert.equal(answer.code, 0, answer.stderr);
     metrics = await (await fetch(String(url))).text();
     const ended = await stopCli(node);
@@ -135,7 +134,8 @@ describe('command line: secrets', function () {
     for (const [i, secret] of secrets.entries())
       for (const text of [...texts, ...files]) assert.ok(!text.includes(secret), `secret ${i} was written`);
     // Where a key does lie open, the same search finds it.
-    const open = join(folder, 'asker', 'keys', 'client_peer_id');
+    const open = join(folder, 'open');
+    createIdentityFile(open);
     assert.ok(readFileSync(open).includes(Buffer.from(await readIdentitySeed(open, ask))));
     assert.equal(statSync(join(home, 'journal.sqlite')).mode & 0o077, 0);
   });

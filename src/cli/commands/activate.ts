@@ -1,10 +1,11 @@
 // `tessera activate`: the hotkey activates its node within the grace period; with --wait it waits for the start epoch first.
 
-import type { Chain, ChainInfo, Subnet, SubnetNode } from '../../chain/types.ts';
-import { phaseAt } from '../../consensus/phase.ts';
+import type { Chain, Subnet, SubnetNode } from '../../chain/types.ts';
+import { firstBlock } from '../../consensus/phase.ts';
 import type { SubnetId } from '../../types/ids.ts';
 import { defineCommand } from '../command.ts';
 import type { Io } from '../io.ts';
+import { createProgress } from '../progress.ts';
 import { requireNode, requireSubnet, signerOption, withChain } from '../session.ts';
 
 export const activate = defineCommand({
@@ -47,13 +48,19 @@ async function waitForStart(
   signal: AbortSignal,
 ): Promise<void> {
   if (subnet.state !== 'Active') return;
-  const info: ChainInfo = await chain.info(signal);
-  let told = false;
-  for await (const head of chain.heads('best', signal)) {
-    const { epoch } = phaseAt(head.number, { slot: subnet.slot, epochLength: info.epochLength }) ?? { epoch: 0 };
-    if (epoch >= node.startEpoch) return;
-    if (!told) io.note(`waiting for subnet epoch ${node.startEpoch}, now in ${epoch} (block ${head.number})`);
-    told = true;
+  const { epochLength } = await chain.info(signal);
+  const start = firstBlock(node.startEpoch, { slot: subnet.slot, epochLength });
+  const first = (await chain.head('best', signal)).number;
+  if (first >= start) return;
+  io.note(`subnet epoch ${node.startEpoch} begins in block ${start}; now block ${first}`);
+  const progress = createProgress({ label: 'waiting', unit: 'blocks', total: start - first });
+  try {
+    for await (const head of chain.heads('best', signal)) {
+      progress.at(head.number - first);
+      if (head.number >= start) return;
+    }
+  } finally {
+    progress.end();
   }
   signal.throwIfAborted();
 }

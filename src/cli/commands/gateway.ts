@@ -49,13 +49,13 @@ export const gateway = defineCommand({
 });
 
 async function serve(context: Context): Promise<void> {
-  const { options, dataDir, io, log, signal } = context;
+  const { options, ask, dataDir, io, log, signal } = context;
   const model = await openModelOption(options.model);
   await withChain(context, async (chain) => {
     const subnet = await requireSubnet(chain, options['subnet-id'], signal);
     const network = await createNetworkClient(
       { initialPeers: options['initial-peers'], networkKey: options['network-key'], listening: true },
-      { chain, subnet, model, identity: clientIdentity(dataDir), log },
+      { chain, subnet, model, identity: await clientIdentity(dataDir, ask), log },
       signal,
     );
     try {

@@ -110,7 +110,7 @@ function answerFromNetwork(context: Context, { model, tokenizer, prompt }: Asked
   const { options, signal, log } = context;
   return withChain(context, async (chain) => {
     const subnet = await requireSubnet(chain, options['subnet-id'], signal);
-    const identity = clientIdentity(context.dataDir);
+    const identity = await clientIdentity(context.dataDir, context.ask);
     const network = await createNetworkClient(
       { initialPeers: options['initial-peers'], networkKey: options['network-key'] },
       { chain, subnet, model, identity, log },

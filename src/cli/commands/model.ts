@@ -20,6 +20,7 @@ import type { Manifest } from '../../types/model.ts';
 import { type CommandContext, defineCommand } from '../command.ts';
 import { UsageError } from '../exit.ts';
 import { table } from '../io.ts';
+import { createProgress } from '../progress.ts';
 
 const OPTIONS = [
   'out',
@@ -122,27 +123,26 @@ async function verifyModel({ io, signal }: Context, folder: string): Promise<voi
   );
 }
 
-async function publish(
-  { io, log }: Context,
-  out: string,
-  source: LlamaSource,
-  options: PublishOptions,
-): Promise<Model> {
+async function publish({ log }: Context, out: string, source: LlamaSource, options: PublishOptions): Promise<Model> {
   const total = llamaWeights(source, options.format ?? 'f16').length;
   let written = 0;
-  return publishModel(
-    out,
-    source,
-    {
-      ...options,
-      onProgress: (file, bytes) => {
-        written++;
-        if (written === total || written % 50 === 0)
-          io.note(`${written} of ${total} tensors, ${megabytes(bytes)} (${file})`);
+  const progress = createProgress({ label: 'writing', unit: 'tensors', total });
+  try {
+    return await publishModel(
+      out,
+      source,
+      {
+        ...options,
+        onProgress: () => {
+          written += 1;
+          progress.at(written);
+        },
       },
-    },
-    { log },
-  );
+      { log },
+    );
+  } finally {
+    progress.end();
+  }
 }
 
 async function measure(before: Model, after: Model, text: string, log: Context['log']): Promise<QualityReport> {

@@ -1,13 +1,14 @@
 // `tessera status`: where the chain, the subnet and its nodes stand now.
 
 import type { Chain, Subnet, SubnetNode } from '../../chain/types.ts';
-import { phaseAt } from '../../consensus/phase.ts';
+import { type ClockParams, phaseAt } from '../../consensus/phase.ts';
+import { explainRewards, type Reward, readEpochFacts } from '../../node/rewards.ts';
 import type { Epoch, SubnetId } from '../../types/ids.ts';
 import { defineCommand } from '../command.ts';
 import { type Diary, readDiary } from '../diary.ts';
 import { formatShare, formatTensor, table } from '../io.ts';
 import { requireSubnet, withChain } from '../session.ts';
-import { describeOutcome } from '../words.ts';
+import { describeOutcome, REWARD_WORDS } from '../words.ts';
 
 /** Epochs of the own node that a screen shows. */
 const SHOWN_EPOCHS = 4;
@@ -51,6 +52,8 @@ interface Status {
     readonly stake: bigint;
     readonly reputation: bigint;
     readonly peer: string;
+    /** Of the last epoch that was settled. */
+    readonly reward: Reward | undefined;
   }[];
 }
 
@@ -60,17 +63,32 @@ async function readStatus(chain: Chain, subnet: Subnet, signal: AbortSignal): Pr
   const now = phaseAt(best.number, { slot: subnet.slot, epochLength: info.epochLength });
   const id: SubnetId = subnet.id;
   const nodes = await chain.nodes(id, best.hash, signal);
+  const clock = { slot: subnet.slot, epochLength: info.epochLength };
+  const rewards =
+    now === undefined || now.epoch === 0 ? [] : await lastRewards(chain, subnet, clock, now.epoch, nodes, signal);
   const elected =
     now === undefined ? undefined : await chain.electedValidator(id, now.epoch as Epoch, best.hash, signal);
   return {
     event: 'status',
     chain: { genesis: info.genesis, block: best.number, finalized: finalized.number, epochLength: info.epochLength },
     subnet: { id, name: subnet.name, state: subnet.state, epoch: now?.epoch, phase: now?.phase, elected },
-    nodes: nodes.map(describeNode),
+    nodes: nodes.map((node) => describeNode(node, rewards)),
   };
 }
 
-function describeNode(node: SubnetNode): Status['nodes'][number] {
+async function lastRewards(
+  chain: Chain,
+  subnet: Subnet,
+  clock: ClockParams,
+  now: Epoch,
+  nodes: readonly SubnetNode[],
+  signal: AbortSignal,
+): Promise<readonly Reward[]> {
+  const facts = await readEpochFacts(chain, subnet.id, (now - 1) as Epoch, clock, signal);
+  return explainRewards(facts, nodes);
+}
+
+function describeNode(node: SubnetNode, rewards: readonly Reward[]): Status['nodes'][number] {
   return {
     id: node.id,
     class: node.nodeClass,
@@ -78,6 +96,7 @@ function describeNode(node: SubnetNode): Status['nodes'][number] {
     stake: node.stake,
     reputation: node.reputation,
     peer: node.peerInfo.peer,
+    reward: rewards.find((reward) => reward.node === node.id),
   };
 }
 
@@ -89,12 +108,21 @@ function describeStatus({ chain, subnet, nodes }: Status): string {
     `${formatTensor(node.stake)} T`,
     formatShare(node.reputation),
     node.peer,
+    describeReward(node.reward),
   ]);
   return [
     `chain   block ${chain.block}, finalized ${chain.finalized}, ${chain.epochLength} blocks per epoch`,
     `subnet  ${subnet.id} "${subnet.name}" ${subnet.state}, epoch ${subnet.epoch ?? '-'}, phase ${subnet.phase ?? '-'}, elected ${subnet.elected ?? 'nobody'}`,
-    table([['node', 'class', 'start', 'stake', 'reputation', 'peer'], ...rows]),
+    table([['node', 'class', 'start', 'stake', 'reputation', 'peer', 'last settled epoch'], ...rows]),
   ].join('\n');
+}
+
+function describeReward(reward: Reward | undefined): string {
+  if (reward === undefined) return '';
+  const { paid, expected, reason } = reward;
+  const amount = paid === undefined ? '' : `${formatTensor(paid)} T`;
+  const of = expected === undefined || reason === 'paid' ? '' : ` of ${formatTensor(expected)} T`;
+  return reason === 'paid' ? amount : `${amount}${of} ${REWARD_WORDS[reason]}`.trim();
 }
 
 function describeDiary({ node, epochs }: Diary): string {
