@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import OpenAI, { APIError } from 'openai';
+import { createClient, type TextClient } from '../../src/index.ts';
 import { type Running, runCli, startCli, stopCli } from '../support/cli.ts';
 
 const PROMPT = 'Once upon a time';
@@ -549,6 +550,32 @@ describe('OpenAI clients', function () {
       const { code, stderr } = await runCli([...words, '--rpc', endpoint]);
       assert.equal(code, 78, stderr);
       assert.match(stderr, /GATEWAY_KEYS_NEEDED/);
+    });
+  });
+
+  describe('TypeScript programs', () => {
+    let client: TextClient;
+
+    before(async () => {
+      const endpoint = String(net.lines.find((line) => line.event === 'chain-ready')?.endpoint);
+      client = await createClient({ dataDir: join(folder, 'program'), rpc: [endpoint] });
+    });
+    after(() => client.close());
+
+    it('createClient() gives the same words, piece by piece, with the route', async () => {
+      const answer = client.ask(MESSAGES, { maxTokens: 6 });
+      const pieces = await Array.fromAsync(answer);
+      assert.equal(pieces.join(''), wordsOf(await chat()));
+      assert.ok(pieces.length > 1);
+      assert.equal(answer.finish, 'length');
+      assert.ok(answer.route.length >= 2);
+    });
+    it('continues a text up to a stop', async () => {
+      const answer = client.ask(PROMPT, { maxTokens: 24, stop: ['there'] });
+      const text = (await Array.fromAsync(answer)).join('');
+      const whole = String(net.lines.find((line) => line.event === 'generated')?.text);
+      assert.equal(text, whole.slice(0, whole.indexOf('there')));
+      assert.equal(answer.finish, 'stop');
     });
   });
 
