@@ -125,9 +125,17 @@ export function f32(data: Float32Array, dims: readonly number[]): ort.Tensor {
   return new ort.Tensor('float32', data, dims);
 }
 
-/** Loads a checked graph by its path, so that weights beside it are found (engine.md 1.1). */
-export function loadSession(path: string, threads: number): Promise<ort.InferenceSession> {
-  return ort.InferenceSession.create(path, sessionOptions(threads));
+/**
+ * Loads a checked graph by its path, so that weights beside it are found (engine.md 1.1). `fast` folds what is constant, `lean` keeps weights as they
+ * are stored and casts them in every run: for graphs that run rarely.
+ */
+export function loadSession(path: string, threads: number, kind: 'fast' | 'lean'): Promise<ort.InferenceSession> {
+  const level = kind === 'fast' ? 'all' : 'disabled';
+  return ort.InferenceSession.create(path, {
+    ...sessionOptions(threads),
+    graphOptimizationLevel: level,
+    enableCpuMemArena: kind === 'fast', // an arena would keep the casts
+  });
 }
 
 export const runtimeVersion: string = ort.env.versions.node ?? 'unknown';

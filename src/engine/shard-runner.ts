@@ -34,11 +34,11 @@ export async function createShardRunner(
   threads: number,
   binding: Binding,
 ): Promise<ShardRunner> {
-  const serve = await loadSession(files.serve, threads);
+  const serve = await loadSession(files.serve, threads, 'fast');
   /** Loaded for the first challenge: whoever only serves does without its memory. */
   let det: Promise<ort.InferenceSession> | undefined;
   const openDet = (): Promise<ort.InferenceSession> => {
-    det ??= files.det === files.serve ? Promise.resolve(serve) : loadSession(files.det, threads);
+    det ??= files.det === files.serve ? Promise.resolve(serve) : loadSession(files.det, threads, 'lean');
     return det;
   };
   const candidates = Math.min(TOP_K, shape.vocab);

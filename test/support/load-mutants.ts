@@ -38,7 +38,7 @@ function passesRules(bytes: Uint8Array): boolean {
 }
 
 async function loadAndRun(path: string): Promise<'refused' | 'failed' | 'ran'> {
-  const session = await loadSession(path, 1).catch(() => undefined);
+  const session = await loadSession(path, 1, 'fast').catch(() => undefined);
   if (session === undefined) return 'refused';
   try {
     await session.run(feeds());
