@@ -3,7 +3,7 @@
 
 import { readFileSync, statSync } from 'node:fs';
 import { createInterface } from 'node:readline/promises';
-import { Writable } from 'node:stream';
+import { type Readable, Writable } from 'node:stream';
 import { type AskPassphrase, passphraseNeeded, requireStrong } from '../util/sealed.ts';
 import { UsageError } from './exit.ts';
 
@@ -55,15 +55,27 @@ function readBounded(file: string): string {
   throw new UsageError(`passphrase file ${file} is longer than ${MAX_PASSPHRASE_BYTES} bytes`);
 }
 
-/** readline writes what is typed to its output: this one swallows all but the question. */
-async function prompt(question: string): Promise<string> {
-  process.stderr.write(question);
+/** A question whose answer is not shown. readline writes what is typed to its output: this one swallows all of it. */
+export async function prompt(
+  question: string,
+  { input, write }: { readonly input: Readable; readonly write: (text: string) => void } = TERMINAL,
+): Promise<string> {
   const output = new Writable({ write: (_chunk, _encoding, done) => done() });
-  const terminal = createInterface({ input: process.stdin, output, terminal: true });
+  // First the terminal's own echo off, then the question: who types fast is not shown either.
+  const terminal = createInterface({ input, output, terminal: true });
   try {
-    return await terminal.question('');
+    const answer = terminal.question('');
+    write(question);
+    return await answer;
   } finally {
     terminal.close();
-    process.stderr.write('\n');
+    write('\n');
   }
 }
+
+const TERMINAL = {
+  input: process.stdin,
+  write: (text: string) => {
+    process.stderr.write(text);
+  },
+};
