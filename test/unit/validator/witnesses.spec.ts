@@ -4,6 +4,8 @@ import assert from 'node:assert/strict';
 import { firstBlock } from '../../../src/consensus/phase.ts';
 import type { Epoch } from '../../../src/types/ids.ts';
 import { fromHex } from '../../../src/util/bytes.ts';
+import { encodeCbor } from '../../../src/util/cbor.ts';
+import { decodeRequest } from '../../../src/validator/evidence-protocol.ts';
 import type { ValidatorDeps } from '../../../src/validator/validator.ts';
 import { decodeArgs, type EvidenceArgs, encodeArgs } from '../../../src/wire/evidence.ts';
 import { signRecord } from '../../../src/wire/record.ts';
@@ -126,6 +128,41 @@ describe('named evidence', () => {
     });
   }
 
+  it('is found behind peers that tell nonsense about it', async () => {
+    const lies = [
+      () => new Uint8Array([1, 2, 3]),
+      () => encodeCbor({ v: 1, n: Array.from({ length: 11 }, () => []) }),
+      () =>
+        encodeCbor({ v: 1, n: Array.from({ length: 11 }, () => Array.from({ length: 5 }, () => new Uint8Array(32))) }),
+    ];
+    const lying = Object.fromEntries(lies.map((lie, i) => [i, (deps: ValidatorDeps) => telling(deps, lie)]));
+    const archiveless = (deps: ValidatorDeps): ValidatorDeps => ({
+      ...deps,
+      overlay: { ...deps.overlay, putRecord: async () => 0 },
+    });
+    const all = [0, 1, 2, 3, 4].map(
+      (i) => [i, (deps: ValidatorDeps) => archiveless(lying[i]?.(deps) ?? deps)] as const,
+    );
+    const { firstEpoch, runTo, nodes, submission, chain, subnet } = await start({
+      gossipLoss: 1,
+      wrap: { ...Object.fromEntries(all), 4: (deps) => onlyNaming(archiveless(deps)) },
+    });
+    await runTo(firstEpoch + 3, 19);
+    const voter = nodes[4] as SwarmNode;
+    let votes = 0;
+    for (let epoch = firstEpoch + 1; epoch <= firstEpoch + 3; epoch++) {
+      const proposer = await chain.chain.electedValidator(subnet, epoch as Epoch);
+      if (proposer === voter.id) continue;
+      const submitted = await submission(epoch);
+      assert.ok(
+        submitted?.attests.some(({ nodeId }) => nodeId === voter.id),
+        `epoch ${epoch}`,
+      );
+      votes += 1;
+    }
+    assert.ok(votes > 0);
+  });
+
   it('carries proofs that a voter did not have: it fetches and checks them', async () => {
     const { firstEpoch, runTo, nodes, submission, chain, ...rest } = await start();
     const [liar, voter] = [nodes[0] as SwarmNode, nodes[4] as SwarmNode];
@@ -160,4 +197,24 @@ function renaming(deps: ValidatorDeps, change: (args: EvidenceArgs) => EvidenceA
     return chain.propose(hotkey, { ...proposal, args }, options);
   };
   return { ...deps, chain: { ...chain, propose } };
+}
+
+/** Answers the question for the ids of evidence with something else. */
+function telling(deps: ValidatorDeps, lie: () => Uint8Array): ValidatorDeps {
+  const { overlay } = deps;
+  const handleRequest: typeof overlay.handleRequest = (protocol, options, handler) =>
+    overlay.handleRequest(protocol, options, async (body, from, signal) =>
+      decodeRequest(body)?.ask === 'named' ? lie() : handler(body, from, signal),
+    );
+  return { ...deps, overlay: { ...overlay, handleRequest } };
+}
+
+/** Never asks what it lacks of a list: all it has of others is what proposals name. */
+function onlyNaming(deps: ValidatorDeps): ValidatorDeps {
+  const { overlay } = deps;
+  const request: typeof overlay.request = async (peer, protocol, body, options) => {
+    if (decodeRequest(body)?.ask === 'lack') throw new Error('not sent');
+    return overlay.request(peer, protocol, body, options);
+  };
+  return { ...deps, overlay: { ...overlay, request } };
 }
