@@ -32,8 +32,10 @@ export interface LocalValidator {
   readonly name: Authority;
   /** ws://127.0.0.1:port */
   readonly endpoint: string;
-  /** SIGTERM; resolves to the exit code when the process is gone. */
-  stop(): Promise<number | null>;
+  /** Resolves when it answers JSON-RPC; rejects when it ends before. */
+  start(): Promise<void>;
+  /** SIGTERM; resolves when the process is gone. */
+  stop(): Promise<void>;
 }
 
 /** Resolves when all answer JSON-RPC; blocks come a few slots later. Rejects when one of them ends before. */
@@ -45,7 +47,7 @@ export async function startLocalNetwork(options: LocalNetworkOptions): Promise<r
   const ports = await findFreePorts(2 * AUTHORITIES.length, Math.random);
   const first = seedOf('alice');
   const bootnode = `/ip4/127.0.0.1/tcp/${ports[0]}/p2p/${identityFromSeed(first).peer}`;
-  const started = AUTHORITIES.map((name, index) => {
+  const validators = AUTHORITIES.map((name, index) => {
     const [p2p = 0, rpc = 0] = [ports[index], ports[AUTHORITIES.length + index]];
     const args = [
       ...['--chain', spec, '--base-path', join(options.folder, name), `--${name}`, '--validator'],
@@ -54,15 +56,15 @@ export async function startLocalNetwork(options: LocalNetworkOptions): Promise<r
       ...['--rpc-port', String(rpc), '--state-pruning', 'archive', '--allow-private-ip'],
       ...['--no-mdns', '--no-telemetry', '--no-prometheus'],
     ];
-    return start(options, name, args, `ws://127.0.0.1:${rpc}`);
+    return createValidator(options, name, args, `ws://127.0.0.1:${rpc}`);
   });
   try {
-    await Promise.all(started.map(({ ready }) => ready));
+    await Promise.all(validators.map((validator) => validator.start()));
   } catch (error) {
-    await Promise.all(started.map(({ validator }) => validator.stop()));
+    await Promise.all(validators.map((validator) => validator.stop()));
     throw error;
   }
-  return started.map(({ validator }) => validator);
+  return validators;
 }
 
 function seedOf(name: Authority): Uint8Array {
@@ -81,32 +83,33 @@ function specText({ slotMs, network }: LocalNetworkOptions): Promise<string> {
   return ownSpec('Tessera Local', { genesis: JSON.stringify(genesis), params });
 }
 
-interface Started {
-  readonly validator: LocalValidator;
-  readonly ready: Promise<void>;
-}
-
-function start(
+function createValidator(
   { binary, folder }: LocalNetworkOptions,
   name: Authority,
   args: readonly string[],
   endpoint: string,
-): Started {
-  const child = spawn(binary, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+): LocalValidator {
   const log = join(folder, `${name}.log`);
-  child.stderr.pipe(createWriteStream(log));
-  const gone = new Promise<number | null>((resolve) => child.once('close', (code) => resolve(code)));
-  const ready = new Promise<void>((resolve, reject) => {
-    child.once('error', reject);
-    gone.then((code) => reject(new Error(`${name} ended with exit code ${code} before it answered: see ${log}`)));
-    createInterface({ input: child.stderr }).on('line', (line) => {
-      if (line.includes('Running JSON-RPC server')) resolve();
-    });
-  });
-  return { ready, validator: { name, endpoint, stop: () => stop(child, gone) } };
-}
+  let running: { readonly child: ChildProcess; readonly gone: Promise<number | null> } | undefined;
 
-function stop(child: ChildProcess, gone: Promise<number | null>): Promise<number | null> {
-  child.kill('SIGTERM');
-  return gone;
+  function start(): Promise<void> {
+    const child = spawn(binary, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+    child.stderr.pipe(createWriteStream(log, { flags: 'a' }));
+    const gone = new Promise<number | null>((resolve) => child.once('close', (code) => resolve(code)));
+    running = { child, gone };
+    return new Promise((resolve, reject) => {
+      child.once('error', reject);
+      gone.then((code) => reject(new Error(`${name} ended with exit code ${code} before it answered: see ${log}`)));
+      createInterface({ input: child.stderr }).on('line', (line) => {
+        if (line.includes('Running JSON-RPC server')) resolve();
+      });
+    });
+  }
+
+  async function stop(): Promise<void> {
+    running?.child.kill('SIGTERM');
+    await running?.gone;
+  }
+
+  return { name, endpoint, start, stop };
 }

@@ -1,13 +1,18 @@
 // The suite of chain.ts against four validators of chain/node on loopback: the same runtime, other hands. Takes minutes, as blocks take their
 // time. TESSERA_CHAIN_NODE names the program (npm run chain:node builds it and says where it is); without it the suite is skipped.
 
+import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { startLocalNetwork } from '../../scripts/chain/local-network.ts';
+import { type LocalValidator, startLocalNetwork } from '../../scripts/chain/local-network.ts';
+import { SPEC } from '../../scripts/chain/sums.ts';
+import { openSigner } from '../../src/chain/accounts.ts';
 import { connectChain } from '../../src/chain/substrate.ts';
+import type { Chain } from '../../src/chain/types.ts';
+import { createDevChain } from '../../src/devchain/devchain.ts';
 import { silentLog } from '../../src/util/log.ts';
-import { type ChainPlace, EPOCH_LENGTH, GRACE_EPOCHS, testChain } from './chain.ts';
+import { type ChainPlace, EPOCH_LENGTH, GRACE_EPOCHS, peer, SUBNET_REQUEST, testChain } from './chain.ts';
 
 const binary = process.env.TESSERA_CHAIN_NODE;
 /** Long enough for blocks to be made and passed on by four processes that share two cores with the tests. */
@@ -15,30 +20,113 @@ const SLOT_MS = 1000;
 /** The longest test runs through five epochs. */
 const TIMEOUT_MS = 10 * EPOCH_LENGTH * SLOT_MS;
 
-async function createPlace(program: string): Promise<ChainPlace> {
+interface Network {
+  readonly validators: readonly LocalValidator[];
+  readonly chain: Chain;
+  close(): Promise<void>;
+}
+
+async function startNetwork(program: string): Promise<Network> {
   const folder = mkdtempSync(join(tmpdir(), 'tessera-validators-'));
   const network = { activationGraceEpochs: GRACE_EPOCHS };
   const validators = await startLocalNetwork({ binary: program, folder, slotMs: SLOT_MS, network });
-  const endpoints = validators.map(({ endpoint }) => endpoint);
-  const chain = await connectChain({ endpoints }, { log: silentLog });
-  const place: ChainPlace = {
+  const chain = await connectChain({ endpoints: validators.map(({ endpoint }) => endpoint) }, { log: silentLog });
+  await until(chain, 'best', 1);
+  return {
+    validators,
     chain,
-    isAlive: true,
-    async runTo(block) {
-      const stop = AbortSignal.timeout(TIMEOUT_MS);
-      for await (const { number } of chain.heads('best', stop)) if (number >= block) return;
-    },
-    include: (work) => work,
     async close() {
       await chain.close();
       await Promise.all(validators.map((validator) => validator.stop()));
       rmSync(folder, { recursive: true });
     },
   };
-  await place.runTo(1);
-  return place;
 }
 
-if (binary === undefined)
+/** Resolves when the head is at least this block. */
+async function until(chain: Chain, kind: 'best' | 'finalized', block: number): Promise<void> {
+  for await (const { number } of chain.heads(kind, AbortSignal.timeout(TIMEOUT_MS))) if (number >= block) return;
+}
+
+async function createPlace(program: string): Promise<ChainPlace> {
+  const { chain, close } = await startNetwork(program);
+  return { chain, isAlive: true, runTo: (block) => until(chain, 'best', block), include: (work) => work, close };
+}
+
+async function ask(endpoint: string, method: string, params: readonly unknown[]): Promise<unknown> {
+  const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method, params });
+  const headers = { 'content-type': 'application/json' };
+  const response = await fetch(endpoint.replace('ws:', 'http:'), { method: 'POST', headers, body });
+  const { result, error } = (await response.json()) as { readonly result?: unknown; readonly error?: { code: number } };
+  return error === undefined ? result : { refused: error.code };
+}
+
+function describeNetwork(program: string): void {
+  describe('chain: a network of four validators', function () {
+    this.timeout(TIMEOUT_MS);
+    let network: Network;
+    before(async () => {
+      network = await startNetwork(program);
+    });
+    after(() => network?.close());
+
+    it('answers the subnet API as the dev chain does', async () => {
+      const owner = await openSigner('//dev:0');
+      const devChain = await createDevChain({ spec: SPEC, mode: 'instant' }, { log: silentLog });
+      const devClient = await connectChain({ endpoints: [devChain.endpoint] }, { log: silentLog });
+      try {
+        const { subnet } = await devClient.registerSubnet(owner, SUBNET_REQUEST);
+        assert.equal((await network.chain.registerSubnet(owner, SUBNET_REQUEST)).subnet, subnet);
+        for (const [method, ...params] of [
+          ['network_getSubnetNodesInfo', subnet],
+          ['network_getBootnodes', subnet],
+          ['network_getBootnodes', subnet, null],
+          ['network_getSubnetNodeInfo', subnet, 1],
+          ['network_getValidatorsAndAttestors', subnet],
+          ['network_getColdkeyStakes', owner.address],
+          ['network_getDelegateStakes', owner.address],
+          ['network_getColdkeySubnetNodesInfo', owner.address],
+          ['network_getElectedValidatorInfo', subnet, 0],
+          ['network_getSubnetClock', 99],
+          ['network_proofOfStake', subnet, peer(5), 0, null],
+          ['network_proofOfStake', subnet, peer(5), 1, '0x10'],
+          ['network_proofOfStake', subnet, peer(5), 256],
+          ['network_getSubnetClock', 'x'],
+          ['network_getSubnetClock'],
+          ['network_getColdkeyStakes', '0x12'],
+          ['network_getNothing'],
+        ] as const) {
+          const [expected, found] = await Promise.all(
+            [devChain.endpoint, network.validators[2]?.endpoint ?? ''].map((endpoint) => ask(endpoint, method, params)),
+          );
+          assert.deepEqual(found, expected, `${method} ${params}`);
+        }
+      } finally {
+        await devClient.close();
+        await devChain.close();
+      }
+    });
+
+    it('finalizes with three of four, not with two, and again when one comes back', async () => {
+      const { validators, chain } = network;
+      const [, , charlie, dave] = validators as [LocalValidator, LocalValidator, LocalValidator, LocalValidator];
+      const number = async (kind: 'best' | 'finalized') => (await chain.head(kind)).number;
+      await dave.stop();
+      await until(chain, 'finalized', (await number('best')) + 2);
+      await charlie.stop();
+      await until(chain, 'best', (await number('best')) + 6);
+      const stuck = await number('finalized');
+      await until(chain, 'best', (await number('best')) + 6);
+      assert.equal(await number('finalized'), stuck, 'two of four decide nothing');
+      await charlie.start();
+      await until(chain, 'finalized', await number('best'));
+    });
+  });
+}
+
+if (binary === undefined) {
   describe.skip('chain: four validators (TESSERA_CHAIN_NODE is not set)', () => it('keep the rules'));
-else testChain('polkadot.js on four validators', () => createPlace(binary), TIMEOUT_MS);
+} else {
+  testChain('polkadot.js on four validators', () => createPlace(binary), TIMEOUT_MS);
+  describeNetwork(binary);
+}
