@@ -5,7 +5,7 @@ import ort from 'onnxruntime-node';
 import { createGraphBuilder } from '../graph/builder.ts';
 import { PORT } from '../graph/llama.ts';
 import { encodeModel } from '../graph/onnx.ts';
-import type { Binding } from './lane-protocol.ts';
+import { type Binding, PREPACKED_WEIGHTS } from './lane-protocol.ts';
 
 export type Tensors = Record<string, ort.Tensor>;
 
@@ -21,9 +21,17 @@ function sessionOptions(threads: number): ort.InferenceSession.SessionOptions {
     executionMode: 'sequential',
     enableMemPattern: false,
     logSeverityLevel: 3,
-    extra: { session: { intra_op: { allow_spinning: '0' } } },
+    extra: { session: SPINNING },
   };
 }
+
+const SPINNING = { intra_op: { allow_spinning: '0' } };
+/** All weights of any size in one file beside the kept graph, as the kernels want them. */
+const KEEPING = {
+  optimized_model_external_initializers_file_name: PREPACKED_WEIGHTS,
+  optimized_model_external_initializers_min_size_in_bytes: '1024',
+  save_external_prepacked_constant_initializers: '1',
+};
 
 /** Feeds and pre-allocated outputs in; when this answers the outputs are written. A KV tensor may be both. */
 export async function runInPlace(
@@ -127,14 +135,20 @@ export function f32(data: Float32Array, dims: readonly number[]): ort.Tensor {
 
 /**
  * Loads a checked graph by its path, so that weights beside it are found (engine.md 1.1). `fast` folds what is constant, `lean` keeps weights as they
- * are stored and casts them in every run: for graphs that run rarely.
+ * are stored and casts them in every run: for graphs that run rarely. `keep`: a path at which to write the graph as it is then, its weights beside it.
  */
-export function loadSession(path: string, threads: number, kind: 'fast' | 'lean'): Promise<ort.InferenceSession> {
-  const level = kind === 'fast' ? 'all' : 'disabled';
+export function loadSession(
+  path: string,
+  threads: number,
+  kind: 'fast' | 'lean',
+  keep?: string,
+): Promise<ort.InferenceSession> {
+  const options = sessionOptions(threads);
   return ort.InferenceSession.create(path, {
-    ...sessionOptions(threads),
-    graphOptimizationLevel: level,
+    ...options,
+    graphOptimizationLevel: kind === 'fast' ? 'all' : 'disabled',
     enableCpuMemArena: kind === 'fast', // an arena would keep the casts
+    ...(keep === undefined ? {} : { optimizedModelFilePath: keep, extra: { session: { ...SPINNING, ...KEEPING } } }),
   });
 }
 

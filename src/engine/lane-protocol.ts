@@ -10,6 +10,9 @@ export interface LaneData {
   readonly threads: number;
 }
 
+/** The weights of a kept graph, beside it. */
+export const PREPACKED_WEIGHTS = 'weights.bin';
+
 /** A checked shard: absolute paths of graphs whose weights lie beside them. */
 export interface ShardFiles {
   readonly index: number;
@@ -20,6 +23,8 @@ export interface ShardFiles {
   readonly last: boolean;
   readonly serve: string;
   readonly det: string;
+  /** Path at which to keep the repacked serving graph. */
+  readonly keep?: string;
   /** Values per row of the deterministic output. */
   readonly columns: number;
 }

@@ -4,12 +4,14 @@ import { availableParallelism } from 'node:os';
 import { cutShards } from '../model/manifest.ts';
 import type { Model } from '../model/open.ts';
 import type { ManifestShard } from '../types/model.ts';
+import { errorCode, errorMessage } from '../util/errors.ts';
 import type { Log } from '../util/log.ts';
 import type { Backend, CacheId } from './backend.ts';
 import { checkedGraph } from './checked.ts';
 import { createEngine, type EngineOptions } from './engine.ts';
 import { type Lane, startLane } from './lane-client.ts';
 import type { LaneValue, ShardFiles } from './lane-protocol.ts';
+import { createPrepackedCache, type PrepackedCache, type PrepackedOptions } from './prepacked.ts';
 import { type Engine, EngineError, type EngineInfo, type StepResult } from './types.ts';
 
 export interface OnnxEngineOptions extends EngineOptions {
@@ -17,6 +19,8 @@ export interface OnnxEngineOptions extends EngineOptions {
   readonly threads?: number;
   /** `auto` takes the best provider that can run the model's graphs. */
   readonly device: 'auto' | 'cpu';
+  /** Where repacked shards are kept, so that they load faster and as shared pages the next time; nowhere unless given. */
+  readonly prepacked?: PrepackedOptions | undefined;
 }
 
 export interface OnnxEngineDeps {
@@ -35,7 +39,7 @@ export async function createOnnxEngine(options: OnnxEngineOptions, deps: OnnxEng
 }
 
 async function createOnnxBackend(
-  { model, device, threads = Math.max(1, availableParallelism() - 1) }: OnnxEngineOptions,
+  { model, device, prepacked, threads = Math.max(1, availableParallelism() - 1) }: OnnxEngineOptions,
   shards: readonly ManifestShard[],
   { log, startLane: start = startLane }: OnnxEngineDeps,
 ): Promise<Backend> {
@@ -48,6 +52,7 @@ async function createOnnxBackend(
   let restart: Promise<void> | undefined;
   let opened = 0;
 
+  const kept = prepacked && createPrepackedCache(prepacked, model.manifest, lane.version, log);
   const info: EngineInfo = { provider: 'cpu', why: whyCpu(device), threads, version: lane.version };
   log.info('engine ready', {
     provider: 'cpu',
@@ -86,8 +91,7 @@ async function createOnnxBackend(
       if (shard === undefined) throw new RangeError(`no shard ${index}`);
       for (const file of new Set([shard.graph, shard.det.graph])) await checkedGraph(model, shard, file);
       const files = filesOf(model, shard, index);
-      await (await currentLane()).call({ op: 'load', files });
-      loaded.set(index, files);
+      loaded.set(index, await loadKept(await currentLane(), files, shard, kept, log));
     },
     async open(spec) {
       const home = await currentLane();
@@ -112,6 +116,39 @@ async function createOnnxBackend(
     queued: () => lane.pending,
     close: () => lane.close(),
   };
+}
+
+/** Loads a shard as it was kept, else as it is and keeps it. Answers how to load it again. What goes wrong with keeping costs a line in the log. */
+async function loadKept(
+  lane: Lane,
+  files: ShardFiles,
+  shard: ManifestShard,
+  kept: PrepackedCache | undefined,
+  log: Log,
+): Promise<ShardFiles> {
+  const load = async (how: ShardFiles): Promise<ShardFiles> => {
+    await lane.call({ op: 'load', files: how });
+    return files;
+  };
+  const instead = async (error: unknown): Promise<ShardFiles> => {
+    if (errorCode(error) !== 'E_RUN') throw error;
+    log.warn('shard is loaded without its prepacked weights', { shard: shard.id, error: errorMessage(error) });
+    return load(files);
+  };
+  const found = await kept?.find(shard);
+  // In some formats the serving graph answers challenges too, and then the kept one does.
+  if (found !== undefined)
+    return load({ ...files, serve: found, det: files.det === files.serve ? found : files.det }).catch(instead);
+  const draft = await kept?.begin(shard);
+  if (draft === undefined) return load(files);
+  try {
+    await load({ ...files, keep: draft.graph });
+    await draft.commit();
+    return files;
+  } catch (error) {
+    await draft.discard();
+    return instead(error);
+  }
 }
 
 /** The GPU providers' attention takes half precision only; this version publishes no such graphs (engine.md 1.4). */

@@ -34,7 +34,7 @@ export async function createShardRunner(
   threads: number,
   binding: Binding,
 ): Promise<ShardRunner> {
-  const serve = await loadSession(files.serve, threads, 'fast');
+  const serve = await loadSession(files.serve, threads, 'fast', files.keep);
   /** Loaded for the first challenge: whoever only serves does without its memory. */
   let det: Promise<ort.InferenceSession> | undefined;
   const openDet = (): Promise<ort.InferenceSession> => {

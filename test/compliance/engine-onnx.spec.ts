@@ -4,11 +4,11 @@ import { strict as assert } from 'node:assert';
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Lane, startLane } from '../../src/engine/lane-client.ts';
+import { type Lane, type LaneCall, startLane } from '../../src/engine/lane-client.ts';
 import { createOnnxEngine } from '../../src/engine/onnx.ts';
 import { createReferenceEngine } from '../../src/engine/reference.ts';
 import type { Engine, KvSession, Rows, TopLogits } from '../../src/engine/types.ts';
@@ -131,6 +131,95 @@ describe('engine: onnx, the worker', () => {
     });
     const [code, signal] = await once(child, 'exit');
     assert.deepEqual([code, signal], [0, null]);
+  });
+});
+
+describe('engine: onnx, prepacked shards', () => {
+  const RANGE = { from: 0 as ShardIndex, to: 2 as ShardIndex };
+  let folder: string;
+  let kept: string;
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'tessera-prepacked-'));
+    kept = join(folder, 'kept');
+  });
+  afterEach(() => rm(folder, { recursive: true }));
+
+  /** Loads both shards; the graphs that the worker was given, and what the model says. */
+  const run = async (model: Model, minBytes = 0) => {
+    const graphs: string[] = [];
+    const options = {
+      model,
+      cut: DEFAULT_CUT,
+      threads: 1,
+      device: 'cpu',
+      prepacked: { folder: kept, minBytes },
+    } as const;
+    const engine = await createOnnxEngine(options, {
+      log: silentLog,
+      startLane: async (data, log) => {
+        const lane = await startLane(data, log);
+        return Object.assign(Object.create(lane), {
+          call: (request: LaneCall, signal?: AbortSignal) => {
+            if (request.op === 'load') graphs.push(request.files.serve);
+            return lane.call(request, signal);
+          },
+        });
+      },
+    });
+    try {
+      await engine.load(shards(2));
+      const session = await engine.openSession(RANGE, { maxTokens: 20, owner: 'test', codec: 'f16' });
+      const tops = await feed(session, [[1, 2, 3], [4]]);
+      return { tops, graphs, challenge: await engine.challenge(0 as ShardIndex, tokens([7, 8, 9])) };
+    } finally {
+      await engine.close();
+    }
+  };
+  const isKept = (graphs: readonly string[]) => graphs.every((graph) => graph.startsWith(kept));
+
+  for (const format of ['f16', 'w8a8'] as const)
+    it(`are the same bits the next time (${format})`, async () => {
+      await writeRandomModel(join(folder, 'model'), { format });
+      const model = await openModel(join(folder, 'model'));
+      const first = await run(model);
+      assert.ok(!first.graphs.some((graph) => graph.startsWith(kept)));
+      assert.equal((await readdir(kept)).length, 2);
+      const second = await run(model);
+      assert.ok(isKept(second.graphs));
+      assert.deepEqual([second.tops, second.challenge], [first.tops, first.challenge]);
+    });
+
+  it('are made again when a byte of them changed, and nothing is kept of small ones', async () => {
+    await writeRandomModel(join(folder, 'model'), { format: 'w8a8' });
+    const model = await openModel(join(folder, 'model'));
+    assert.deepEqual((await run(model, 1e9)).graphs.length, 2);
+    await assert.rejects(readdir(kept));
+    const first = await run(model);
+    for (const entry of await readdir(kept)) {
+      const file = join(kept, entry, 'weights.bin');
+      const bytes = await readFile(file);
+      await writeFile(
+        file,
+        bytes.map((byte, i) => (i === bytes.length >> 1 ? byte ^ 1 : byte)),
+      );
+    }
+    const second = await run(model);
+    assert.ok(!isKept(second.graphs));
+    const third = await run(model);
+    assert.ok(isKept(third.graphs));
+    assert.deepEqual([second.tops, third.tops], [first.tops, first.tops]);
+  });
+
+  it('are not kept in 4 bits, which the runtime would read back wrongly', async () => {
+    await writeRandomModel(join(folder, 'model'), { format: 'int4b128' });
+    await run(await openModel(join(folder, 'model')));
+    await assert.rejects(readdir(kept));
+  });
+
+  it('cannot be kept where nothing can be written, and the engine runs all the same', async () => {
+    await writeRandomModel(join(folder, 'model'));
+    await writeFile(kept, 'a file');
+    assert.equal((await run(await openModel(join(folder, 'model')))).tops.length, 2);
   });
 });
 
