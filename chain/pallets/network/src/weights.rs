@@ -1,6 +1,7 @@
 //! Weights, never zero: storage accesses in the largest state + 50 µs + 0.3 ms per KB of argument (chain.md 3.4).
-//! tests/weights.rs counts the accesses of every call and hook and fails where this table says less. Benchmarks of the
-//! time on the machines of a network replace it before real use.
+//! tests/weights.rs counts the accesses of every call and hook and fails where this table says less. Times are estimates:
+//! with 256 validators, in V8 on a busy core, a vote took 14 ms of the 19 it is charged, the settlement 124 of 194.
+//! Benchmarks on the machines of a network replace them before real use.
 
 use crate::{pallet::Config, types::*};
 use frame_support::{traits::Get, weights::Weight};
@@ -67,8 +68,8 @@ pub fn pause<T: Config>() -> Weight {
 }
 
 pub fn propose_attestation<T: Config>(args: &Option<ProposalArgs>) -> Weight {
-    // reads every node of the subnet
-    counted::<T>(u64::from(MAX_NODES) + 10, 2, args.as_ref().map_or(0, |a| a.len()).saturating_add(8192))
+    // reads and decodes every node of the subnet
+    counted::<T>(u64::from(MAX_NODES) + 10, 2, args.as_ref().map_or(0, |a| a.len()).saturating_add(60 * 1024))
 }
 
 pub fn attest<T: Config>() -> Weight {
