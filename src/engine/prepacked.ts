@@ -33,8 +33,8 @@ export interface PrepackedCache {
 
 export interface PrepackedOptions {
   readonly folder: string;
-  /** Shards with smaller weights are not worth their files. */
-  readonly minBytes: number;
+  /** Shards with smaller weights are not worth their files; 32 MiB unless given. */
+  readonly minBytes?: number;
 }
 
 /**
@@ -43,6 +43,7 @@ export interface PrepackedOptions {
  */
 const KEPT_FORMATS: ReadonlySet<WeightFormat> = new Set<WeightFormat>(['f16', 'w8a8']);
 
+const DEFAULT_MIN_BYTES = 32 << 20;
 const GRAPH = 'graph.onnx';
 const SEAL = 'seal.json';
 
@@ -52,7 +53,7 @@ const seal = z.strictObject({
 });
 
 export function createPrepackedCache(
-  { folder, minBytes }: PrepackedOptions,
+  { folder, minBytes = DEFAULT_MIN_BYTES }: PrepackedOptions,
   manifest: Manifest,
   runtime: string,
   log: Log,

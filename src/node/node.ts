@@ -41,6 +41,8 @@ export interface NodeOptions {
   /** For weights and caches; four fifths of what the system has free unless given. */
   readonly memoryBytes?: number | undefined;
   readonly dataDir: string;
+  /** Keeps repacked weights in the data directory, so that they load as shared pages the next time. */
+  readonly prepack?: boolean;
   readonly listen: readonly string[];
   readonly announce: readonly string[];
   /** Instead of the boot nodes and addresses that the chain knows. */
@@ -159,13 +161,20 @@ const MIB = 2 ** 20;
 const MEMORY_SHARE = 0.8;
 
 async function startEngine(
-  { device, threads }: NodeOptions,
+  { device, threads, prepack, dataDir }: NodeOptions,
   { cut, memoryBytes }: Site,
   { model, log, parts }: NodeDeps,
   opened: AsyncDisposableStack,
 ): Promise<Engine> {
   const create = parts?.createEngine ?? createOnnxEngine;
-  const chosen = { model, cut, device, memoryBytes, ...(threads === undefined ? {} : { threads }) };
+  const chosen = {
+    model,
+    cut,
+    device,
+    memoryBytes,
+    prepacked: prepack === true ? { folder: join(dataDir, 'prepacked') } : undefined,
+    ...(threads === undefined ? {} : { threads }),
+  };
   return opened.adopt(await create(chosen, { log: log.child('engine') }), (engine) => engine.close());
 }
 

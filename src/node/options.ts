@@ -83,6 +83,11 @@ export const OPTIONS = {
     memoryBytes.optional(),
     'for weights and caches, such as 8GiB or 512MiB (default: four fifths of what is free)',
   ),
+  prepack: option(
+    flag.default(false),
+    'keep repacked weights in the data directory: less memory from the next start on, about twice the disk (f16, int8)',
+    'flag',
+  ),
   'host-maddrs': option(list.default(['/ip4/127.0.0.1/tcp/0']), 'addresses to listen on', 'list'),
   'announce-maddrs': option(list.default([]), 'addresses to announce instead', 'list'),
   'initial-peers': option(
