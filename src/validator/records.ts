@@ -70,6 +70,8 @@ const KEPT_BACK = 2;
 const KEPT_AHEAD = 1;
 /** Records that wait for their roster to become final: two kinds of 256 seats, twice over. */
 const MAX_WAITING = 1024;
+/** Third faces kept of an epoch: an honest proposer names one a seat at most, and who invents more fills no memory. */
+const MAX_FACES = 256;
 
 interface Entry {
   readonly first: SignedRecord;
@@ -91,6 +93,8 @@ interface Book {
   readonly watched: Set<EpochKind>;
   /** Others have closed their list of `hc`, so this one is closed too, whatever the own head says (protocol.md 2). */
   closed: boolean;
+  /** Records beyond the two of a slot. */
+  faces: number;
 }
 
 export function createRecords(options: RecordsOptions, deps: RecordsDeps): Records {
@@ -140,8 +144,7 @@ export function createRecords(options: RecordsOptions, deps: RecordsDeps): Recor
     const book = bookOf(body.epoch);
     const inTime = arrived < window.closes && !(body.kind === 'hc' && book.closed);
     const isNews = keep(book, body.kind, record, inTime);
-    // A third face is kept when a proposal rests on it: as many as ids were asked for.
-    if (via === 'named') book.ids.set(toHex(record.id), record);
+    if (via === 'named') keepNamed(book, record);
     if (body.kind === 'wa') closeWith(book, roster);
     const outside = tooEarly || !inTime;
     if (outside && (via === 'gossip' || via === 'dht')) return refuse('RECORD_OUT_OF_WINDOW', 'ignore', record);
@@ -167,6 +170,14 @@ export function createRecords(options: RecordsOptions, deps: RecordsDeps): Recor
     book.ids.set(toHex(record.id), record);
     book.equivocators.set(record.body.node, [entry.first, record]);
     return true;
+  }
+
+  /** A third face of a node is kept when a proposal may rest on it. */
+  function keepNamed(book: Book, record: SignedRecord): void {
+    const name = toHex(record.id);
+    if (book.ids.has(name) || book.faces >= MAX_FACES) return;
+    book.faces += 1;
+    book.ids.set(name, record);
   }
 
   /** Its roster is not final here yet: kept aside with the block of its arrival, which decides whether it was in time. */
@@ -246,6 +257,7 @@ function createBook(): Book {
     equivocators: new Map(),
     watched: new Set(),
     closed: false,
+    faces: 0,
   };
 }
 

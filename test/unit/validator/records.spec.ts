@@ -62,6 +62,17 @@ function record(node: number, change: Change = {}) {
   return signRecord(bodies[kind], identities[node - 1] as (typeof identities)[number]);
 }
 
+/** Other faces of node 1. */
+function signed(i: number) {
+  const commitment = new Uint8Array(32).fill(9);
+  new DataView(commitment.buffer).setUint32(0, i);
+  const { body } = record(1);
+  return signRecord(
+    { ...body, kind: 'hc', commitment, manifest: commitment, audits: false },
+    identities[0] as (typeof identities)[number],
+  );
+}
+
 describe('records', () => {
   it('keeps what came inside the window in its list, and what came later beside it', () => {
     const records = store();
@@ -150,6 +161,9 @@ describe('records', () => {
     for (const byte of [1, 2]) records.admit(record(1, { byte }).bytes, 'gossip');
     records.admit(third.bytes, 'named');
     assert.deepEqual(records.byId(third.id)?.id, third.id);
+    const faces = Array.from({ length: 300 }, (_, i) => signed(i));
+    for (const face of faces) records.admit(face.bytes, 'named');
+    assert.equal(faces.filter(({ id }) => records.byId(id) !== undefined).length, 255, 'but not without end');
     assert.equal(records.held('hc', E).length, 2);
   });
 
