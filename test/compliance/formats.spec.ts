@@ -67,7 +67,8 @@ for (const format of WEIGHT_FORMATS)
       });
 
       it('serving is close to it', async () => {
-        const calls = [ids(20), [5], [200], [33]];
+        // The second piece of the prompt reads its own rows and the cache at once.
+        const calls = [ids(20), ids(13, 2), [5], [200], [33]];
         const [found, expected] = [await feed(await open(engine), calls), await feed(await open(truth), calls)];
         for (const [i, top] of expected.entries()) {
           const values = new Map(Array.from(found[i]?.ids ?? [], (id, at) => [id, found[i]?.values[at] ?? 0]));
