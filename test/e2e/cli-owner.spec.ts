@@ -13,6 +13,7 @@ import { activate } from '../../src/cli/commands/activate.ts';
 import { activateSubnet } from '../../src/cli/commands/activate-subnet.ts';
 import { balance } from '../../src/cli/commands/balance.ts';
 import { delegate } from '../../src/cli/commands/delegate.ts';
+import { doctor } from '../../src/cli/commands/doctor.ts';
 import { epochs } from '../../src/cli/commands/epochs.ts';
 import { keygen } from '../../src/cli/commands/keygen.ts';
 import { registerSubnet } from '../../src/cli/commands/register-subnet.ts';
@@ -89,6 +90,20 @@ describe('command line: owners', function () {
       done(await type(activate, own));
     }
     done(await type(activateSubnet, { coldkey: '//dev:0' }));
+  });
+
+  it('doctor looks at the chain, the registration, the identity and the money', async () => {
+    const ran = await type(doctor, { hotkey: '//dev:6', 'announce-maddrs': ['/ip4/127.0.0.1/tcp/31331'] });
+    const verdicts = new Map(ran.results.map(({ check, verdict, says }) => [check, `${verdict}: ${says}`]));
+    assert.match(verdicts.get(`rpc ${devChain.endpoint}`) ?? '', /^good: block \d+, finalized \d+/);
+    assert.match(verdicts.get('registration') ?? '', /^good: node 1, class Validator, 110 TENSOR/);
+    assert.match(verdicts.get('identity') ?? '', /^good: peer 12D3KooW/);
+    assert.match(verdicts.get('balance') ?? '', /^good: hotkey has \d+/);
+    assert.match(verdicts.get('keys') ?? '', /^good: 3 keys/);
+    const stranger = await type(doctor, { hotkey: '//dev:11', 'data-dir': join(folder, 'n2') });
+    const lacking = new Map(stranger.results.map(({ check, verdict }) => [check, verdict]));
+    assert.equal(lacking.get('registration'), 'problem');
+    assert.equal(stranger.code, 1);
   });
 
   it('adds stake, and refuses what the chain would refuse before it costs a fee', async () => {
