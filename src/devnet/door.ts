@@ -13,13 +13,18 @@ const TRIED_PORTS = 20;
  * @param port undefined: the default, or one of the next that is free; 0: any
  * @throws GatewayError GATEWAY_PORT_BUSY when the named port is taken
  */
-export async function openDoor(
+export function openDoor(
   { port, dataDir }: { readonly port: number | undefined; readonly dataDir: string },
   deps: NetworkGatewayDeps,
   signal: AbortSignal,
 ): Promise<Gateway> {
   const listenOn = (at: number): Promise<Gateway> =>
     createNetworkGateway({ host: '127.0.0.1', port: at, keysFile: join(dataDir, 'gateway-keys.json') }, deps, signal);
+  return listenKindly(port, listenOn);
+}
+
+/** On the named port; when none is named, on the first from the default on that is free. */
+export async function listenKindly<T>(port: number | undefined, listenOn: (port: number) => Promise<T>): Promise<T> {
   if (port !== undefined) return listenOn(port);
   for (let at = DEFAULT_PORT; at < DEFAULT_PORT + TRIED_PORTS; at += 1) {
     try {

@@ -48,7 +48,7 @@ export function tooMany(message: string, retryAfterS: number, code = 'rate_limit
 
 export function contextExceeded(tokens: number, maxContext: number, param: string): ApiError {
   return badRequest(
-    `This model's maximum context length is ${maxContext} tokens, prompt and answer together; ${tokens} were asked for.`,
+    `This model's maximum context length is ${maxContext} tokens, prompt and answer together; at least ${tokens} were asked for.`,
     param,
     'context_length_exceeded',
   );

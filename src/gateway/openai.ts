@@ -47,6 +47,8 @@ declare module 'fastify' {
 
 /** As in OpenAI's older completions. */
 const DEFAULT_COMPLETION_TOKENS = 16;
+/** No tokenizer has longer tokens on average, whatever the text: 32 Ki characters for a context of 512. */
+const MAX_TOKEN_CHARS = 64;
 const FINGERPRINT_CHARS = 10;
 const ID_BYTES = 12;
 
@@ -81,7 +83,10 @@ function chatAsked(body: unknown, backend: Backend): Asked {
   const request = parseChat(body);
   requireModel(request.model, backend);
   const { tokenizer, model } = backend;
-  const prompt = tokenizer.encodeChat(request.messages.map(plainMessage));
+  const messages = request.messages.map(plainMessage);
+  const chars = messages.reduce((sum, { content }) => sum + content.length, 0);
+  requireShort(chars, model.maxContext, 'messages');
+  const prompt = tokenizer.encodeChat(messages);
   const wanted = request.max_completion_tokens ?? request.max_tokens ?? undefined;
   requireRoom([prompt], wanted ?? 1, model.maxContext, 'messages');
   const alternatives = request.top_logprobs ?? 0;
@@ -116,6 +121,9 @@ function plainMessage({ role, content }: ChatRequest['messages'][number]): ChatM
 }
 
 function promptsOf(prompt: CompletionRequest['prompt'], { tokenizer, model }: Backend): readonly (readonly number[])[] {
+  const texts = [prompt].flat(2).filter((one) => typeof one === 'string');
+  const chars = texts.reduce((sum, text) => sum + text.length, 0);
+  requireShort(chars / Math.max(1, texts.length), model.maxContext, 'prompt');
   if (typeof prompt === 'string') return [tokenizer.encodePrompt(prompt)];
   const list = typeof prompt[0] === 'number' ? [prompt as number[]] : (prompt as (string | number[])[]);
   return list.map((one) => (typeof one === 'string' ? tokenizer.encodePrompt(one) : knownIds(one, model.vocab)));
@@ -128,6 +136,12 @@ function knownIds(ids: readonly number[], vocab: number): readonly number[] {
 
 function requireModel(name: string, { model }: Backend): void {
   if (name !== model.id) throw notFound(`The model '${name}' does not exist.`, 'model_not_found', 'model');
+}
+
+/** What cannot fit is not encoded: that takes the time of everybody who asks. */
+function requireShort(chars: number, maxContext: number, param: string): void {
+  if (chars > maxContext * MAX_TOKEN_CHARS)
+    throw contextExceeded(Math.ceil(chars / MAX_TOKEN_CHARS), maxContext, param);
 }
 
 function requireRoom(prompts: readonly (readonly number[])[], wanted: number, maxContext: number, param: string): void {

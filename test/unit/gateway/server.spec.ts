@@ -197,6 +197,11 @@ describe('gateway: over HTTP', () => {
       param: 'messages',
       code: 'context_length_exceeded',
     },
+    'a text that cannot fit, without encoding it': {
+      body: { model: 'words', messages: [{ role: 'user', content: 'x'.repeat(64 * 64 + 1) }] },
+      param: 'messages',
+      code: 'context_length_exceeded',
+    },
     'a body that is a list': { body: [], param: null, code: 'invalid_type' },
     'a body that is no JSON': { body: '{"model"', param: null, code: 'invalid_json' },
   };
