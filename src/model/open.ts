@@ -27,14 +27,19 @@ export interface Model {
 }
 
 /**
- * Opens the model in `folder`; every file has the named bytes when this answers.
+ * Opens the model in `folder`; every needed file has the named bytes when this answers.
  *
  * @throws ModelError MODEL_MANIFEST, MODEL_FILE, MODEL_HASH; the signal's reason
  */
-export async function openModel(folder: string, signal?: AbortSignal): Promise<Model> {
+export async function openModel(
+  folder: string,
+  signal?: AbortSignal,
+  isNeeded: (file: string) => boolean = () => true,
+): Promise<Model> {
   const root = resolve(folder);
   const { manifest, hash: identity } = await readManifest(root);
-  for (const [file, entry] of Object.entries(manifest.files)) await verify(join(root, file), file, entry, signal);
+  for (const [file, entry] of Object.entries(manifest.files))
+    if (isNeeded(file)) await verify(join(root, file), file, entry, signal);
   const entryOf = (file: string): ModelFile => {
     const entry = Object.hasOwn(manifest.files, file) ? manifest.files[file] : undefined;
     if (entry === undefined) throw unusable(file, 'the manifest does not name it');

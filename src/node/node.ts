@@ -1,9 +1,11 @@
 // The one place that constructs a node: chain, keys, model, engine, overlay, journal, and the services that marry rules with them.
 
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Chain, ChainInfo, Signer, Subnet, SubnetNode } from '../chain/types.ts';
 import { createDirectory, type Directory } from '../client/directory.ts';
 import type { ClockParams } from '../consensus/phase.ts';
+import { seedModel } from '../distribution/seed.ts';
 import { createOnnxEngine } from '../engine/onnx.ts';
 import type { Engine } from '../engine/types.ts';
 import { createAnnouncer } from '../hoster/announce.ts';
@@ -54,6 +56,8 @@ export interface NodeOptions {
   /** How to be met by others, and whether others may meet through this node. */
   readonly reach?: readonly Reach[];
   readonly relay?: boolean;
+  /** Bytes per second of the model's files that others are sent; no limit unless given. */
+  readonly uploadRate?: number | undefined;
   /** File of the pre-shared key, for a private network. */
   readonly networkKey?: string | undefined;
   readonly version: string;
@@ -128,7 +132,11 @@ export async function createNode(options: NodeOptions, deps: NodeDeps, signal: A
     engine === undefined
       ? undefined
       : buildHoster(options, place, deps, { overlay, engine, members, directory, validator });
-  const services = [validator, members, directory, ...(hoster === undefined ? [] : [hoster])];
+  const seed = await seedModel(
+    { model, has: (file) => existsSync(model.path(file)), uploadRate: options.uploadRate },
+    { overlay, log: log.child('distribution') },
+  );
+  const services = [validator, members, directory, seed, ...(hoster === undefined ? [] : [hoster])];
   const resources = opened.move();
   return {
     shards,

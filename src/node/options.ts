@@ -96,6 +96,12 @@ export const OPTIONS = {
     'list',
   ),
   'network-key': option(text.optional(), 'file of the key of a private network (keygen makes it)'),
+  'model-from-peers': option(flag.default(false), 'fetch the model that the subnet runs from its nodes', 'flag'),
+  'model-url': option(list.default([]), 'web folders to fetch the model from, too', 'list'),
+  'upload-rate': option(
+    z.coerce.number().positive().optional(),
+    "MiB per second of the model's files that others are sent (default: no limit)",
+  ),
   reach: option(
     list
       .default(['relay'])

@@ -15,16 +15,19 @@ export type NodeErrorFacts =
 
 class NodeError extends CodedError<NodeErrorFacts> {}
 
+/** The policy of the subnet. */
+export function readPolicy(subnet: Subnet): Policy {
+  const decoded = decodePolicy(subnet.misc);
+  if (decoded.ok) return decoded.policy;
+  throw new NodeError(
+    { code: 'POLICY_MALFORMED', subnet: subnet.id },
+    `the policy of subnet ${subnet.id} cannot be read (${decoded.why}); its owner must write it again`,
+  );
+}
+
 /** The policy of the subnet, for a model that is the one it names. */
 export function requirePolicy(subnet: Subnet, model: Model): Policy {
-  const decoded = decodePolicy(subnet.misc);
-  if (!decoded.ok) {
-    throw new NodeError(
-      { code: 'POLICY_MALFORMED', subnet: subnet.id },
-      `the policy of subnet ${subnet.id} cannot be read (${decoded.why}); its owner must write it again`,
-    );
-  }
-  const { policy } = decoded;
+  const policy = readPolicy(subnet);
   if (policy.manifest === model.hash) return policy;
   throw new NodeError(
     { code: 'MANIFEST_MISMATCH', wanted: policy.manifest, found: model.hash },

@@ -1,5 +1,9 @@
 // Records on the DHT of libp2p: PUT to the nearest peers, and what they hold of a key. Replies are judged again, for they may come from anybody.
 
+import { CID } from 'multiformats/cid';
+import * as raw from 'multiformats/codecs/raw';
+import { create as createDigest } from 'multiformats/hashes/digest';
+import type { PeerId } from '../types/ids.ts';
 import { raceSignal } from '../util/async.ts';
 import { equalBytes, utf8 } from '../util/bytes.ts';
 import type { OverlayNode } from './libp2p-node.ts';
@@ -42,6 +46,32 @@ export async function getRecord(
   const sound: Uint8Array[] = [];
   for (const value of values) if ((await refusal(rules, key, value)) === undefined) sound.push(value);
   return bestRecord(rules.replaces, key, sound);
+}
+
+/** Enough to choose from. */
+const MAX_PROVIDERS = 32;
+
+/** SHA-256 (0x12) of raw bytes, as other programs name blocks. */
+function contentId(content: Uint8Array): CID {
+  return CID.createV1(raw.code, createDigest(0x12, content));
+}
+
+export async function provide(node: OverlayNode, content: Uint8Array, signal: AbortSignal): Promise<void> {
+  if (node.getPeers().length > 0)
+    await drain(node.services.dht.provide(contentId(content), { signal }), signal, () => undefined);
+}
+
+export async function providers(node: OverlayNode, content: Uint8Array, signal: AbortSignal): Promise<PeerId[]> {
+  const found = new Set<PeerId>();
+  if (node.getPeers().length === 0) return [];
+  const enough = new AbortController();
+  const until = AbortSignal.any([signal, enough.signal]);
+  await drain(node.services.dht.findProviders(contentId(content), { signal: until }), until, (event) => {
+    const named = event.name === 'PROVIDER' || event.name === 'PEER_RESPONSE' ? event.providers : [];
+    for (const { id } of named) if (!id.equals(node.peerId)) found.add(id.toString() as PeerId);
+    if (found.size >= MAX_PROVIDERS) enough.abort();
+  });
+  return [...found].slice(0, MAX_PROVIDERS);
 }
 
 /** Reads a query to its end or until the signal aborts. A query that fails is one that found nothing more. */

@@ -16,7 +16,7 @@ import { frameTooLarge, overlayClosed, recordRefused, unreachable } from './erro
 import type { GateRules } from './gate.ts';
 import { createKeeper } from './keeper.ts';
 import { createNode, type NodeOptions, type OverlayNode } from './libp2p-node.ts';
-import { getRecord, putRecord } from './libp2p-records.ts';
+import { getRecord, provide, providers, putRecord } from './libp2p-records.ts';
 import { DIAL_MS, dial, type NoteRefusal, openStream, serveStreams } from './libp2p-streams.ts';
 import { encodeWanted, learnPeers, namePeers, PEERS_OPTIONS } from './peer-exchange.ts';
 import { createRefusals } from './refusals.ts';
@@ -152,6 +152,14 @@ export async function createOverlay(options: OverlayOptions, deps: OverlayDeps):
       const found = await getRecord(node, options.records, shelf, key, signal);
       if (found === undefined) signal.throwIfAborted();
       return found;
+    },
+    async provide(content, signal) {
+      assertOpen();
+      await provide(node, content, signal);
+    },
+    async providers(content, signal) {
+      assertOpen();
+      return providers(node, content, signal);
     },
     async close() {
       if (closed) return;

@@ -74,6 +74,8 @@ interface Node {
   readonly rules: RecordRules;
   readonly shelf: Shelf;
   readonly refusals: Refusals;
+  /** SHA-256 of contents, as hex. */
+  readonly provided: Set<string>;
   readonly protocols: Map<string, Served>;
   readonly topics: Map<string, (message: Uint8Array, from: PeerId) => Promise<Verdict>>;
   readonly seen: Set<string>;
@@ -176,6 +178,7 @@ function createNode(self: PeerId, rules: RecordRules): Node {
     rules,
     shelf: createShelf(rules.replaces),
     refusals: createRefusals(),
+    provided: new Set(),
     protocols: new Map(),
     topics: new Map(),
     seen: new Set(),
@@ -273,6 +276,18 @@ function createMemoryOverlay(world: World, node: Node): Overlay {
     async getRecord(key, signal) {
       assertOpen();
       return getRecord(world, node, key, signal);
+    },
+    async provide(content) {
+      assertOpen();
+      node.provided.add(toHex(content));
+    },
+    async providers(content) {
+      assertOpen();
+      await hop(world);
+      const name = toHex(content);
+      return [...world.nodes.values()]
+        .filter((other) => canReach(world, node, other) && other.provided.has(name))
+        .map((other) => other.self);
     },
     async close() {
       die(node);

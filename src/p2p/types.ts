@@ -136,5 +136,11 @@ export interface Overlay {
    *  found. Never to be waited for by a duty (network.md). */
   getRecord(key: string, signal: AbortSignal): Promise<Uint8Array | undefined>;
 
+  /** Says on the DHT that this peer has a content, named by its SHA-256. Best effort: resolves when it was said to whoever could be found, or
+   *  when the signal aborts. */
+  provide(content: Uint8Array, signal: AbortSignal): Promise<void>;
+  /** Peers that said so, this one not among them: at most some dozen, found until the signal aborts. */
+  providers(content: Uint8Array, signal: AbortSignal): Promise<readonly PeerId[]>;
+
   close(): Promise<void>;
 }

@@ -447,6 +447,28 @@ export function testOverlay(name: string, createNetwork: () => Promise<TestNetwo
       });
     });
 
+    describe('providers', () => {
+      const CONTENT = new Uint8Array(32).fill(5);
+
+      it('of a content are found by others; nobody for one that nobody has', async () => {
+        const [a, b] = await pair();
+        const c = await network.join();
+        await c.connect(addressOf(b), deadline());
+        await until(async () => {
+          await a.provide(CONTENT, AbortSignal.timeout(2000));
+          return (await c.providers(CONTENT, AbortSignal.timeout(2000))).includes(a.self);
+        });
+        assert.deepEqual(await c.providers(new Uint8Array(32), AbortSignal.timeout(2000)), []);
+        assert.equal((await a.providers(CONTENT, AbortSignal.timeout(2000))).includes(a.self), false);
+      });
+
+      it('are nobody for a lone node', async () => {
+        const a = await network.join();
+        await a.provide(CONTENT, deadline());
+        assert.deepEqual(await a.providers(CONTENT, deadline()), []);
+      });
+    });
+
     describe('records', () => {
       const KEY = '/tsr/hc/128001/7/1';
 

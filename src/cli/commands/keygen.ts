@@ -6,7 +6,7 @@ import { createIdentityFile } from '../../p2p/identity.ts';
 import { createNetworkKey } from '../../p2p/network-key.ts';
 import { defineCommand } from '../command.ts';
 import { UsageError } from '../exit.ts';
-import { table } from '../io.ts';
+import { type Io, table } from '../io.ts';
 import { ACCOUNTS, IDENTITIES, keyFile, keyFolder } from '../key-files.ts';
 import { newPassphrase } from '../passphrase.ts';
 

@@ -1,15 +1,19 @@
 // `tessera run`: the node. Prints what it does, one line per event; `--json` for programs. Ends with SIGINT or SIGTERM.
 
 import { readFileSync } from 'node:fs';
+import type { Model } from '../../model/open.ts';
 import { createMetrics, type MetricsDeps, type MetricsOptions } from '../../node/metrics.ts';
 import { serveMetrics } from '../../node/metrics-server.ts';
 import { createNode, type Node } from '../../node/node.ts';
+import type { Values } from '../../node/options.ts';
+import { type PullDeps, pullModel } from '../../node/pull-model.ts';
 import type { SubnetId } from '../../types/ids.ts';
 import { classRank } from '../../types/subnet.ts';
+import type { Log } from '../../util/log.ts';
 import type { ValidatorEvent } from '../../validator/validator.ts';
 import { defineCommand } from '../command.ts';
 import { keepOutcome } from '../diary.ts';
-import { StandingError } from '../exit.ts';
+import { StandingError, UsageError } from '../exit.ts';
 import type { Io } from '../io.ts';
 import {
   identityFile,
@@ -35,6 +39,9 @@ export const run = defineCommand({
     'hotkey',
     'identity-path',
     'model',
+    'model-from-peers',
+    'model-url',
+    'upload-rate',
     'role',
     'shards',
     'device',
@@ -55,7 +62,9 @@ export const run = defineCommand({
   async run({ options, ask, dataDir, io, log, signal }) {
     const hotkey = await signerOption('hotkey', options.hotkey, ask);
     const identity = await unlockIdentity(identityFile(options['identity-path'], dataDir), ask);
-    const model = await openModelOption(options.model);
+    const pulls = options['model-from-peers'] || options['model-url'].length > 0;
+    if (pulls && options.model !== undefined) throw new UsageError('say either --model, or where to fetch it from');
+    const opened = pulls ? undefined : await openModelOption(options.model);
     await withChain({ options, log, signal }, async (chain) => {
       const subnet = await requireSubnet(chain, options['subnet-id'], signal);
       const id = options['subnet-id'] as SubnetId;
@@ -66,6 +75,7 @@ export const run = defineCommand({
           `node ${standing.id} is registered but not active; activate it from subnet epoch ${standing.startEpoch} on: tessera activate --wait --hotkey ${options.hotkey}`,
         );
       }
+      const model = opened ?? (await pull({ options, dataDir, io, log }, { chain, subnet, identity }, signal));
       const node = await createNode(
         {
           role: options.role,
@@ -83,6 +93,7 @@ export const run = defineCommand({
           privateAddresses: options['private-addresses'],
           reach: options.reach,
           relay: options.relay,
+          uploadRate: options['upload-rate'] === undefined ? undefined : options['upload-rate'] * MIB,
           version: packageVersion(),
         },
         { chain, subnet, node: standing, hotkey, identity, model, log },
@@ -113,6 +124,47 @@ export const run = defineCommand({
     });
   },
 });
+
+const MIB = 2 ** 20;
+/** Between two lines of progress. */
+const PROGRESS_MS = 2000;
+
+function pull(
+  {
+    options,
+    dataDir,
+    io,
+    log,
+  }: {
+    readonly options: Values<'role' | 'shards' | 'initial-peers' | 'network-key' | 'model-from-peers' | 'model-url'>;
+    readonly dataDir: string;
+    readonly io: Io;
+    readonly log: Log;
+  },
+  parts: Pick<PullDeps, 'chain' | 'subnet' | 'identity'>,
+  signal: AbortSignal,
+): Promise<Model> {
+  let shownMs = 0;
+  const startMs = performance.now();
+  const chosen = {
+    dataDir,
+    role: options.role,
+    shards: options.shards,
+    initialPeers: options['initial-peers'],
+    networkKey: options['network-key'],
+    fromPeers: options['model-from-peers'],
+    urls: options['model-url'],
+  };
+  const onProgress: PullDeps['onProgress'] = ({ doneBytes, totalBytes }) => {
+    const nowMs = performance.now();
+    if (doneBytes < totalBytes && nowMs < shownMs + PROGRESS_MS) return;
+    shownMs = nowMs;
+    const megabytes = (bytes: number) => (bytes / 1e6).toFixed(1);
+    const seconds = Math.round((nowMs - startMs) / 1000);
+    io.note(`model: ${megabytes(doneBytes)} of ${megabytes(totalBytes)} MB after ${seconds} s`);
+  };
+  return pullModel(chosen, { ...parts, onProgress, log: log.child('distribution') }, signal);
+}
 
 /** Serves metrics, if a port was named, until it is disposed of. */
 async function openMetrics(

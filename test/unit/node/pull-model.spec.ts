@@ -1,0 +1,26 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { parseManifest } from '../../../src/model/manifest.ts';
+import { neededFiles } from '../../../src/node/pull-model.ts';
+
+describe('files that a node needs of a model', () => {
+  const manifest = parseManifest(new Uint8Array(readFileSync('models/tiny/manifest.json')));
+  const [cut = ''] = Object.keys(manifest.cuts);
+  const small = [manifest.tokenizer.file, manifest.chatTemplate];
+
+  it('are those of its shards', () => {
+    const [first] = manifest.shards;
+    assert.ok(first !== undefined);
+    const needed = neededFiles(manifest, cut, { role: 'hoster', shards: '0' });
+    assert.deepEqual(needed, new Set([...small, first.graph, first.det.graph, ...first.weights]));
+  });
+
+  it('are all while it is not decided what is served', () => {
+    const needed = neededFiles(manifest, cut, { role: 'hoster', shards: 'auto' });
+    assert.deepEqual(needed, new Set(Object.keys(manifest.files)));
+  });
+
+  it('are few for an attestor', () => {
+    assert.deepEqual(neededFiles(manifest, cut, { role: 'attestor', shards: 'auto' }), new Set(small));
+  });
+});
