@@ -14,6 +14,8 @@ export interface CacheSpec {
   /** Positions that fit. */
   readonly capacity: number;
   readonly codec: BorderCodec;
+  /** Whoever it is for: prompts of different owners take turns. */
+  readonly owner: string;
 }
 
 export interface Backend {

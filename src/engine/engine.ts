@@ -92,7 +92,7 @@ export function createEngine(options: EngineOptions, backend: Backend): Engine {
         count.sessions--;
       };
       return createSession(
-        { from, to, maxTokens, capacity, codec, input: inputOf(from), chunk: chunkRows(manifest.shape) },
+        { from, to, maxTokens, capacity, codec, owner, input: inputOf(from), chunk: chunkRows(manifest.shape) },
         { backend, onRun, onRelease },
       ).catch((error: unknown) => {
         onRelease();

@@ -16,6 +16,8 @@ export interface LaneWork {
   free(cache: CacheId): void;
   /** Where a cache lies; throws E_GONE. */
   place(cache: CacheId): Place<KvPool>;
+  /** Whom a cache was opened for; throws E_GONE. */
+  owner(cache: CacheId): string;
   /** Whether a slot may lie in a batch without work: it has room for a row that nobody reads. */
   mayIdle(place: Place<KvPool>): boolean;
   /** A chunk of one session, or one row each of sessions by ascending slot of one pool; results in their order. */
@@ -65,6 +67,7 @@ export function createLaneWork(data: LaneData, binding: Binding): LaneWork {
     },
     free: (cache) => caches.free(cache),
     place,
+    owner: (cache) => caches.get(cache).spec.owner,
     mayIdle: ({ pool, slot }) => slot >= 0 && slot < pool.size && pool.written(slot) < pool.capacity,
     async run(requests) {
       const [first] = requests;

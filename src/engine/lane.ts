@@ -14,7 +14,7 @@ import {
   transferOf,
 } from './lane-protocol.ts';
 import { createLaneWork, type LaneWork, type RunRequest } from './lane-work.ts';
-import { chooseJobs, gatherMs, nextClaim } from './schedule.ts';
+import { chooseJobs, createTurns, gatherMs, nextClaim } from './schedule.ts';
 import { EngineError, type EngineErrorFacts } from './types.ts';
 
 /** Requests that wait their turn; `cancel` never does. */
@@ -28,6 +28,7 @@ interface LastBatch {
 
 function startLane(port: NonNullable<typeof parentPort>, data: LaneData, binding: Binding): void {
   const queue: Queued[] = [];
+  const turns = createTurns();
   const work = createLaneWork(data, binding);
   let busy = false;
 
@@ -78,7 +79,13 @@ function startLane(port: NonNullable<typeof parentPort>, data: LaneData, binding
       await gather(last);
       for (const request of take<Instant>(queue.filter(isInstant).map(({ id }) => id))) await runOther(request);
       const jobs = queue.map((request) => waiting(work, request));
-      const chosen = take(chooseJobs(jobs, claim === 0 && last.caches.length > 0, work.mayIdle));
+      const chosen = take(
+        chooseJobs(jobs, {
+          othersTurn: claim === 0 && last.caches.length > 0,
+          mayIdle: work.mayIdle,
+          nextOwner: turns.next,
+        }),
+      );
       if (chosen.length === 0) continue;
       const begin = performance.now();
       await runSteps(chosen.filter((request) => request.op === 'run'));
@@ -86,6 +93,7 @@ function startLane(port: NonNullable<typeof parentPort>, data: LaneData, binding
       const decodes = chosen.flatMap((request) => (request.op === 'run' && isDecode(request) ? [request.cache] : []));
       last = { caches: decodes, ms: performance.now() - begin };
       claim = nextClaim(claim, decodes.length > 0 ? 'decodes' : 'other', last.ms);
+      for (const request of chosen) if (isPrompt(request)) turns.took(work.owner(request.cache), last.ms);
     }
     busy = false;
   };
@@ -135,14 +143,20 @@ function isInstant(request: Queued): request is Instant {
   return request.op === 'open' || request.op === 'free';
 }
 
+/** Rows of a session that run alone. */
+function isPrompt(request: Queued): request is RunRequest {
+  return request.op === 'run' && !isDecode(request);
+}
+
 /** One row of a session: what may share a batch. */
 function isDecode(request: Queued): boolean {
   return request.op === 'run' && rowCount(request.rows) === 1;
 }
 
 function waiting(work: LaneWork, request: Queued) {
-  if (request.op !== 'run' || !isDecode(request)) return { id: request.id, duty: request.op === 'challenge' };
-  return { id: request.id, place: work.place(request.cache) };
+  if (request.op !== 'run') return { id: request.id, duty: request.op === 'challenge' };
+  if (isDecode(request)) return { id: request.id, place: work.place(request.cache) };
+  return { id: request.id, owner: work.owner(request.cache) };
 }
 
 function factsOf(error: unknown): EngineErrorFacts {

@@ -103,7 +103,13 @@ function createReferenceBackend(model: Model, shards: readonly ManifestShard[]):
       await turn();
       signal?.throwIfAborted();
       const shard = shardAt(index);
-      const cache = openCache({ from: index, to: (index + 1) as ShardIndex, capacity: rowCount(rows), codec: 'f32' });
+      const cache = openCache({
+        from: index,
+        to: (index + 1) as ShardIndex,
+        capacity: rowCount(rows),
+        codec: 'f32',
+        owner: 'challenge',
+      });
       const outputs = Array.from({ length: rowCount(rows) }, (_, i) => {
         const hidden = runShard(cache, shard, i, rowOf(rows, i));
         return shard.last ? pick(runHead(shape, headOf(index), tensors, hidden), shard.probe) : hidden;

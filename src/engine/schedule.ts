@@ -14,6 +14,18 @@ export interface Waiting<Pool> {
   readonly place?: Place<Pool>;
   /** The node's own duty, which has a deadline: before all prompts. */
   readonly duty?: boolean;
+  /** Whose prompt it is. */
+  readonly owner?: string;
+}
+
+/** What chooseJobs must know of the rest of the lane. */
+export interface Surroundings<Pool> {
+  /** Whether other jobs have their turn when decodes wait as well. */
+  readonly othersTurn: boolean;
+  /** Whether a slot may lie in a batch without work. */
+  mayIdle(place: Place<Pool>): boolean;
+  /** Which of the owners that wait has had least. */
+  nextOwner(owners: readonly string[]): string | undefined;
 }
 
 /**
@@ -26,15 +38,51 @@ const MAX_GAP = 2;
  * Ids of the jobs to run now, together: decodes by ascending slot, or one other job. Empty when nothing waits. Between the slots of decodes may lie
  * idle ones that `mayIdle` allows: a batch is a contiguous part of its pool's memory.
  */
-export function chooseJobs<Pool>(
-  queue: readonly Waiting<Pool>[],
-  othersTurn: boolean,
-  mayIdle: (place: Place<Pool>) => boolean,
-): readonly number[] {
+export function chooseJobs<Pool>(queue: readonly Waiting<Pool>[], around: Surroundings<Pool>): readonly number[] {
   const decode = queue.find((job) => job.place !== undefined);
-  const other = queue.find((job) => job.duty === true) ?? queue.find((job) => job.place === undefined);
-  if (decode?.place === undefined || (othersTurn && other !== undefined)) return other === undefined ? [] : [other.id];
-  return batchAround(queue, decode.place, mayIdle);
+  const others = queue.filter((job) => job.place === undefined);
+  if (decode?.place !== undefined && !(around.othersTurn && others.length > 0))
+    return batchAround(queue, decode.place, around.mayIdle);
+  const other = others.find((job) => job.duty === true) ?? nextPrompt(others, around);
+  return other === undefined ? [] : [other.id];
+}
+
+/** The oldest job of the owner who has had least; jobs that belong to nobody come as they are. */
+function nextPrompt<Pool>(
+  others: readonly Waiting<Pool>[],
+  { nextOwner }: Surroundings<Pool>,
+): Waiting<Pool> | undefined {
+  const [oldest] = others;
+  if (oldest?.owner === undefined) return oldest;
+  const owner = nextOwner(others.flatMap((job) => (job.owner === undefined ? [] : [job.owner])));
+  return others.find((job) => job.owner === owner) ?? oldest;
+}
+
+export interface Turns {
+  /** The one of `owners` who has had least time; the first one among equals. */
+  next(owners: readonly string[]): string | undefined;
+  took(owner: string, ms: number): void;
+}
+
+/** Start-time fair queueing: whoever was away comes back as if he had kept pace, neither ahead nor behind. */
+export function createTurns(): Turns {
+  /** Where each owner's next job begins, in milliseconds of everybody's time. */
+  const starts = new Map<string, number>();
+  let now = 0;
+  const startOf = (owner: string) => Math.max(now, starts.get(owner) ?? 0);
+  return {
+    next: (owners) =>
+      owners.reduce<string | undefined>(
+        (best, owner) => (best === undefined || startOf(owner) < startOf(best) ? owner : best),
+        undefined,
+      ),
+    took(owner, ms) {
+      const start = startOf(owner);
+      now = start;
+      starts.set(owner, start + ms);
+      for (const [other, at] of starts) if (at <= now) starts.delete(other);
+    },
+  };
 }
 
 /** The slots around `place` up to the last decode that can be reached over gaps of idle slots. */

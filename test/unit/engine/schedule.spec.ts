@@ -1,6 +1,13 @@
 import { strict as assert } from 'node:assert';
 import fc from 'fast-check';
-import { chooseJobs, gatherMs, nextClaim, type Place, type Waiting } from '../../../src/engine/schedule.ts';
+import {
+  chooseJobs,
+  createTurns,
+  gatherMs,
+  nextClaim,
+  type Place,
+  type Waiting,
+} from '../../../src/engine/schedule.ts';
 
 function decode(id: number, slot: number, pool = 'a'): Waiting<string> {
   return { id, place: { pool, slot } };
@@ -9,6 +16,10 @@ function decode(id: number, slot: number, pool = 'a'): Waiting<string> {
 /** Slots are counted from 0, and a pool has 16. */
 function everywhere({ slot }: Place<string>): boolean {
   return slot >= 0 && slot < 16;
+}
+
+function around(othersTurn: boolean, mayIdle = everywhere) {
+  return { othersTurn, mayIdle, nextOwner: (owners: readonly string[]) => owners.toSorted()[0] };
 }
 
 describe('engine/schedule', () => {
@@ -25,12 +36,23 @@ describe('engine/schedule', () => {
     ['on both sides', [decode(5, 4), decode(6, 1), decode(7, 8), decode(8, 6)], false, [6, 5, 8, 7]],
     ['the oldest decode chooses the pool', [decode(1, 3, 'b'), decode(2, 0), decode(3, 2, 'b')], false, [3, 1]],
     ['the oldest other job', [other(4), other(2)], false, [4]],
+    [
+      'prompts of the owner whose turn it is, oldest first',
+      [
+        { id: 4, owner: 'b' },
+        { id: 5, owner: 'a' },
+        { id: 6, owner: 'a' },
+      ],
+      false,
+      [5],
+    ],
+    ['what belongs to nobody comes as it is', [other(4), { id: 5, owner: 'a' }], false, [4]],
     ['duties before prompts', [other(4), { id: 2, duty: true }, { id: 3, duty: true }], true, [2]],
     ['decodes before duties, until it is their turn', [decode(5, 0), { id: 2, duty: true }], false, [5]],
   ];
   for (const [what, queue, afterDecode, expected] of cases)
     it(what, () => {
-      assert.deepEqual(chooseJobs(queue, afterDecode, everywhere), expected);
+      assert.deepEqual(chooseJobs(queue, around(afterDecode)), expected);
     });
 
   it('every job has its turn: the queue becomes empty, and the oldest decode is never passed over by decodes', () => {
@@ -44,7 +66,10 @@ describe('engine/schedule', () => {
         let afterDecode = false;
         for (let turns = 0; queue.length > 0; turns++) {
           assert.ok(turns <= places.length);
-          const chosen = chooseJobs(queue, afterDecode, ({ slot }) => slot !== 3);
+          const chosen = chooseJobs(
+            queue,
+            around(afterDecode, ({ slot }) => slot !== 3),
+          );
           const oldest = queue.find((job) => job.place !== undefined);
           const isDecode = queue.some((job) => job.id === chosen[0] && job.place !== undefined);
           if (isDecode && oldest !== undefined) assert.ok(chosen.includes(oldest.id));
@@ -59,11 +84,17 @@ describe('engine/schedule', () => {
   it('a slot that is full is not bridged', () => {
     const queue = [decode(1, 0), decode(2, 2), decode(3, 3)];
     assert.deepEqual(
-      chooseJobs(queue, false, ({ slot }) => slot !== 1),
+      chooseJobs(
+        queue,
+        around(false, ({ slot }) => slot !== 1),
+      ),
       [1],
     );
     assert.deepEqual(
-      chooseJobs(queue.slice(1), false, ({ slot }) => slot !== 1),
+      chooseJobs(
+        queue.slice(1),
+        around(false, ({ slot }) => slot !== 1),
+      ),
       [2, 3],
     );
   });
@@ -87,12 +118,37 @@ describe('engine/schedule', () => {
     const time = { decodes: 0, other: 0 };
     let claim = 0;
     for (let now = 0; now < 10_000; ) {
-      const [chosen] = chooseJobs([{ id: 1 }, decode(2, 0)], claim === 0 && now > 0, everywhere);
+      const [chosen] = chooseJobs([{ id: 1 }, decode(2, 0)], around(claim === 0 && now > 0));
       const [kind, ms] = chosen === 1 ? (['other', 400] as const) : (['decodes', 30] as const);
       time[kind] += ms;
       claim = nextClaim(claim, kind, ms);
       now += ms;
     }
     assert.ok(Math.abs(time.decodes - time.other) < 500, JSON.stringify(time));
+  });
+
+  it('owners have the same time, however many prompts each has and however long they are', () => {
+    const turns = createTurns();
+    const time = { many: 0, one: 0 };
+    const ms = { many: 70, one: 130 };
+    for (let i = 0; i < 300; i++) {
+      const owner = turns.next(['many', 'many', 'many', 'one']) as 'many' | 'one';
+      time[owner] += ms[owner];
+      turns.took(owner, ms[owner]);
+    }
+    assert.ok(Math.abs(time.many - time.one) <= 200, JSON.stringify(time));
+  });
+
+  it('who was away neither catches up nor waits', () => {
+    const turns = createTurns();
+    for (let i = 0; i < 50; i++) turns.took('a', 100);
+    const order: string[] = [];
+    for (let i = 0; i < 6; i++) {
+      const owner = turns.next(['a', 'b']) ?? '';
+      order.push(owner);
+      turns.took(owner, 100);
+    }
+    assert.deepEqual(order, ['b', 'a', 'b', 'a', 'b', 'a']);
+    assert.equal(turns.next([]), undefined);
   });
 });
