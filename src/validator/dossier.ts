@@ -51,18 +51,25 @@ function readAll(members: ReadonlyMap<number, SignedRecord<Witness>>, { nodes }:
   return [...members.values()].flatMap(({ body }) => readWitness(body, nodes.length) ?? []);
 }
 
+/** A record that counts, by its short id as hex. */
+export interface Counts {
+  readonly kind: EvidenceKind;
+  readonly seat: number;
+  readonly short: string;
+}
+
 /** Every id in its place; `full` completes what witnesses shorten. What it does not know is missing. */
 export function idsOf(
   { first, second, proofs }: Members,
   counted: Counted,
-  full: (kind: EvidenceKind, seat: number, short: string) => Uint8Array | undefined,
-): { readonly ids: EvidenceIds; readonly missing: readonly { readonly kind: EvidenceKind; readonly seat: number }[] } {
-  const missing: { kind: EvidenceKind; seat: number }[] = [];
+  full: (kind: EvidenceKind, short: string) => Uint8Array | undefined,
+): { readonly ids: EvidenceIds; readonly missing: readonly Counts[] } {
+  const missing: Counts[] = [];
   const complete = (kind: EvidenceKind): ReadonlyMap<number, Uint8Array> =>
     new Map(
       [...counted[kind]].flatMap(([seat, short]) => {
-        const id = full(kind, seat, short);
-        if (id === undefined) missing.push({ kind, seat });
+        const id = full(kind, short);
+        if (id === undefined) missing.push({ kind, seat, short });
         return id === undefined ? [] : [[seat, id] as const];
       }),
     );

@@ -27,6 +27,7 @@ const MAX_STREAMS = 8;
 
 export type EvidenceRequest =
   | { readonly ask: 'lack'; readonly kind: EpochKind; readonly epoch: Epoch; readonly held: readonly Uint8Array[] }
+  /** Each id whole, or shortened as witnesses do. */
   | { readonly ask: 'ids'; readonly ids: readonly Uint8Array[] }
   /** The ids, in the order of the seats, of the evidence of the epoch scored. */
   | { readonly ask: 'named'; readonly epoch: Epoch };
@@ -126,7 +127,7 @@ function readRequest(value: Cbor): EvidenceRequest {
     return { ask: 'lack', kind: map.k, epoch: map.e, held: map.h };
   }
   if (question === 'ids') {
-    const ids = list(bytes(ID_BYTES), MAX_ANSWER_RECORDS);
+    const ids = list(bytes(SHORT_ID_BYTES, ID_BYTES), MAX_ANSWER_RECORDS);
     const map = readMap(value, {
       v: exactly(1),
       q: exactly('ids'),

@@ -4,7 +4,7 @@
 import { epochOfKind } from '../consensus/witness.ts';
 import type { Overlay } from '../p2p/types.ts';
 import type { Epoch, PeerId } from '../types/ids.ts';
-import type { EpochKind } from '../types/record.ts';
+import { type EpochKind, SHORT_ID_BYTES } from '../types/record.ts';
 import { withDeadline } from '../util/async.ts';
 import { toHex } from '../util/bytes.ts';
 import { errorCode } from '../util/errors.ts';
@@ -37,7 +37,7 @@ export interface Gather {
   unseen(scored: Epoch, peers: readonly PeerId[], signal: AbortSignal): Promise<void>;
   /** Asks for everything that may stand in an epoch's evidence. */
   evidence(scored: Epoch, peers: readonly PeerId[], signal: AbortSignal): Promise<void>;
-  /** Fetches records by id, from one peer after the other until all are there or nobody is left. */
+  /** Fetches records by id, whole or short, from one peer after the other until all are there or nobody is left. */
   byIds(ids: readonly Uint8Array[], peers: readonly PeerId[], signal: AbortSignal): Promise<void>;
   /** The ids that a peer's evidence of an epoch names. */
   named(epoch: Epoch, peer: PeerId, signal: AbortSignal): Promise<NamedIds | undefined>;
@@ -68,10 +68,11 @@ export function createGather(deps: {
 
   /** Only what was asked for. */
   function admitNamed(peer: PeerId, body: Uint8Array | undefined, ids: readonly Uint8Array[]): void {
-    const wanted = new Set(ids.map(toHex));
+    const short = (id: Uint8Array): string => toHex(id.subarray(0, SHORT_ID_BYTES));
+    const wanted = new Set(ids.map(short));
     for (const bytes of recordsIn(peer, body)) {
       const decoded = decodeRecord(bytes);
-      if (decoded.ok && wanted.has(toHex(decoded.record.id))) records.admit(bytes, 'named');
+      if (decoded.ok && wanted.has(short(decoded.record.id))) records.admit(bytes, 'named');
     }
   }
 

@@ -2,12 +2,13 @@
 // from those (protocol.md 7, 9). Made once; submission.ts journals it.
 
 import type { NodeScore } from '../consensus/commitment.ts';
-import { chooseWitnesses, epochOfKind, type Listed, quorumOf, readWitness } from '../consensus/witness.ts';
-import type { Epoch, NodeId, PeerId } from '../types/ids.ts';
+import { chooseWitnesses, type Listed, quorumOf, readWitness } from '../consensus/witness.ts';
+import type { Epoch, PeerId } from '../types/ids.ts';
 import type { SignedRecord, Witness } from '../types/record.ts';
 import type { Roster } from '../types/subnet.ts';
+import { fromHex } from '../util/bytes.ts';
 import { type EvidenceArgs, type EvidenceIds, type EvidenceKind, evidenceRoot, NO_IDS } from '../wire/evidence.ts';
-import { countMembers, idsOf, knownProof, type Members, type Proof, recordsOf } from './dossier.ts';
+import { type Counts, countMembers, idsOf, knownProof, type Members, type Proof, recordsOf } from './dossier.ts';
 import type { Gather } from './gather.ts';
 import type { Records } from './records.ts';
 import type { EpochFacts } from './roster.ts';
@@ -38,17 +39,11 @@ export interface Proposals {
 
 type Held = ReadonlyMap<number, SignedRecord<Witness>>;
 
-/** A record that counts. */
-interface Place {
-  readonly kind: EvidenceKind;
-  readonly seat: number;
-}
-
 /** Members, all ids that follow from them, and what counts but is not held. */
 interface Compiled {
   readonly members: Members;
   readonly ids: EvidenceIds;
-  readonly missing: readonly Place[];
+  readonly missing: readonly Counts[];
 }
 
 export function createProposals({
@@ -93,18 +88,17 @@ export function createProposals({
     };
   }
 
-  function compile(scored: Epoch, roster: Roster, members: Members): Compiled {
-    const full = (kind: EvidenceKind, seat: number, short: string): Uint8Array | undefined =>
-      records.byShort(kind, epochOfKind(kind, scored), roster.nodes[seat]?.id as NodeId, short)?.id;
+  function compile(roster: Roster, members: Members): Compiled {
+    const full = (_kind: EvidenceKind, short: string): Uint8Array | undefined => records.byId(fromHex(short))?.id;
     return { members, ...idsOf(members, countMembers(members, roster), full) };
   }
 
   /** Leaves out, while the quorum lasts, witnesses that make count what nobody hands over; undefined when it does not last. */
   function deliverable(scored: Epoch, roster: Roster): Compiled | undefined {
-    let compiled: Compiled | undefined = compile(scored, roster, choose(scored, roster));
+    let compiled: Compiled | undefined = compile(roster, choose(scored, roster));
     while (compiled?.missing[0] !== undefined) {
       const fewer = withoutOne(compiled.members, compiled.missing[0], roster);
-      compiled = fewer === undefined ? undefined : compile(scored, roster, fewer);
+      compiled = fewer === undefined ? undefined : compile(roster, fewer);
     }
     return compiled;
   }
@@ -121,12 +115,13 @@ export function createProposals({
       if (!roster.live) return empty(scored, roster);
       const isWhole = (): boolean => held('wb', scored, roster).size === roster.validators.length;
       if (isWhole() && hasQuorum(scored, roster)) {
-        const compiled = compile(scored, roster, choose(scored, roster));
+        const compiled = compile(roster, choose(scored, roster));
         if (compiled.missing.length === 0) return toDraft(scored, roster, compiled);
       }
       await gather.evidence(scored, peers, signal);
       if (whole && !isWhole()) return undefined;
       if (!hasQuorum(scored, roster)) return empty(scored, roster);
+      await gather.byIds(shortIds(compile(roster, choose(scored, roster))), peers, signal);
       const compiled = deliverable(scored, roster);
       return compiled === undefined ? undefined : toDraft(scored, roster, compiled);
     },
@@ -143,12 +138,15 @@ function chosen(held: Held, roster: Roster, quorum: number): Held {
   return new Map([...held].filter(([seat]) => seats.has(seat)));
 }
 
+function shortIds({ missing }: Compiled): readonly Uint8Array[] {
+  return missing.map(({ short }) => fromHex(short));
+}
+
 /** Without the last witness that lists this record; undefined when no set has one to spare. */
-function withoutOne(members: Members, record: Place, roster: Roster): Members | undefined {
-  const short = countMembers(members, roster)[record.kind].get(record.seat);
+function withoutOne(members: Members, { kind, seat, short }: Counts, roster: Roster): Members | undefined {
   const quorum = quorumOf(roster.validators.length);
   const isListedBy = ({ body }: SignedRecord<Witness>): boolean =>
-    readWitness(body, roster.nodes.length)?.get(record.kind)?.get(record.seat) === short;
+    readWitness(body, roster.nodes.length)?.get(kind)?.get(seat) === short;
   const spare = (set: Held) =>
     set.size > quorum ? [...set].findLast(([, witness]) => isListedBy(witness)) : undefined;
   const [first, second] = [spare(members.first), spare(members.second)];

@@ -6,7 +6,7 @@ import { type ClockParams, EARLY_BLOCKS, phaseAt, windowOf } from '../consensus/
 import { closingCount, readWitness } from '../consensus/witness.ts';
 import type { Verdict } from '../p2p/types.ts';
 import type { BlockNumber, Epoch, NodeId, PeerId, SubnetId } from '../types/ids.ts';
-import { EPOCH_KINDS, type EpochKind, type RecordBody, type SignedRecord } from '../types/record.ts';
+import { EPOCH_KINDS, type EpochKind, type RecordBody, SHORT_ID_BYTES, type SignedRecord } from '../types/record.ts';
 import type { Roster } from '../types/subnet.ts';
 import { equalBytes, toHex } from '../util/bytes.ts';
 import { decodeRecord, type RecordFault, signedMessage } from '../wire/record.ts';
@@ -49,13 +49,12 @@ export interface Records {
   first(kind: EpochKind, epoch: Epoch, node: NodeId): SignedRecord | undefined;
   /** Everything held of a kind, second records of equivocators included. */
   held(kind: EpochKind, epoch: Epoch): readonly SignedRecord[];
+  /** By its id, or by the first SHORT_ID_BYTES of it. */
   byId(id: Uint8Array): SignedRecord | undefined;
   /** What was held when the list closed: the first record of each node, also of one that signed two. */
   inTime(kind: EpochKind, epoch: Epoch): ReadonlyMap<NodeId, SignedRecord>;
   /** The own view: what was in time, or everything when this node saw no head inside the window. */
   listed(kind: EpochKind, epoch: Epoch): ReadonlyMap<NodeId, SignedRecord>;
-  /** The record of a node whose id begins like this (hex of SHORT_ID_BYTES). */
-  byShort(kind: EpochKind, epoch: Epoch, node: NodeId, short: string): SignedRecord | undefined;
   /** Whether this node saw a head inside the window of a kind. */
   watched(kind: EpochKind, epoch: Epoch): boolean;
   /** Nodes that signed two records of one kind of an epoch, with the two. */
@@ -87,6 +86,7 @@ interface Waiting {
 /** One epoch's book. */
 interface Book {
   readonly kinds: { readonly [K in EpochKind]: Map<NodeId, Entry> };
+  /** By short id as hex. */
   readonly ids: Map<string, SignedRecord>;
   readonly equivocators: Map<NodeId, readonly [SignedRecord, SignedRecord]>;
   /** Kinds whose window this node saw. */
@@ -162,19 +162,19 @@ export function createRecords(options: RecordsOptions, deps: RecordsDeps): Recor
     const entry = entries.get(record.body.node);
     if (entry === undefined) {
       entries.set(record.body.node, { first: record, timely });
-      book.ids.set(toHex(record.id), record);
+      book.ids.set(shortName(record.id), record);
       return true;
     }
     if (equalBytes(entry.first.id, record.id) || entry.second !== undefined) return false;
     entry.second = record;
-    book.ids.set(toHex(record.id), record);
+    book.ids.set(shortName(record.id), record);
     book.equivocators.set(record.body.node, [entry.first, record]);
     return true;
   }
 
   /** A third face of a node is kept when a proposal may rest on it. */
   function keepNamed(book: Book, record: SignedRecord): void {
-    const name = toHex(record.id);
+    const name = shortName(record.id);
     if (book.ids.has(name) || book.faces >= MAX_FACES) return;
     book.faces += 1;
     book.ids.set(name, record);
@@ -235,15 +235,12 @@ export function createRecords(options: RecordsOptions, deps: RecordsDeps): Recor
         second === undefined ? [first] : [first, second],
       ),
     byId(id) {
-      const name = toHex(id);
-      return [...books.values()].map((book) => book.ids.get(name)).find((record) => record !== undefined);
+      const name = shortName(id);
+      const found = [...books.values()].map((book) => book.ids.get(name)).find((record) => record !== undefined);
+      return found !== undefined && equalBytes(found.id.subarray(0, id.length), id) ? found : undefined;
     },
     inTime: (kind, epoch) => firsts(kind, epoch, ({ timely }) => timely),
     listed: (kind, epoch) => firsts(kind, epoch, ({ timely }, { watched }) => timely || !watched.has(kind)),
-    byShort(kind, epoch, node, short) {
-      const entry = books.get(epoch)?.kinds[kind].get(node);
-      return [entry?.first, entry?.second].find((record) => record !== undefined && toHex(record.id).startsWith(short));
-    },
     watched: (kind, epoch) => books.get(epoch)?.watched.has(kind) ?? false,
     equivocators: (epoch) => books.get(epoch)?.equivocators ?? new Map(),
     refusals: () => ({ ...refused }),
@@ -264,6 +261,10 @@ function createBook(): Book {
 /** Whether the lists of a witness are over the roster of its epoch. */
 function fitsRoster(body: RecordBody, { nodes }: Roster): boolean {
   return (body.kind !== 'wa' && body.kind !== 'wb') || readWitness(body, nodes.length) !== undefined;
+}
+
+function shortName(id: Uint8Array): string {
+  return toHex(id.subarray(0, SHORT_ID_BYTES));
 }
 
 function isHeld(entry: Entry, bytes: Uint8Array): boolean {

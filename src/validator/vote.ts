@@ -3,11 +3,11 @@
 
 import type { Submission as Submitted } from '../chain/types.ts';
 import { type AbstainCode, scoresAgree } from '../consensus/attest.ts';
-import { epochOfKind, quorumOf } from '../consensus/witness.ts';
+import { quorumOf } from '../consensus/witness.ts';
 import type { Epoch, NodeId, PeerId } from '../types/ids.ts';
 import type { SignedRecord, Witness } from '../types/record.ts';
 import type { Roster } from '../types/subnet.ts';
-import { equalBytes, toHex } from '../util/bytes.ts';
+import { equalBytes, fromHex, toHex } from '../util/bytes.ts';
 import {
   decodeArgs,
   type EvidenceArgs,
@@ -55,7 +55,7 @@ interface Case {
 }
 
 /** Completes a short id. */
-type Full = (kind: EvidenceKind, seat: number, short: string) => Uint8Array | undefined;
+type Full = (kind: EvidenceKind, short: string) => Uint8Array | undefined;
 
 export function createVoter({ records, scoring, gather, proposals, peersOf }: VoterDeps): Voter {
   function judgeEmpty({ scored, facts: { roster }, submitted, args }: Case): Judgement {
@@ -88,7 +88,7 @@ export function createVoter({ records, scoring, gather, proposals, peersOf }: Vo
     const second = allOf(args.second, (seat) => witness('wb', seat));
     const proofs = allOf(args.equivocators, (seat) => knownProof(records, scored, nodeAt(seat)));
     if (!first || !second || !proofs) return 'PROPOSAL_MISSING_RECORD';
-    const full: Full = (kind, seat, short) => records.byShort(kind, epochOfKind(kind, scored), nodeAt(seat), short)?.id;
+    const full: Full = (_kind, short) => records.byId(fromHex(short))?.id;
     const ids = countedIds(proposal, { first, second, proofs }, full);
     return typeof ids === 'string' ? ids : withRecords(proposal, ids);
   }
@@ -133,7 +133,7 @@ export function createVoter({ records, scoring, gather, proposals, peersOf }: Vo
     await gather.byIds([...told.a, ...told.b, ...told.low, ...told.high], peers, signal);
     const members = membersOf({ a, b, low, high }, facts.roster, scored, records.byId);
     if (members === undefined) return 'PROPOSAL_MISSING_RECORD';
-    return countedIds(proposal, members, (kind, _seat, short) => told[kind].find((id) => toHex(id).startsWith(short)));
+    return countedIds(proposal, members, (kind, short) => told[kind].find((id) => toHex(id).startsWith(short)));
   }
 
   /** All ids that the members make count, if they give the root on chain. */

@@ -163,6 +163,33 @@ describe('named evidence', () => {
     assert.ok(votes > 0);
   });
 
+  it('is proposed by a node that was shown two other faces of somebody', async () => {
+    const { firstEpoch, runTo, nodes, submission, chain, ...rest } = await start();
+    const [liar, shown] = [nodes[0] as SwarmNode, nodes[4] as SwarmNode];
+    let epoch = firstEpoch as number;
+    do {
+      epoch += 1;
+      await runTo(epoch, 2);
+      const head = { genesis: fromHex(rest.genesis), subnet: rest.subnet, node: liar.id, epoch: epoch as Epoch };
+      for (const byte of [1, 2]) {
+        const filled = new Uint8Array(32).fill(byte);
+        const face = signRecord(
+          { kind: 'hc', ...head, commitment: filled, manifest: filled, audits: false },
+          liar.identity,
+        );
+        assert.equal(shown.validator.judge(keyOfBody(face.body), face.bytes), 'accept');
+      }
+      await runTo(epoch + 1, 0);
+    } while ((await chain.chain.electedValidator(rest.subnet, (epoch + 1) as Epoch)) !== shown.id);
+    await runTo(epoch + 1, 6);
+    const submitted = await submission(epoch + 1);
+    assert.deepEqual(
+      submitted?.scores.map(({ nodeId }) => nodeId),
+      [2, 3, 4, 5],
+    );
+    assert.equal(submitted?.attests.length, SEATS, 'the liar itself agrees');
+  });
+
   it('carries proofs that a voter did not have: it fetches and checks them', async () => {
     const { firstEpoch, runTo, nodes, submission, chain, ...rest } = await start();
     const [liar, voter] = [nodes[0] as SwarmNode, nodes[4] as SwarmNode];
