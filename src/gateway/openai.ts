@@ -10,6 +10,7 @@ import { ApiError, badRequest, contextExceeded, notFound } from './api-error.ts'
 import type { Backend } from './backend.ts';
 import { type ChoiceEvent, type ChoicePlan, planChoices, runChoices } from './choices.ts';
 import type { KeyRing } from './keys.ts';
+import type { Meters } from './metrics.ts';
 import type { Quotas } from './quotas.ts';
 import {
   type ChatRequest,
@@ -27,6 +28,9 @@ export interface OpenAiDeps {
   readonly backend: Backend;
   readonly slots: Slots;
   readonly quotas: Quotas;
+  readonly meters: Pick<Meters, 'firstToken' | 'tokens'>;
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
   /** Seconds since 1970. */
   readonly nowS: () => number;
   /** Aborts when the gateway closes. */
@@ -165,7 +169,7 @@ async function answer(asked: Asked, request: FastifyRequest, reply: FastifyReply
     fingerprint: `fp_${backend.model.hash.slice(0, FINGERPRINT_CHARS)}`,
   };
   const signal = AbortSignal.any([deps.closing, untilGone(reply)]);
-  const events = runChoices(plans, deps, signal);
+  const events = timed(runChoices(plans, deps, signal), deps);
   try {
     if (asked.request.stream !== true) return await wholeAnswer(events, { head, shape, plans, meter });
     const failure = await streamed(events, reply, { ...asked, head, meter }, signal);
@@ -174,8 +178,21 @@ async function answer(asked: Asked, request: FastifyRequest, reply: FastifyReply
   } catch (error) {
     throw signal.aborted ? brokenOff(deps.closing.aborted) : error;
   } finally {
+    const usage = usageOf(plans, meter.drawn);
     request.drawn = meter.drawn;
-    admission?.settle(usageOf(plans, meter.drawn).total_tokens);
+    admission?.settle(usage.total_tokens);
+    deps.meters.tokens(usage.prompt_tokens, usage.completion_tokens);
+  }
+}
+
+/** Tells how long the first event took. */
+async function* timed<T>(events: AsyncGenerator<T, void>, { meters, now }: OpenAiDeps): AsyncGenerator<T, void> {
+  const asked = now();
+  let waiting = true;
+  for await (const event of events) {
+    if (waiting) meters.firstToken((now() - asked) / 1000);
+    waiting = false;
+    yield event;
   }
 }
 

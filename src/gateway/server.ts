@@ -9,6 +9,7 @@ import { ApiError, errorBody, errorHeaders, notFound, toApiError, unauthorized }
 import type { Backend } from './backend.ts';
 import { registerHealth, type Vitals } from './health.ts';
 import type { KeyRing } from './keys.ts';
+import { registerMetrics } from './metrics.ts';
 import { type Asker, registerOpenAi } from './openai.ts';
 import { createQuotas } from './quotas.ts';
 import { createSlots, type SlotLimits } from './slots.ts';
@@ -26,7 +27,7 @@ export interface GatewayDeps {
   readonly backend: Backend;
   readonly keys: KeyRing;
   readonly vitals: () => Vitals;
-  /** Monotonic milliseconds, for quotas. */
+  /** Monotonic milliseconds, for quotas and metrics. */
   readonly now: () => number;
   /** Seconds since 1970, for `created`. */
   readonly nowS: () => number;
@@ -79,11 +80,15 @@ export async function createGateway(options: GatewayOptions, deps: GatewayDeps):
   app.addHook('preParsing', async (request) => {
     if (request.url.startsWith('/v1/')) request.asker = askerOf(request, deps.keys, open);
   });
+  const slots = createSlots(options.slots);
+  const meters = registerMetrics(app, slots);
   app.addHook('onResponse', async (request, reply) => {
+    const route = request.routeOptions.url ?? 'none';
+    meters.request(route, reply.raw.statusCode);
     log.info('answered', {
       request: request.id,
       method: request.method,
-      route: request.routeOptions.url ?? 'none',
+      route,
       status: reply.raw.statusCode,
       ms: Math.round(reply.elapsedTime),
       tokens: request.drawn,
@@ -97,7 +102,9 @@ export async function createGateway(options: GatewayOptions, deps: GatewayDeps):
   });
   registerOpenAi(app, {
     backend: deps.backend,
-    slots: createSlots(options.slots),
+    slots,
+    meters,
+    now: deps.now,
     quotas: createQuotas(deps.now),
     nowS: deps.nowS,
     closing: closing.signal,

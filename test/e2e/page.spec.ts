@@ -43,7 +43,11 @@ describe('the page in a browser', function () {
     folder = mkdtempSync(join(tmpdir(), 'tessera-page-'));
     net = startCli(['devnet', '--json', '--block-ms', '500', '--rpc-port', '0', '--port', '0', '--data-dir', folder]);
     const { url } = await net.waitFor((line) => line.event === 'gateway-ready');
-    browser = await chromium.launch({ executablePath: executable, args: ['--no-sandbox'], timeout: PATIENCE_MS });
+    browser = await chromium.launch({
+      executablePath: executable,
+      args: ['--no-sandbox', '--disable-dev-shm-usage'],
+      timeout: PATIENCE_MS,
+    });
     page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
     page.setDefaultTimeout(PATIENCE_MS);
     page.on('pageerror', (error) => faults.push(error.message));

@@ -430,6 +430,21 @@ describe('gateway: who may ask', () => {
     await served.gateway.close();
   });
 
+  it('counts for Prometheus, and tells nothing of what was asked', async () => {
+    const served = await serve();
+    await (await served.chat({ max_tokens: 3, messages: [{ role: 'user', content: 'diary' }] })).text();
+    await (await served.chat({ n: 0 })).text();
+    const text = await (await fetch(`${served.gateway.url}/metrics`)).text();
+    assert.match(text, /^tessera_http_requests_total\{route="\/v1\/chat\/completions",status="200"\} 1$/m);
+    assert.match(text, /^tessera_http_requests_total\{route="\/v1\/chat\/completions",status="400"\} 1$/m);
+    assert.match(text, /^tessera_prompt_tokens_total 5$/m);
+    assert.match(text, /^tessera_generation_tokens_total 3$/m);
+    assert.match(text, /^tessera_time_to_first_token_seconds_count 1$/m);
+    assert.match(text, /^tessera_num_requests_running 0$/m);
+    assert.doesNotMatch(text, /diary/);
+    await served.gateway.close();
+  });
+
   it('logs no prompt and no key', async () => {
     const lines: string[] = [];
     const note = (message: string, facts = {}): void => void lines.push(JSON.stringify([message, facts]));
