@@ -61,7 +61,7 @@ export const NETWORK_ERRORS: Readonly<Record<string, Advice>> = {
   SubnetMustBeRegisteringOrActivated: afterAction('the subnet takes no nodes now: its owner has to activate it'),
   ColdkeyMatchesHotkey: never('coldkey and hotkey are the same account: use two'),
   HotkeyHasOwner: afterAction(
-    'this hotkey is registered already (or still holds stake): use a new one, or remove its node and stake first',
+    'this hotkey is registered already, or still holds stake: use a new one, or take its node and stake out first (`tessera remove-node`, `tessera stake remove`)',
   ),
   TooManyHotkeys: afterAction('this coldkey has 256 hotkeys: use another coldkey'),
   ColdkeyRegistrationWhitelist: never('only coldkeys named by the subnet owner may register now: ask the owner'),
@@ -84,15 +84,17 @@ export const NETWORK_ERRORS: Readonly<Record<string, Advice>> = {
   MaxBurnAmountExceeded: afterAction(
     'registering burns more than was allowed, because many nodes are waiting: allow more, or try later',
   ),
-  MinStakeNotReached: afterAction('the stake is below the minimum of the subnet: put down more with --stake'),
+  MinStakeNotReached: afterAction(
+    'a node keeps at least the minimum stake of its subnet: put down more (--stake, `tessera stake add`), or take the node out before its stake (`tessera remove-node`)',
+  ),
   MaxStakeReached: never('the stake is above the maximum of the subnet: put down less with --stake'),
-  NotEnoughBalanceToStake: afterAction('the coldkey cannot pay stake and registration: send TENSOR to it first'),
+  NotEnoughBalanceToStake: afterAction('the account cannot pay this and stay alive: send TENSOR to it first'),
 
   NotUidOwner: never('this hotkey does not belong to this node: check --hotkey and --subnet-node-id'),
   SubnetNodeActivatedAlready: never('the node is active already: nothing to do'),
   NotStartEpoch: nextEpoch('too early: wait for the start epoch of the node (`tessera activate --wait` does)'),
   ActivationGracePassed: afterAction(
-    'too late: the registration has expired; have it cleaned, claim the stake after its cooldown, and register again with a new hotkey or after that',
+    'too late: the registration has expired; take the node out (`tessera remove-node`), then its stake (`tessera stake remove`), and register again',
   ),
   NoExpiredNodes: never('no registration has expired: nothing to do'),
   InvalidSubnetNodeId: never('there is no such active node in the subnet: check --subnet-node-id'),
@@ -101,8 +103,12 @@ export const NETWORK_ERRORS: Readonly<Record<string, Advice>> = {
 
   NotEnoughStakeToWithdraw: never('there is less stake than was asked for: ask for less'),
   ElectedValidatorCannotUnstake: nextEpoch('the node is elected for this epoch: unstake in the next one'),
-  MaxUnlockingsReached: afterAction('32 withdrawals are waiting: claim those that are due first'),
-  NoStakeUnbondingsOrCooldownNotMet: nextEpoch('nothing can be claimed yet: wait until the cooldown ends'),
+  MaxUnlockingsReached: afterAction(
+    '32 withdrawals are waiting: claim those that are due first (`tessera stake claim`)',
+  ),
+  NoStakeUnbondingsOrCooldownNotMet: nextEpoch(
+    'nothing can be claimed yet: `tessera balance` names the block in which the cooldown ends',
+  ),
   MinDelegateStakeDepositNotReached: never('this is less than the smallest deposit of 1000 planck: delegate more'),
   CouldNotConvertToShares: never('this amount is too small for one share: delegate more'),
   NoDelegateShares: never('nobody delegates to this subnet: a donation would be lost'),
