@@ -10,6 +10,7 @@ import { withDeadline } from '../util/async.ts';
 import type { Log } from '../util/log.ts';
 import type { DrawnToken } from '../wire/infer.ts';
 import type { RowCodec } from '../wire/tensor.ts';
+import { createAhead, rowsPaid } from './ahead.ts';
 import type { Directory } from './directory.ts';
 import {
   ClientError,
@@ -52,6 +53,8 @@ export interface ClientOptions {
   /** How rows travel between hops; f16 unless told otherwise. */
   readonly codec?: RowCodec;
   readonly deadlines?: SessionDeadlines;
+  /** Most guesses sent along with a row; by what they are worth unless given, 0 for none. */
+  readonly drafts?: number | undefined;
   /** Longest wait for a route; two minutes unless told otherwise. */
   readonly routeWaitMs?: number;
 }
@@ -146,12 +149,14 @@ export function createClient(options: ClientOptions, deps: ClientDeps): Client {
     const plan = planGeneration(prompt, wanted, model.maxContext);
     const attempt: Attempt = { positions: plan.positions, failures: [], penalties: new Map() };
     let session: RemoteSession | undefined;
+    const paid = () => rowsPaid(session?.route ?? [], paces.all());
+    const ahead = createAhead(plan, { most: options.drafts, paid });
     let finish: FinishReason | undefined;
     let failovers = 0;
 
     /** One try for the next token: on the open session, or on a fresh one that repeats all calls. */
     async function tryDraw(generated: readonly number[]): Promise<DrawnToken | undefined> {
-      const calls = session === undefined ? callsFromStart(prompt, generated) : [nextCall(prompt, generated)];
+      const isFresh = session === undefined;
       if (session === undefined) {
         const found = await findRoute(attempt, signal);
         const opened = await open(plan, found, signal);
@@ -161,10 +166,12 @@ export function createClient(options: ClientOptions, deps: ClientDeps): Client {
         }
         session = opened.value;
       }
-      const drawn = await session.draw(calls, signal);
+      const calls = isFresh ? callsFromStart(prompt, generated) : [nextCall(prompt, generated)];
+      const drawn = await ahead.next(session, calls, generated, signal);
       if (drawn.ok) return drawn.value;
       note(drawn.failures, attempt);
       await session.close('broken');
+      ahead.clear();
       session = undefined;
       failovers += 1;
       return undefined;

@@ -6,7 +6,7 @@ import type { FrameStream, Identity, Overlay } from '../p2p/types.ts';
 import type { RoutedHop } from '../routing/route.ts';
 import type { BlockNumber, PeerId } from '../types/ids.ts';
 import type { ManifestHash } from '../types/model.ts';
-import { raceSignal, withDeadline } from '../util/async.ts';
+import { createSerial, raceSignal, withDeadline } from '../util/async.ts';
 import { toHex } from '../util/bytes.ts';
 import { signRequest } from '../wire/envelope.ts';
 import { MAX_FRAME_BYTES } from '../wire/frame.ts';
@@ -79,7 +79,7 @@ export interface SessionDeps {
 
 export interface RemoteSession {
   readonly route: readonly RoutedHop[];
-  /** Sends the calls in order and answers the token that the last one draws. One at a time. */
+  /** Sends the calls in order, behind those of earlier draws, and answers the token that the last one draws. */
   draw(calls: readonly Call[], signal: AbortSignal): Promise<Outcome<DrawnToken>>;
   /** Ends the session at every hop: politely, or at once. */
   close(how: 'done' | 'broken'): Promise<void>;
@@ -94,7 +94,7 @@ interface Hop {
 interface Expected {
   readonly position: number;
   readonly resolve: (token: DrawnToken) => void;
-  /** When its one row was sent; undefined for more than one row, which say nothing of a lap. */
+  /** When its one row was sent; undefined for more rows or behind others, which say nothing of a lap. */
   readonly lapFrom: number | undefined;
 }
 
@@ -191,21 +191,23 @@ function runSession(
   const lapHops = route.map(({ peer, from, to }) => ({ peer, shards: to - from }));
   const last = route.length - 1;
   const broken = Promise.withResolvers<Outcome<never>>();
-  let expected: Expected | undefined;
+  /** Draws that were sent and not answered yet, in order. */
+  const expected: Expected[] = [];
+  const inTurn = createSerial();
 
   /** Hands a token over; false when it is not the one that was asked for. */
   function take(message: InferMessage & { type: 'TOKENS' }, hop: number): boolean {
     const [token] = message.tokens;
     const fits = hop === last && message.session === session && message.tokens.length === 1;
     if (message.spentUs.length !== route.length) return false;
-    if (!fits || token === undefined || message.position !== expected?.position) return false;
+    const [asked] = expected;
+    if (!fits || token === undefined || message.position !== asked?.position) return false;
     const told = [token, ...(token.alternatives ?? [])];
     if (told.length > 1 + (request.sampling.alternatives ?? 0) || told.some(({ id }) => id >= request.vocab))
       return false;
-    const { lapFrom } = expected;
-    if (lapFrom !== undefined) paces.lap(lapHops, (now() - lapFrom) * US_PER_MS, message.spentUs);
-    expected.resolve(token);
-    expected = undefined;
+    expected.shift();
+    if (asked.lapFrom !== undefined) paces.lap(lapHops, (now() - asked.lapFrom) * US_PER_MS, message.spentUs);
+    asked.resolve(token);
     return true;
   }
 
@@ -252,10 +254,11 @@ function runSession(
       const call = calls.at(-1);
       if (call === undefined) throw new RangeError('nothing to send');
       const token = Promise.withResolvers<DrawnToken>();
-      const lapFrom = calls.length === 1 && call.ids.length === 1 ? now() : undefined;
-      expected = { position: call.position + call.ids.length, resolve: token.resolve, lapFrom };
+      const isLap = calls.length === 1 && call.ids.length === 1 && expected.length === 0;
+      const lapFrom = isLap ? now() : undefined;
+      expected.push({ position: call.position + call.ids.length, resolve: token.resolve, lapFrom });
       const deadline = withDeadline(signal, deadlines.stepMs + deadlines.callMs * calls.length);
-      const sent = send(calls, deadline).then(() => token.promise);
+      const sent = inTurn(() => send(calls, deadline)).then(() => token.promise);
       const drawn = sent.then((value) => ({ ok: true, value }) as const);
       try {
         return await raceSignal(Promise.race([drawn, broken.promise]), deadline);

@@ -24,6 +24,8 @@ export function createChallengeGuard(
   const kept: Row[] = [];
 
   function keep(position: number, rows: Rows): void {
+    // A step may take rows back: what stands in their place now counts.
+    if (position < kept.length) kept.length = position;
     if (position !== kept.length) return;
     const count = Math.min(KEPT_ROWS - kept.length, rowCount(rows));
     for (let i = 0; i < count; i += 1) kept.push(copyOf(rowOf(rows, i)));

@@ -9,7 +9,14 @@ import type { PeerId } from '../types/ids.ts';
 import { createSerial, raceSignal } from '../util/async.ts';
 import { CodedError, errorMessage } from '../util/errors.ts';
 import type { Log } from '../util/log.ts';
-import { decodeMessage, encodeMessage, type InferCode, type InferMessage, type Step } from '../wire/infer.ts';
+import {
+  decodeMessage,
+  encodeMessage,
+  type InferCode,
+  type InferMessage,
+  MAX_ROLLBACK_ROWS,
+  type Step,
+} from '../wire/infer.ts';
 import { bytesToIds, bytesToRows, rowsToBytes } from '../wire/tensor.ts';
 import type { AdmittedOpen } from './admission.ts';
 import { codeOfEngineError } from './codes.ts';
@@ -99,6 +106,8 @@ export function createHostedSession(facts: SessionFacts, deps: SessionDeps): Hos
     if (deps.isChallenge(step.position, rows))
       throw fault('CHALLENGE_INPUT', 'the open challenge is not run for others');
     try {
+      const back = kv.length - step.position;
+      if (back > 0 && back <= MAX_ROLLBACK_ROWS) kv.truncate(step.position);
       return await kv.step(step.position, rows, signal);
     } catch (error) {
       const code = codeOfEngineError(error);

@@ -147,6 +147,8 @@ export type InferMessage =
       readonly hop: number;
     };
 
+/** A step may begin that many positions before the end of what the session has seen: what was guessed wrong is forgotten. */
+export const MAX_ROLLBACK_ROWS = 16;
 /** Rows of one STEP: four prefill chunks, so that a client of another version may choose larger ones. */
 export const MAX_STEP_ROWS = 256;
 /** Hops of a route: as many as a large model has shards in practice; keeps OPEN below 4 KB. */

@@ -146,10 +146,10 @@ export function testInference(name: string, createRig: () => Promise<InferenceRi
       return { hash: model.hash, vocab, maxContext, shardCount: SHARDS };
     }
 
-    async function ask(): Promise<Asking> {
+    async function ask(drafts?: number): Promise<Asking> {
       const { overlay, directory } = await enter(CLIENT_SEED);
       const deps = { overlay, chain: chain(), directory, identity: identityOf(CLIENT_SEED), log: silentLog };
-      return { overlay, directory, client: createClient({ model: modelFacts() }, deps) };
+      return { overlay, directory, client: createClient({ model: modelFacts(), drafts }, deps) };
     }
 
     function local(options: GenerateOptions): Promise<GeneratedToken[]> {
@@ -167,6 +167,14 @@ export function testInference(name: string, createRig: () => Promise<InferenceRi
         assert.deepEqual(await Array.fromAsync(generation), await local(options));
         assert.equal(generation.failovers, 0);
         assert.ok(new Set(generation.route.map(({ peer }) => peer)).size >= 2);
+      }
+      await allFree();
+    });
+
+    it('gives the same tokens with guesses', async () => {
+      const { client } = await ask(6);
+      for (const options of [GREEDY, SAMPLED].map((one) => ({ ...one, maxTokens: 80 }))) {
+        assert.deepEqual(await Array.fromAsync(client.generate(PROMPT, options, deadline())), await local(options));
       }
       await allFree();
     });

@@ -147,6 +147,45 @@ describe('client: tokens from the network', () => {
   });
 });
 
+describe('client: guesses', () => {
+  /** The fake's tokens hardly repeat, so that most guesses are wrong; this prompt has every pair of them. */
+  const repetitive = Array.from({ length: 60 }, (_, i) => i % 3);
+
+  for (const [name, options] of Object.entries({ greedy: GREEDY, sampled: SAMPLED })) {
+    it(`change no token: ${name}`, async () => {
+      const net = await startNet();
+      const deps = { ...net, chain: { heads: net.heads }, log: silentLog };
+      const client = createClient({ model: MODEL, drafts: 6 }, deps);
+      for (const prompt of [repetitive, promptOf(10)]) {
+        const wanted = { ...options, maxTokens: 120 };
+        const generation = client.generate(prompt, wanted, never);
+        assert.deepEqual(await collect(generation), await local(prompt, wanted));
+        assert.equal(generation.failovers, 0);
+      }
+      await net.settle();
+      assert.equal(openSessions(net), 0);
+      await net.close();
+    });
+  }
+
+  it('a hop that dies with guesses on their way is replaced as ever', async () => {
+    const net = await startNet();
+    const deps = { ...net, chain: { heads: net.heads }, log: silentLog };
+    const client = createClient({ model: MODEL, drafts: 6 }, deps);
+    const { route } = await routeOf(net);
+    const victim = net.hosters.find(({ peer }) => peer === route[0]?.peer);
+    assert.ok(victim);
+    const wanted = { ...SAMPLED, maxTokens: 60 };
+    victim.engine.beforeStep = (position) => {
+      if (position === repetitive.length + 30) net.network.kill(victim.peer);
+    };
+    const generation = client.generate(repetitive, wanted, never);
+    assert.deepEqual(await collect(generation), await local(repetitive, wanted));
+    assert.equal(generation.failovers, 1);
+    await net.close();
+  });
+});
+
 describe('client: hops that fail', () => {
   const prompt = promptOf(70);
   /** Two prefill chunks and eleven single tokens. */

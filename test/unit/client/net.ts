@@ -83,8 +83,9 @@ function createFakeSession(
   engine: FakeEngine,
   counters: { steps: number; rows: number },
 ): KvSession {
-  /** One running state per shard. */
-  const states = new Map<number, number>();
+  /** One running state per shard, after each position. */
+  const history: Map<number, number>[] = [];
+  let states = new Map<number, number>();
   let length = 0;
 
   function shardOn(shard: number, row: readonly number[]): number[] {
@@ -105,6 +106,7 @@ function createFakeSession(
     const output = input.map((row) => {
       let hidden: number[] = row;
       for (let shard: number = from; shard < to; shard += 1) hidden = shardOn(shard, hidden);
+      history.push(new Map(states));
       return hidden;
     });
     length += input.length;
@@ -119,7 +121,11 @@ function createFakeSession(
     from,
     to,
     step,
-    truncate: () => undefined,
+    truncate(to) {
+      length = to;
+      history.length = to;
+      states = new Map(history.at(-1));
+    },
     async release() {
       engine.onRelease(session);
     },

@@ -32,6 +32,12 @@ function feed(shard: number, ...pieces: readonly Rows[]): boolean[] {
 }
 
 describe('hoster: the open challenge is not run for others', () => {
+  it('rows that were taken back do not hide those in their place', () => {
+    const guard = createChallengeGuard(0 as ShardIndex, challenge);
+    const at = (position: number, ...ids: number[]) => guard(position, tokens(...ids));
+    assert.deepEqual([at(0, 11, 99, 98), at(1, 12, 13), at(3, 14)], [false, false, true]);
+  });
+
   const table: Record<string, [boolean[], boolean[]]> = {
     'all of it': [feed(0, tokens(...IDS)), [true]],
     'its first four rows': [feed(0, tokens(11, 12, 13, 14)), [true]],

@@ -330,6 +330,31 @@ describe('hoster: steps', () => {
       assert.ok(next !== 'end' && next.type === 'TOKENS' && next.position === 5, 'no token where none was asked for');
     }));
 
+  it('a step may take rows back: the token is that of a session which never saw them', () =>
+    within({}, async (net) => {
+      const { first, last } = await openBoth(net);
+      const one = (position: number, id: number) => stepOf({ position, count: 1, tensor: idsToBytes([id]) });
+      await first.say(stepOf(), one(3, 9), one(4, 11));
+      await last.hear();
+      const right = await last.hear();
+      const after = await last.hear();
+      await first.say(one(3, 5), one(4, 6), one(3, 9), one(4, 11));
+      await last.hear();
+      await last.hear();
+      assert.deepEqual([await last.hear(), await last.hear()], [right, after]);
+    }));
+
+  it('but only sixteen of them', () =>
+    within({}, async (net) => {
+      const { first } = await openBoth(net);
+      await first.say(stepOf({ count: 19, tensor: idsToBytes(promptOf(19)), draw: false }));
+      const back = { count: 1, tensor: idsToBytes([1]), draw: false };
+      await first.say(stepOf({ ...back, position: 3 }));
+      await first.say(stepOf({ ...back, position: 4, count: 16, tensor: idsToBytes(promptOf(16)) }));
+      await first.say(stepOf({ ...back, position: 3 }));
+      assert.equal(codeOf(await first.hear()), 'BAD_FRAME');
+    }));
+
   const rows = rowsToBytes('f16', new Float32Array(3 * MODEL.width).fill(1));
 
   it('a step from the client to a later hop ends the session', () =>
