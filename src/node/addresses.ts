@@ -23,8 +23,8 @@ export function knownAddresses(subnet: Subnet, nodes: readonly SubnetNode[], sel
   return [...new Set(told)].filter((address) => !address.endsWith(`/p2p/${self}`));
 }
 
-/** Stands for all addresses of a machine, so that it says nothing of where they are. */
-const UNSPECIFIED = /^\/(ip4\/0\.0\.0\.0|ip6\/::)\//;
+/** All addresses of a machine, or a place at somebody else's: says nothing of where the node is. */
+const UNSPECIFIED = /^\/(ip4\/0\.0\.0\.0|ip6\/::)\/|\/p2p-circuit/;
 
 /**
  * Whether private addresses that others name are dialled. When nobody has decided: if every address listened on is private, or if the operator

@@ -2,7 +2,7 @@
 
 import { privateKeyFromProtobuf } from '@libp2p/crypto/keys';
 import { type GossipSub, gossipsub } from '@libp2p/gossipsub';
-import { type Identify, identify } from '@libp2p/identify';
+import { type Identify, identify, identifyPush } from '@libp2p/identify';
 import type { Libp2p } from '@libp2p/interface';
 import { type KadDHT, kadDHT, passthroughMapper, removePrivateAddressesMapper } from '@libp2p/kad-dht';
 import { noise } from '@libp2p/noise';
@@ -105,6 +105,8 @@ export async function createNode(options: NodeOptions, shelf: Shelf, gate: GateR
     ...(options.networkKey === undefined ? {} : { connectionProtector: preSharedKey({ psk: options.networkKey }) }),
     services: {
       identify: identify(),
+      // Tells peers of addresses that came later: a place at a relay, a port of the router.
+      identifyPush: identifyPush(),
       ping: ping({ timeout: PING_ANSWER_MS, maxInboundStreams: PING_STREAMS, maxOutboundStreams: PING_STREAMS }),
       dht: createDht(options),
       pubsub: createGossip(options.topics),

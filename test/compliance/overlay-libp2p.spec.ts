@@ -363,6 +363,15 @@ describe('overlay: how libp2p nodes meet', () => {
     });
   });
 
+  it('behind a relay, found by who knows only the relay', async () => {
+    const relay = await open(1, { relay: true, topics: [] });
+    const hidden = await open(2, { listen: ['/p2p-circuit'], bootstrap: relay.addresses(), discovers: false });
+    await until(() => hidden.addresses().length > 0);
+    const seeker = await open(3, { listen: [], bootstrap: relay.addresses() });
+    await until(() => seeker.peers().includes(hidden.self));
+    await echoes(seeker, hidden);
+  });
+
   it('not through a relay when that is switched off', async () => {
     const relay = await open(1, { relay: true, topics: [] });
     const hidden = await open(2, { listen: ['/p2p-circuit'], bootstrap: relay.addresses(), discovers: false });

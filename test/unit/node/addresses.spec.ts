@@ -33,6 +33,7 @@ describe('addresses of a node', () => {
     ['listens on a public address too', ['/ip4/127.0.0.1/tcp/1', '/ip4/85.1.2.3/tcp/1'], [], false],
     ['listens everywhere', ['/ip4/0.0.0.0/tcp/4001'], [], false],
     ['listens everywhere, over IPv6', ['/ip6/::/tcp/4001'], [], false],
+    ['listens at relays only', ['/p2p-circuit', '/ip4/10.0.0.1/tcp/1/p2p/R/p2p-circuit'], [], false],
     ['listens everywhere, among containers', ['/ip4/0.0.0.0/tcp/4001'], ['/dns4/hoster-1/tcp/4001/p2p/A'], true],
     ['listens everywhere, with peers on the internet', ['/ip4/0.0.0.0/tcp/4001'], ['/ip4/85.1.2.3/tcp/1/p2p/A'], false],
   ];
