@@ -8,6 +8,7 @@ import type { BenchOptions } from '../test/bench/options.ts';
 const BENCHMARKS: Readonly<Record<string, () => Promise<(options: BenchOptions) => Promise<number>>>> = {
   engine: async () => (await import('../test/bench/engine/main.ts')).benchEngine,
   speculation: async () => (await import('../test/bench/speculation.ts')).benchSpeculation,
+  hop: async () => (await import('../test/bench/hop.ts')).benchHop,
   route: async () => (await import('../test/bench/route.ts')).benchRoute,
 };
 
