@@ -25,8 +25,9 @@ export async function ask(
     tokenizer,
   );
   const started = performance.now();
-  const generation = client.generate(tokenizer.encodePrompt(options.prompt), chosen, signal);
-  const { text, tokens } = await collectAnswer(generation, { tokenizer, stop: [] }, () => undefined);
+  const prompt = tokenizer.encodePrompt(options.prompt);
+  const generation = client.generate(prompt, chosen, signal);
+  const { text, tokens } = await collectAnswer(generation, { tokenizer, prompt, stop: [] }, () => undefined);
   const tokensPerSecond = Math.round((10_000 * tokens.length) / (performance.now() - started)) / 10;
   const route = generation.route.map(({ node, peer, from, to }) => ({
     node,

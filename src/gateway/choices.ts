@@ -88,7 +88,7 @@ async function* runChoice(
   const leave = await slots.take(signal);
   try {
     const generation = backend.generate(prompt, options, signal);
-    const stream = withStops(backend.tokenizer.createStream(), stop);
+    const stream = withStops(backend.tokenizer.createStream(prompt), stop);
     let drawn = 0;
     /** Drawn, their text held back. */
     let pending: GeneratedToken[] = [];

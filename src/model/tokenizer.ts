@@ -30,7 +30,8 @@ export interface ModelTokenizer {
   decode(ids: readonly number[]): string;
   /** How one token is shown by itself: special ones by their names. */
   tokenText(id: number): string;
-  createStream(): TextStream;
+  /** @param prompt ids that the text goes on from: a space between them and the first word is kept */
+  createStream(prompt?: readonly number[]): TextStream;
 }
 
 const addedToken = z.looseObject({ id: z.number().int(), content: z.string().min(1), special: z.boolean().optional() });
@@ -95,14 +96,20 @@ function createTokenizer(
         .flatMap((piece) => (piece.kind === 'special' ? (special.get(piece.token) ?? []) : encode(piece.text))),
     decode,
     tokenText: (id) => (specialIds.has(id) ? textOf(id) : decode([id])),
-    createStream: () => createTextStream(decode),
+    createStream: (prompt = []) => {
+      const text = prompt.slice(1 + prompt.findLastIndex((id) => specialIds.has(id)));
+      return createTextStream(decode, text);
+    },
   };
 }
 
 /** Decodes a short window twice, without and with what is new; the difference is the new text (spaces may depend on the token before). */
-export function createTextStream(decode: (ids: readonly number[]) => string): TextStream {
-  let window: number[] = []; // ids already told, as context, then ids not yet told
-  let told = 0;
+export function createTextStream(
+  decode: (ids: readonly number[]) => string,
+  before: readonly number[] = [],
+): TextStream {
+  let window = before.slice(-CONTEXT_TOKENS); // ids already told, as context, then ids not yet told
+  let told = window.length;
   const fresh = () => decode(window).slice(decode(window.slice(0, told)).length);
   const keep = () => {
     window = window.slice(-CONTEXT_TOKENS);

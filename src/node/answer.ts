@@ -12,10 +12,18 @@ export interface Answer {
 /** Collects a generation; `onText` hears each piece of text that is certain to belong to the answer. */
 export async function collectAnswer(
   generation: AsyncIterable<GeneratedToken>,
-  { tokenizer, stop }: { readonly tokenizer: ModelTokenizer; readonly stop: readonly string[] },
+  {
+    tokenizer,
+    prompt,
+    stop,
+  }: {
+    readonly tokenizer: ModelTokenizer;
+    readonly prompt: readonly number[];
+    readonly stop: readonly string[];
+  },
   onText: (text: string) => void,
 ): Promise<Answer> {
-  const stream = withStops(tokenizer.createStream(), stop);
+  const stream = withStops(tokenizer.createStream(prompt), stop);
   const tokens: number[] = [];
   let text = '';
   const show = (piece: string): void => {

@@ -102,7 +102,7 @@ export async function createTextClient(options: TextClientOptions, signal?: Abor
       request,
       AbortSignal.any([until, ...(stop === undefined ? [] : [stop])]),
     );
-    const stream = withStops(tokenizer.createStream(), stops);
+    const stream = withStops(tokenizer.createStream(ids), stops);
     async function* run(): AsyncGenerator<string> {
       for await (const { id: token } of generation) {
         const text = stream.push(token);

@@ -100,7 +100,7 @@ async function answerLocally(context: Context, { model, tokenizer, prompt }: Ask
       chosenOptions(context, tokenizer),
       signal,
     );
-    return { ...(await collect(context, generation, tokenizer)), route: [] };
+    return { ...(await collect(context, generation, { tokenizer, prompt })), route: [] };
   } finally {
     await engine.close();
   }
@@ -118,7 +118,7 @@ function answerFromNetwork(context: Context, { model, tokenizer, prompt }: Asked
     );
     try {
       const generation = network.client.generate(prompt, chosenOptions(context, tokenizer), signal);
-      const answer = await collect(context, generation, tokenizer);
+      const answer = await collect(context, generation, { tokenizer, prompt });
       return { ...answer, route: generation.route.map(describeHop) };
     } finally {
       await network.close();
@@ -129,9 +129,9 @@ function answerFromNetwork(context: Context, { model, tokenizer, prompt }: Asked
 function collect(
   context: Context,
   generation: Parameters<typeof collectAnswer>[0],
-  tokenizer: ModelTokenizer,
+  asked: Pick<Asked, 'tokenizer' | 'prompt'>,
 ): Promise<Answer> {
-  return collectAnswer(generation, { tokenizer, stop: context.options.stop }, context.io.stream);
+  return collectAnswer(generation, { ...asked, stop: context.options.stop }, context.io.stream);
 }
 
 function chosenOptions({ options }: Context, tokenizer: ModelTokenizer) {

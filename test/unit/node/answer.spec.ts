@@ -17,8 +17,10 @@ async function* generationOf(count: number): AsyncGenerator<GeneratedToken> {
 
 async function answerOf(pieces: readonly string[], stop: readonly string[]) {
   const shown: string[] = [];
-  const answer = await collectAnswer(generationOf(pieces.length), { tokenizer: tokenizerOf(pieces), stop }, (text) =>
-    shown.push(text),
+  const answer = await collectAnswer(
+    generationOf(pieces.length),
+    { tokenizer: tokenizerOf(pieces), prompt: [], stop },
+    (text) => shown.push(text),
   );
   return { ...answer, shown };
 }
