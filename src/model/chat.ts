@@ -2,6 +2,8 @@
 // names it; what people write is not: it is made harmless before rendering, so that no text of theirs becomes a special token.
 
 import { Template } from '@huggingface/jinja';
+import { errorMessage } from '../util/errors.ts';
+import { ModelError } from './errors.ts';
 
 export interface ChatMessage {
   readonly role: 'system' | 'user' | 'assistant';
@@ -9,7 +11,10 @@ export interface ChatMessage {
 }
 
 export interface ChatRenderer {
-  /** Pieces of the prompt in order: special tokens by their text, and ordinary text to encode as such. Opens the assistant's turn at the end. */
+  /**
+   * Pieces of the prompt in order: special tokens by their text, and ordinary text to encode as such. Opens the assistant's turn at the end.
+   * Throws ModelError CHAT_REFUSED.
+   */
   render(messages: readonly ChatMessage[]): readonly PromptPiece[];
 }
 
@@ -36,12 +41,33 @@ export function createChatRenderer(
         ...message,
         content: breakUp(message.content, specials, breaker),
       }));
-      const prompt = jinja.render({ messages: harmless, bos_token: bos, eos_token: eos, add_generation_prompt: true });
+      const prompt = renderWith(jinja, {
+        messages: harmless,
+        bos_token: bos,
+        eos_token: eos,
+        add_generation_prompt: true,
+      });
       return splitSpecials(prompt, specials).map((piece) =>
         piece.kind === 'special' ? piece : { kind: 'text', text: piece.text.replaceAll(breaker, '') },
       );
     },
   };
+}
+
+/** Throws ModelError CHAT_REFUSED: templates refuse messages by raising. */
+function renderWith(template: Template, values: Record<string, unknown>): string {
+  try {
+    return template.render(values);
+  } catch (error) {
+    const why = errorMessage(error);
+    throw new ModelError(
+      { code: 'CHAT_REFUSED', why },
+      `the model's chat template does not take these messages: ${why}`,
+      {
+        cause: error,
+      },
+    );
+  }
 }
 
 /** Puts the breaker behind the first character of every special token's text, repeatedly while breaking one leaves another. */

@@ -10,6 +10,8 @@ export type ModelErrorFacts =
   /** A file cannot be used: missing, a link, no plain file, too large. */
   | { readonly code: 'MODEL_FILE'; readonly file: string; readonly why: string }
   /** An imported model has something that this version cannot run. */
-  | { readonly code: 'MODEL_UNSUPPORTED'; readonly key: string };
+  | { readonly code: 'MODEL_UNSUPPORTED'; readonly key: string }
+  /** The model's own chat template does not take these messages: wrong roles, wrong order. */
+  | { readonly code: 'CHAT_REFUSED'; readonly why: string };
 
 export class ModelError extends CodedError<ModelErrorFacts> {}

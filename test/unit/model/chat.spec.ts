@@ -1,6 +1,7 @@
 import { strict as assert } from 'node:assert';
 import fc from 'fast-check';
 import { createChatRenderer, type PromptPiece } from '../../../src/model/chat.ts';
+import { errorCode } from '../../../src/util/errors.ts';
 
 const SPECIALS = ['<|bos|>', '<|end|>', '<|user|>', '<|assistant|>'];
 const TEMPLATE =
@@ -50,6 +51,18 @@ describe('model/chat', () => {
         const pieces = chat.render([{ role: 'user', content }]);
         assert.deepEqual(pieces.slice(2, -2), content === '' ? [] : [text(content)]);
       }),
+    );
+  });
+
+  it('a template may refuse messages, and has the words of the templates of other models', () => {
+    const template =
+      "{% set ns = namespace(n=0) %}{% for m in messages %}{% if loop.first and m['role'] != 'user' %}{{ raise_exception('users begin') }}{% endif %}" +
+      '{% set ns.n = ns.n + 1 %}{% endfor %}{% if tools is defined %}T{% endif %}{{ ns.n }}{{ messages[::-1][0].content.strip() }}';
+    const chat = createChatRenderer(template, [], '', '');
+    assert.deepEqual(chat.render([{ role: 'user', content: ' hello ' }]), [{ kind: 'text', text: '1hello' }]);
+    assert.throws(
+      () => chat.render([{ role: 'assistant', content: 'x' }]),
+      (error: unknown) => errorCode(error) === 'CHAT_REFUSED' && /users begin/.test(String(error)),
     );
   });
 });
