@@ -121,6 +121,11 @@ export function createWatch(options: WatchOptions, deps: WatchDeps): Watch {
     void probes.round(targets(), signal).then(changed);
   }
 
+  /** Of nodes that can be reached, as far as is known: an announce outlives its node by some blocks. */
+  function standing(): ReturnType<typeof directory.offers> {
+    return directory.offers().filter(({ peer }) => healthOf(peer) !== 'down');
+  }
+
   function describeNode(node: SubnetNode): NodeState {
     const { peer } = node.peerInfo;
     const offer = directory.offers().find((one) => one.peer === peer);
@@ -195,14 +200,14 @@ export function createWatch(options: WatchOptions, deps: WatchDeps): Watch {
       model: options.model,
       moment: moment(),
       nodes: nodes.map(describeNode),
-      coverage: coverage(directory.offers(), shardCount),
+      coverage: coverage(standing(), shardCount),
       epochs: [...reads].sort(([a], [b]) => b - a).map(describeEpoch),
       history,
     }),
     vitals: () => ({
       block: head?.block,
       headAgeMs: headAgeMs(),
-      missing: missingShards(directory.offers(), shardCount),
+      missing: missingShards(standing(), shardCount),
       peers: overlay.peers().length,
     }),
     onChange(listener) {

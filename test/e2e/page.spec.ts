@@ -18,12 +18,14 @@ const WIDTHS = [1280, 390];
 const executable = [process.env.CHROMIUM, ...PLACES].find((path) => path !== undefined && existsSync(path));
 const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
-/** Keeps the names of the phases that the page has shown. */
+/** Keeps the names of the phases that the page has shown, where a selector finds them. */
 const WATCH_PHASES = `
-  window.phasesSeen = new Set();
+  const seen = new Set();
   new MutationObserver(() => {
     const shown = document.querySelector('.phases [aria-current]');
-    if (shown !== null) window.phasesSeen.add(shown.textContent);
+    if (shown === null || seen.has(shown.textContent)) return;
+    seen.add(shown.textContent);
+    document.documentElement.dataset.phases = [...seen].sort().join(' ');
   }).observe(document, { childList: true, subtree: true });
 `;
 
@@ -67,7 +69,8 @@ describe('the page in a browser', function () {
 
   it('shows every node up, and every shard served', async () => {
     for (const id of [1, 2, 3, 4, 5]) await page.waitForSelector(`tr[data-node="${id}"][data-health="up"]`);
-    await page.waitForFunction(`document.querySelectorAll('.tile.serves[aria-label="serves"]').length === 12`);
+    await page.locator('.tile.serves[aria-label="serves"]').nth(11).waitFor();
+    assert.equal(await page.locator('.tile.serves').count(), 12);
     assert.match((await page.textContent('#network-lead')) ?? '', /5 of 5 nodes .* every shard is served/);
     assert.equal(await page.locator('tfoot .bare').count(), 0);
   });
@@ -85,7 +88,7 @@ describe('the page in a browser', function () {
   });
 
   it('shows the phases as they run, and an epoch that settles with scores and reasons', async () => {
-    await page.waitForFunction(`['prompt', 'commit', 'reveal', 'score'].every((phase) => phasesSeen.has(phase))`);
+    await page.waitForSelector('html[data-phases="commit prompt reveal score"]');
     await page.waitForSelector('#epochs details[data-outcome="Accepted"]');
     const settled = page.locator('#epochs details[data-outcome="Accepted"]').first();
     assert.match((await settled.textContent()) ?? '', /proposer \d, \d of 5 attested, 0\.\d{4} T paid/);

@@ -160,6 +160,8 @@ describe('gateway: what a network does', () => {
         ['up', null],
       ],
     );
+    assert.deepEqual(watch.state().coverage, [[], []], 'its announce is fresh still, and nobody is there');
+    assert.deepEqual(watch.vitals().missing, [0, 1]);
   });
 
   it('hears records of registered nodes, once, and no forged ones', async () => {
