@@ -1,12 +1,13 @@
 // Tokens from the network: a route over fresh offers, a session over its hops, and when a hop fails another route on which the recorded
 // calls are repeated, so that the tokens stay the same (protocol.md 12). Trusts the directory for who is who, no hop for anything.
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Chain } from '../chain/types.ts';
 import type { Identity, Overlay } from '../p2p/types.ts';
-import { cheapestRoute, type RoutedHop } from '../routing/route.ts';
+import { cheapestRoute, type RoutedHop, type RouteResult } from '../routing/route.ts';
 import type { BlockNumber, PeerId, ShardIndex } from '../types/ids.ts';
 import type { ManifestHash } from '../types/model.ts';
-import { withDeadline } from '../util/async.ts';
+import { raceSignal, withDeadline } from '../util/async.ts';
 import type { Log } from '../util/log.ts';
 import type { DrawnToken } from '../wire/infer.ts';
 import type { RowCodec } from '../wire/tensor.ts';
@@ -38,6 +39,8 @@ const MAX_ATTEMPTS = 8;
 const ROUTE_WAIT_BLOCKS = 10;
 /** The same in time, for a chain that stands still: ten blocks of 6 s, twice. */
 const ROUTE_WAIT_MS = 120_000;
+/** Whatever a full hop says, it is asked again then: its sessions end after seconds. */
+const MAX_FULL_MS = 10_000;
 /** A suspect costs a minute per lap: taken when nobody else is there. */
 const SUSPICION_US = 60_000_000;
 
@@ -66,6 +69,8 @@ export interface ClientDeps {
   readonly identity: Identity;
   /** Monotonic milliseconds; those of the process unless given. */
   readonly now?: () => number;
+  /** Resolves after so many milliseconds of `now`. */
+  readonly wait?: (ms: number) => Promise<unknown>;
   readonly log: Log;
 }
 
@@ -99,12 +104,22 @@ export function createClient(options: ClientOptions, deps: ClientDeps): Client {
   const { directory } = deps;
   const marks = createMarks();
   const paces = createPaces();
-  const { now = () => performance.now() } = deps;
+  const { now = () => performance.now(), wait = pause } = deps;
 
   function routeNow({ positions, penalties }: Attempt) {
     const offers = directory.offers();
-    const excluded = marks.excluded(offers);
+    const excluded = marks.excluded(offers, now());
     return cheapestRoute({ offers, shardCount: model.shardCount, positions, excluded, penalties, paces: paces.all() });
+  }
+
+  /** A route now, or as soon as one who is full may have room. */
+  async function routeWhenRoom(attempt: Attempt, signal: AbortSignal): Promise<RouteResult> {
+    for (;;) {
+      const route = routeNow(attempt);
+      const room = marks.soonest(now());
+      if (route.ok || room === undefined || signal.aborted) return route;
+      await raceSignal(wait(room - now()), signal).catch(() => undefined);
+    }
   }
 
   /** Waits some heads for a complete route, asking peers meanwhile. */
@@ -113,7 +128,7 @@ export function createClient(options: ClientOptions, deps: ClientDeps): Client {
     let missing: readonly ShardIndex[] = [];
     let waited = 0;
     for await (const { number: head } of deps.chain.heads('best', stop)) {
-      const known = routeNow(attempt);
+      const known = await routeWhenRoom(attempt, stop);
       if (known.ok) return { hops: known.hops, head };
       // Ends with the signal alone: a peer that does not answer has a deadline of its own.
       await directory.refresh(signal);
@@ -130,10 +145,11 @@ export function createClient(options: ClientOptions, deps: ClientDeps): Client {
   /** A failed peer stays out until it announces anew: what it announced before its failure does not count. */
   function note(failures: readonly HopFailure[], attempt: Attempt): void {
     const offers = directory.offers();
-    for (const { peer, hop, reason, suspected } of failures) {
+    for (const { peer, hop, reason, suspected, retryAfterMs } of failures) {
       deps.log.info('hop failed', { peer, hop, reason, suspected });
       attempt.failures.push(`${reason} at hop ${hop} (${peer})`);
-      if (suspected) attempt.penalties.set(peer, (attempt.penalties.get(peer) ?? 0) + SUSPICION_US);
+      if (retryAfterMs !== undefined) marks.full(peer, now() + Math.min(MAX_FULL_MS, retryAfterMs));
+      else if (suspected) attempt.penalties.set(peer, (attempt.penalties.get(peer) ?? 0) + SUSPICION_US);
       else marks.fail(peer, offers.find((offer) => offer.peer === peer)?.block ?? 0);
     }
   }
@@ -211,6 +227,11 @@ export function createClient(options: ClientOptions, deps: ClientDeps): Client {
   }
 
   return { generate };
+}
+
+/** Keeps no process alive. */
+function pause(ms: number): Promise<unknown> {
+  return sleep(ms, undefined, { ref: false });
 }
 
 /** What went wrong so far in one generation. */

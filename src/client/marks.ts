@@ -1,5 +1,5 @@
 // Which peers failed lately, over all generations of a client. A failed peer is left out until it announces again, and longer each time
-// it fails anew. Counts blocks, so that nothing here reads a clock.
+// it fails anew. Counts blocks; only who is full is left out for a time, which the caller reads.
 
 import type { PeerId } from '../types/ids.ts';
 import type { DatedOffer } from './directory.ts';
@@ -19,13 +19,18 @@ interface Mark {
 export interface Marks {
   /** A peer that reset, refused or answered nonsense; `announced` is the block of its newest announce. */
   fail(peer: PeerId, announced: number): void;
+  /** A peer that is full until then, milliseconds of the caller's clock: no failure. */
+  full(peer: PeerId, until: number): void;
+  /** When the first of those that are full at `now` may have room; undefined when none is. */
+  soonest(now: number): number | undefined;
   /** A peer that served a whole generation. */
   clear(peer: PeerId): void;
-  excluded(offers: readonly DatedOffer[]): ReadonlySet<PeerId>;
+  excluded(offers: readonly DatedOffer[], now: number): ReadonlySet<PeerId>;
 }
 
 export function createMarks(): Marks {
   const failed = new Map<PeerId, Mark>();
+  const fullUntil = new Map<PeerId, number>();
 
   return {
     fail(peer, announced) {
@@ -34,11 +39,21 @@ export function createMarks(): Marks {
       failed.set(peer, { strikes, until: announced + BACKOFF_BLOCKS * (2 ** (strikes - 1) - 1) });
       dropOldest(failed);
     },
+    full(peer, until) {
+      fullUntil.delete(peer);
+      fullUntil.set(peer, until);
+      dropOldest(fullUntil);
+    },
+    soonest(now) {
+      const later = [...fullUntil.values()].filter((until) => until > now);
+      return later.length === 0 ? undefined : Math.min(...later);
+    },
     clear(peer) {
       failed.delete(peer);
     },
-    excluded(offers) {
-      const still = offers.filter(({ peer, block }) => block <= (failed.get(peer)?.until ?? -1));
+    excluded(offers, now) {
+      const isFull = (peer: PeerId): boolean => (fullUntil.get(peer) ?? now) > now;
+      const still = offers.filter(({ peer, block }) => isFull(peer) || block <= (failed.get(peer)?.until ?? -1));
       return new Set(still.map((offer) => offer.peer));
     },
   };

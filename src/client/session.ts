@@ -35,6 +35,8 @@ export interface HopFailure {
   readonly hop: number;
   readonly reason: InferCode | 'UNREACHABLE' | 'RESET' | 'DEADLINE';
   readonly suspected: boolean;
+  /** Not at fault, only full: after so many milliseconds it may have room. */
+  readonly retryAfterMs?: number;
 }
 
 export type Outcome<T> =
@@ -140,7 +142,7 @@ async function openHop(
   if (answer !== undefined && isAccept(answer, session, request.positions))
     return { ok: true, value: { stream, inbox } };
   stream.abort(new Error('the hop was not opened'));
-  return failed(request.route, hop, whyNotOpened(answer));
+  return notOpened(request.route, hop, answer);
 }
 
 function openBody(salt: SessionSalt, hop: number, request: SessionRequest): OpenBody {
@@ -175,10 +177,19 @@ function isAccept(answer: InferMessage | 'malformed', session: SessionId, positi
   return answer.session === session && answer.tokensGranted >= positions;
 }
 
-function whyNotOpened(answer: InferMessage | 'malformed' | undefined): HopFailure['reason'] {
-  if (answer === undefined) return 'RESET';
-  if (answer === 'malformed') return 'BAD_FRAME';
-  return answer.type === 'REFUSE' || answer.type === 'ERROR' ? answer.code : 'BAD_FRAME';
+function notOpened(
+  route: readonly RoutedHop[],
+  hop: number,
+  answer: InferMessage | 'malformed' | undefined,
+): Outcome<never> {
+  if (answer === undefined) return failed(route, hop, 'RESET');
+  if (answer === 'malformed') return failed(route, hop, 'BAD_FRAME');
+  if (answer.type === 'ERROR') return failed(route, hop, answer.code);
+  if (answer.type !== 'REFUSE') return failed(route, hop, 'BAD_FRAME');
+  const { code, retryAfterMs } = answer;
+  if (retryAfterMs === 0) return failed(route, hop, code);
+  const { peer } = hopAt(route, hop);
+  return { ok: false, failures: [{ peer, hop, reason: code, suspected: false, retryAfterMs }] };
 }
 
 function runSession(

@@ -4,20 +4,23 @@ import type { BlockNumber, NodeId, PeerId } from '../../../src/types/ids.ts';
 
 const A = 'a' as PeerId;
 
-function isOut(marks: ReturnType<typeof createMarks>, block: number, peer = A): boolean {
+function isOut(marks: ReturnType<typeof createMarks>, block: number, peer = A, now = 0): boolean {
   return marks
-    .excluded([
-      {
-        node: 1 as NodeId,
-        peer,
-        shards: [],
-        load: 0,
-        rowsPerSecond: 0,
-        freePositions: 0,
-        memoryMiB: 0,
-        block: block as BlockNumber,
-      },
-    ])
+    .excluded(
+      [
+        {
+          node: 1 as NodeId,
+          peer,
+          shards: [],
+          load: 0,
+          rowsPerSecond: 0,
+          freePositions: 0,
+          memoryMiB: 0,
+          block: block as BlockNumber,
+        },
+      ],
+      now,
+    )
     .has(peer);
 }
 
@@ -28,6 +31,15 @@ describe('client: marks of failed peers', () => {
     marks.fail(A, 100);
     assert.equal(isOut(marks, 100), true);
     assert.equal(isOut(marks, 101), false);
+  });
+
+  it('who is full is left out until then, whatever it announces, and has no failure', () => {
+    const marks = createMarks();
+    assert.equal(marks.soonest(0), undefined);
+    marks.full(A, 500);
+    marks.full('b' as PeerId, 300);
+    assert.deepEqual([isOut(marks, 900, A, 499), isOut(marks, 900, A, 500)], [true, false]);
+    assert.deepEqual([marks.soonest(0), marks.soonest(300), marks.soonest(500)], [300, 500, undefined]);
   });
 
   it('each further failure lasts longer, up to a limit; a served generation clears it', () => {
