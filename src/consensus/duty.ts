@@ -97,6 +97,8 @@ export type DutyEvent =
   | { readonly type: 'ready'; readonly epoch: Epoch; readonly member: boolean; readonly live: boolean }
   | { readonly type: 'answered'; readonly epoch: Epoch }
   | { readonly type: 'unanswered'; readonly epoch: Epoch }
+  /** An auditor that no shard was drawn for: there is nothing to answer. */
+  | { readonly type: 'undrawn'; readonly epoch: Epoch }
   | { readonly type: 'scored'; readonly epoch: Epoch }
   | { readonly type: 'unscored'; readonly epoch: Epoch }
   /** This node is the epoch's proposer, and nothing is on chain yet. */
@@ -260,6 +262,8 @@ function onNews(duty: Current, event: News, windows: Windows): CurrentStep {
       return quiet(duty.work.at === 'inferring' ? { ...duty, work: { at: 'answered' } } : duty);
     case 'unanswered':
       return quiet(duty.work.at === 'inferring' ? { ...duty, work: { at: 'waiting', tried: duty.offset } } : duty);
+    case 'undrawn':
+      return quiet(duty.work.at === 'inferring' ? { ...duty, work: { at: 'none' } } : duty);
     case 'scored':
       return report({ ...duty, scoring: { at: 'scored' } }, { type: 'scored', epoch: duty.epoch });
     case 'unscored':
@@ -285,7 +289,7 @@ function dropDue(witnessing: Witnessing): Witnessing {
   return witnessing.at === 'due' ? { at: 'none' } : witnessing;
 }
 
-type SubmissionNews = Exclude<News, { type: 'ready' | 'answered' | 'unanswered' | 'scored' | 'unscored' }>;
+type SubmissionNews = Exclude<News, { type: 'ready' | 'answered' | 'unanswered' | 'undrawn' | 'scored' | 'unscored' }>;
 
 function onSubmission(duty: Current, event: SubmissionNews): CurrentStep {
   const { epoch } = duty;

@@ -36,6 +36,8 @@ import { parseShards } from './shards.ts';
 
 export interface NodeOptions {
   readonly role: 'hoster' | 'attestor';
+  /** Whether an attestor holds all shards and confirms the answers of those that it is drawn for. */
+  readonly audits?: boolean;
   /** As typed: `auto`, `0-2`, `0,2-3`. An attestor serves none. */
   readonly shards: string;
   readonly device: 'auto' | 'cpu';
@@ -109,7 +111,8 @@ export async function createNode(options: NodeOptions, deps: NodeDeps, signal: A
   await using opened = new AsyncDisposableStack();
   const journalFile = join(options.dataDir, 'journal.sqlite');
   const journal = opened.adopt(createJournal({ file: journalFile, genesis: info.genesis }), (open) => open.close());
-  const engine = options.role === 'hoster' ? await startEngine(options, site, deps, opened) : undefined;
+  const audits = options.role === 'attestor' && options.audits === true;
+  const engine = options.role === 'hoster' || audits ? await startEngine(options, site, deps, opened) : undefined;
   const members = createMembers({ subnet: subnet.id, access, nodes }, { chain, log: log.child('members') });
   // The overlay asks the validator about records, and the validator needs the overlay: the rules find it once it is there.
   let validator: Validator | undefined;
@@ -126,10 +129,10 @@ export async function createNode(options: NodeOptions, deps: NodeDeps, signal: A
   const shards =
     engine === undefined ? [] : await shardsOf(options, site, deps, { overlay, engine, directory }, signal);
   await engine?.load(shards, signal);
-  const place: Place = { ...site, shards };
+  const place: Place = { ...site, shards, audits };
   validator = buildValidator(place, deps, { overlay, engine, journal });
   const hoster =
-    engine === undefined
+    engine === undefined || audits
       ? undefined
       : buildHoster(options, place, deps, { overlay, engine, members, directory, validator });
   const seed = await seedModel(
@@ -139,7 +142,7 @@ export async function createNode(options: NodeOptions, deps: NodeDeps, signal: A
   const services = [validator, members, directory, seed, ...(hoster === undefined ? [] : [hoster])];
   const resources = opened.move();
   return {
-    shards,
+    shards: audits ? [] : shards,
     addresses: overlay.addresses(),
     overlay,
     engine,
@@ -162,6 +165,7 @@ interface Site {
 
 interface Place extends Site {
   readonly shards: readonly ShardIndex[];
+  readonly audits: boolean;
 }
 
 const MIB = 2 ** 20;
@@ -186,14 +190,15 @@ async function startEngine(
   return opened.adopt(await create(chosen, { log: log.child('engine') }), (engine) => engine.close());
 }
 
-/** As chosen by the operator, or by what the announces of others leave. */
+/** As chosen by the operator, or by what the announces of others leave; an auditor may be drawn for any. */
 async function shardsOf(
-  { shards, version }: NodeOptions,
+  { role, shards, version }: NodeOptions,
   { info, clock, cut, shardCount, memoryBytes }: Site,
   { chain, subnet, node, identity, model, log }: NodeDeps,
   parts: { readonly overlay: Overlay; readonly engine: Engine; readonly directory: Directory },
   signal: AbortSignal,
 ): Promise<readonly ShardIndex[]> {
+  if (role === 'attestor') return Array.from({ length: shardCount }, (_, shard) => shard as ShardIndex);
   if (shards !== 'auto') return parseShards(shards, shardCount);
   const { directory } = parts;
   const all = cutShards(model.manifest, cut);
@@ -268,7 +273,7 @@ async function enterOverlay(
 }
 
 function buildValidator(
-  { info, clock, shards }: Place,
+  { info, clock, shards, audits }: Place,
   { chain, subnet, node, hotkey, identity, model, log }: NodeDeps,
   {
     overlay,
@@ -277,7 +282,7 @@ function buildValidator(
   }: { readonly overlay: Overlay; readonly engine: Engine | undefined; readonly journal: Journal },
 ): Validator {
   return createValidator(
-    { genesis: info.genesis, subnet: subnet.id, node: node.id, clock, shards },
+    { genesis: info.genesis, subnet: subnet.id, node: node.id, clock, shards, audits },
     {
       chain,
       overlay,

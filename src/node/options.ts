@@ -76,6 +76,11 @@ export const OPTIONS = {
   access: option(z.enum(['open', 'registered', 'private']).default('open'), 'who may ask for inference'),
   wait: option(flag.default(false), 'wait for the start epoch', 'flag'),
   role: option(z.enum(['hoster', 'attestor']).default('hoster'), 'serve shards, or only verify'),
+  audit: option(
+    flag.default(false),
+    'an attestor also holds the model and confirms the answers of the shards that it is drawn for',
+    'flag',
+  ),
   shards: option(text.default('auto'), 'shards to serve: auto, or runs such as 0-2 or 0,2-3'),
   device: option(z.enum(['auto', 'cpu']).default('auto'), 'where to run the model'),
   threads: option(positive.optional(), 'threads of the engine (default: cores - 1)'),

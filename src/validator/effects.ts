@@ -82,8 +82,8 @@ export function createEffects(
 
   async function infer(epoch: Epoch, signal: AbortSignal): Promise<void> {
     const facts = rosters.known(epoch);
-    const answered = facts !== undefined && (await attempt('infer', false, () => work.answer(epoch, facts, signal)));
-    await dispatch({ type: answered ? 'answered' : 'unanswered', epoch }, signal);
+    const answer = () => (facts === undefined ? 'unanswered' : work.answer(epoch, facts, signal));
+    await dispatch({ type: await attempt('infer', 'unanswered', async () => answer()), epoch }, signal);
   }
 
   /** What is told already need not be told again: nothing depends on it. */

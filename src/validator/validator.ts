@@ -36,8 +36,10 @@ export interface ValidatorOptions {
   readonly node: NodeId;
   /** From the chain: the subnet's slot and the epoch length. */
   readonly clock: ClockParams;
-  /** Shards that this node serves and answers challenges for; none for an attestor. */
+  /** Shards that this node serves and answers challenges for; those that it may be drawn for when it audits; none for other attestors. */
   readonly shards: readonly ShardIndex[];
+  /** Serves nobody, and confirms the answers of the shards that it is drawn for. */
+  readonly audits?: boolean;
 }
 
 export interface ValidatorDeps {
@@ -89,7 +91,8 @@ const SHOWN_EPOCHS = 8;
 export function createValidator(options: ValidatorOptions, deps: ValidatorDeps): Validator {
   const { subnet, node, clock, shards } = options;
   const { chain, overlay, journal, identity, log } = deps;
-  const ids = { genesis: fromHex(options.genesis), subnet, node, peer: identity.peer, shards };
+  const { audits = false } = options;
+  const ids = { genesis: fromHex(options.genesis), subnet, node, peer: identity.peer, shards, audits };
   const listeners = new Set<(event: ValidatorEvent) => void>();
   const shown = new Map<Epoch, Outcome[]>();
   const params = { windows: windowsOf(clock.epochLength), hosts: shards.length > 0 };

@@ -3,6 +3,7 @@
 
 import { challengeInput, inputsDigest, shardAt } from '../consensus/challenge.ts';
 import { commitmentOf, encodeHosterPayload, type ShardSketch, shardsToName } from '../consensus/commitment.ts';
+import { drawnAuditors } from '../consensus/score.ts';
 import { sketchOf } from '../consensus/sketch.ts';
 import type { Engine } from '../engine/types.ts';
 import type { Epoch, NodeId, PeerId, ShardIndex, SubnetId } from '../types/ids.ts';
@@ -23,6 +24,8 @@ export interface WorkOptions {
   readonly node: NodeId;
   readonly peer: PeerId;
   readonly shards: readonly ShardIndex[];
+  /** Whether it serves nobody and answers only for shards that it is drawn for, to confirm what hosters show (protocol.md 8.1). */
+  readonly audits: boolean;
 }
 
 export interface WorkDeps {
@@ -33,8 +36,8 @@ export interface WorkDeps {
 }
 
 export interface Work {
-  /** Whether there is something to commit to: runs the shards unless the journal holds the answer already. */
-  answer(epoch: Epoch, facts: EpochFacts, signal: AbortSignal): Promise<boolean>;
+  /** Runs the shards, unless the journal holds the answer already; then there is something to commit to. */
+  answer(epoch: Epoch, facts: EpochFacts, signal: AbortSignal): Promise<'answered' | 'unanswered' | 'undrawn'>;
   /** Seed and inputs for readers without a chain client; undefined without the model. Journaled. */
   prompt(epoch: Epoch, facts: EpochFacts): SignedRecord | undefined;
   /** The commitment to the answer; journaled. */
@@ -44,10 +47,14 @@ export interface Work {
 }
 
 export function createWork(options: WorkOptions, deps: WorkDeps): Work {
-  const { genesis, subnet, node, peer, shards } = options;
+  const { genesis, subnet, node, peer, shards, audits } = options;
   const { pen, log } = deps;
   const head = (epoch: Epoch) => ({ genesis, subnet, epoch, node });
   let answered: { readonly epoch: Epoch; readonly payload: Uint8Array } | undefined;
+
+  function askedOf({ roster, seed }: EpochFacts): readonly ShardIndex[] {
+    return audits ? shards.filter((shard) => drawnAuditors(roster, seed, shard).has(node)) : shards;
+  }
 
   async function sketchShard(
     shard: ShardIndex,
@@ -66,21 +73,23 @@ export function createWork(options: WorkOptions, deps: WorkDeps): Work {
 
   return {
     async answer(epoch, facts, signal) {
-      if (pen.kept('hc', epoch) !== undefined) return true;
+      if (pen.kept('hc', epoch) !== undefined) return 'answered';
+      const asked = askedOf(facts);
+      if (asked.length === 0) return 'undrawn';
       const { policy } = facts;
       const manifest = policy === undefined ? undefined : deps.manifestOf(policy.manifest);
       if (policy === undefined || manifest === undefined) {
         log.warn('no model for this policy', { epoch, manifest: policy?.manifest });
-        return false;
+        return 'unanswered';
       }
       const sketches: ShardSketch[] = [];
-      for (const shard of shardsToName(facts.seed, node, shards)) {
+      for (const shard of shardsToName(facts.seed, node, asked)) {
         const sketch = await sketchShard(shard, { facts, policy, manifest }, signal);
         if (sketch !== undefined) sketches.push(sketch);
       }
-      if (sketches.length === 0) return false;
+      if (sketches.length === 0) return 'unanswered';
       answered = { epoch, payload: encodeHosterPayload(sketches) };
-      return true;
+      return 'answered';
     },
     prompt(epoch, { policy, seed }) {
       const manifest = policy === undefined ? undefined : deps.manifestOf(policy.manifest);
@@ -100,13 +109,13 @@ export function createWork(options: WorkOptions, deps: WorkDeps): Work {
         if (answered?.epoch !== epoch) throw new Error(`no answer for epoch ${epoch}`);
         return answered.payload;
       });
-      const binding = { what: 'hoster', ...head(epoch), peer, manifest, audits: false } as const;
+      const binding = { what: 'hoster', ...head(epoch), peer, manifest, audits } as const;
       return pen.sign({
         kind: 'hc',
         ...head(epoch),
         commitment: commitmentOf(binding, opening),
         manifest,
-        audits: false,
+        audits,
       });
     },
     reveal(epoch) {

@@ -43,6 +43,7 @@ export const run = defineCommand({
     'model-url',
     'upload-rate',
     'role',
+    'audit',
     'shards',
     'device',
     'threads',
@@ -79,6 +80,7 @@ export const run = defineCommand({
       const node = await createNode(
         {
           role: options.role,
+          audits: options.audit,
           shards: options.shards,
           device: options.device,
           threads: options.threads,

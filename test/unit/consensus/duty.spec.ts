@@ -25,7 +25,7 @@ function head(offset: number, signed: Partial<Signed> = {}, epoch: number = E): 
 
 const ready: DutyEvent = { type: 'ready', epoch: E, member: true, live: true };
 const news = (
-  type: 'answered' | 'unanswered' | 'scored' | 'unscored' | 'elected' | 'proposed' | 'proposal',
+  type: 'answered' | 'unanswered' | 'undrawn' | 'scored' | 'unscored' | 'elected' | 'proposed' | 'proposal',
 ): DutyEvent => ({
   type,
   epoch: E,
@@ -139,6 +139,7 @@ describe('duty of a hoster', () => {
       ['infer', 'commit', 'committed!', 'missed work window-skipped!', 'score'],
     ],
     ['a start in mid epoch', [head(10)], ['missed work late-start!']],
+    ['an auditor that is not drawn', [head(1), ready, news('undrawn'), head(5), head(10)], ['infer']],
     ['no seat', [head(1), { ...ready, member: false }, head(13)], ['missed work not-in-roster!']],
     ['an epoch without election', [head(1), { ...ready, live: false }, head(13)], []],
   ] as const) {

@@ -1,6 +1,7 @@
 // Whole epochs on the twins: who is paid, who is not, and what becomes of a proposal (protocol.md 6 to 9).
 
 import assert from 'node:assert/strict';
+import { decodeHosterPayload } from '../../../src/consensus/commitment.ts';
 import { type Epoch, ONE } from '../../../src/types/ids.ts';
 import type { RecordBody } from '../../../src/types/record.ts';
 import type { Roster } from '../../../src/types/subnet.ts';
@@ -97,6 +98,43 @@ describe('epochs of a subnet', () => {
       }
     });
   }
+
+  it('lets auditors confirm what too few serve, and pays them for voting alone', async () => {
+    // Hosters 1 and 2 serve all shards: two confirm nothing. Whoever of three auditors is drawn makes it three.
+    const shardsOf = () => [0, 1, 2, 3];
+    const paid = async (audits: boolean) => {
+      const { firstEpoch, runTo, scores, stop } = await start({ hosters: 2, attestors: 3, audits, shardsOf });
+      await runTo(firstEpoch + 1, 19);
+      const found = await scores(firstEpoch + 1);
+      await stop();
+      return found;
+    };
+    const [without, withAudits] = [await paid(false), await paid(true)];
+    assert.deepEqual([...withAudits.keys()], [1, 2, 3, 4, 5]);
+    for (const node of [3, 4, 5]) assert.equal(withAudits.get(node), without.get(node));
+  });
+
+  it('commits an auditor to the shards that it is drawn for', async () => {
+    const said: RecordBody[] = [];
+    const watch = (deps: ValidatorDeps): ValidatorDeps =>
+      withPublish(deps, (message) => {
+        const decoded = decodeRecord(message);
+        if (decoded.ok) said.push(decoded.record.body);
+      });
+    const { firstEpoch, runTo, nodes } = await start({ hosters: 4, attestors: 1, audits: true, wrap: { 4: watch } });
+    await runTo(firstEpoch + 3, 19);
+    const commits = said.filter((body) => body.kind === 'hc');
+    assert.ok(commits.length > 0 && commits.every((body) => body.kind === 'hc' && body.audits));
+    for (const { epoch } of commits) {
+      const reveal = said.find((body) => body.kind === 'hr' && body.epoch === epoch);
+      const named = reveal?.kind === 'hr' ? decodeHosterPayload(reveal.payload) : undefined;
+      assert.ok((named?.length ?? 0) > 0 && (named?.length ?? 9) <= 4);
+    }
+    const node = nodes[4] as SwarmNode;
+    const missed = node.events.filter((event) => event.type === 'missed' && event.epoch >= firstEpoch);
+    assert.deepEqual(missed, [], 'not to be drawn is no failure');
+    assert.ok(node.events.every(({ type }) => type !== 'failed'));
+  });
 
   it('takes the last bits of another machine for what they are', async () => {
     const { firstEpoch, runTo, scores } = await start({ hosters: 4, attestors: 1, engines: { 2: otherMachineEngine } });

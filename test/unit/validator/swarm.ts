@@ -130,6 +130,8 @@ export interface SwarmOptions {
   readonly gossipLoss?: number;
   /** Decides elections and challenges, and which gossip is lost. */
   readonly seed?: number;
+  /** Whether the attestors hold all shards and audit. */
+  readonly audits?: boolean;
   /** Shards of hoster i; default all but shard i mod 4. */
   readonly shardsOf?: (i: number) => readonly number[];
 }
@@ -205,11 +207,12 @@ export async function createSwarm(options: SwarmOptions): Promise<Swarm> {
   const shardsOf = options.shardsOf ?? ((i: number) => [0, 1, 2, 3].filter((k) => k !== i % SHARDS));
   swarm.nodes = identities.map((identity, i) => {
     const isHoster = i < hosters;
-    const shards = isHoster ? shardsOf(i) : [];
+    const audits = !isHoster && options.audits === true;
+    const shards = isHoster ? shardsOf(i) : audits ? [0, 1, 2, 3] : [];
     return createNode(
       swarm,
-      { index: i, identity, hotkey: rest[2 * i + 1] as Signer, shards: shards as ShardIndex[] },
-      { engine: isHoster ? (options.engines?.[i] ?? honestEngine) : undefined, wrap: options.wrap?.[i] },
+      { index: i, identity, hotkey: rest[2 * i + 1] as Signer, shards: shards as ShardIndex[], audits },
+      { engine: isHoster || audits ? (options.engines?.[i] ?? honestEngine) : undefined, wrap: options.wrap?.[i] },
     );
   });
   for (const node of swarm.nodes) node.start();
@@ -221,6 +224,7 @@ interface Seat {
   readonly identity: Identity;
   readonly hotkey: Signer;
   readonly shards: readonly ShardIndex[];
+  readonly audits: boolean;
 }
 
 interface Parts {
@@ -229,7 +233,7 @@ interface Parts {
 }
 
 function createNode(swarm: Swarm, seat: Seat, parts: Parts): SwarmNode {
-  const { identity, hotkey, shards } = seat;
+  const { identity, hotkey, shards, audits } = seat;
   const id = (seat.index + 1) as NodeId;
   const disk = createMemoryDisk();
   const events: ValidatorEvent[] = [];
@@ -280,7 +284,7 @@ function createNode(swarm: Swarm, seat: Seat, parts: Parts): SwarmNode {
       };
       const deps = parts.wrap === undefined ? base : parts.wrap(base, swarm);
       const { genesis, subnet, clock } = swarm;
-      const validator = createValidator({ genesis, subnet, node: id, clock, shards }, deps);
+      const validator = createValidator({ genesis, subnet, node: id, clock, shards, audits }, deps);
       late.validator = validator;
       validator.on((event) => events.push(event));
       const stop = new AbortController();
