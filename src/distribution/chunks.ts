@@ -47,3 +47,14 @@ export async function hashChunks(handle: FileHandle, fileBytes: number): Promise
   }
   return list;
 }
+
+/** SHA-256 of the whole, hex; undefined when the file is shorter. */
+export async function hashFile(handle: FileHandle, fileBytes: number): Promise<string | undefined> {
+  const hash = createHash('sha256');
+  for (let index = 0; index < chunkCount(fileBytes); index += 1) {
+    const chunk = await readChunk(handle, fileBytes, index);
+    if (chunk === undefined) return undefined;
+    hash.update(chunk);
+  }
+  return hash.digest('hex');
+}

@@ -1,7 +1,7 @@
 // Fetches the files of a model from several sources at once into a folder. Pieces are checked by the hash lists of their sources before they are
 // written, files by the manifest before they get their name, the manifest by its own hash. A source that sends a wrong piece is asked no more.
 
-import { mkdir, stat, writeFile } from 'node:fs/promises';
+import { mkdir, open, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { manifestBytes, manifestHash, parseManifest } from '../model/manifest.ts';
@@ -10,7 +10,7 @@ import type { Manifest, ManifestHash, ModelFile } from '../types/model.ts';
 import { equalBytes, toHex } from '../util/bytes.ts';
 import { errorCode } from '../util/errors.ts';
 import type { Log } from '../util/log.ts';
-import { chunkHash, chunkLength, hashAt } from './chunks.ts';
+import { chunkHash, chunkLength, hashAt, hashFile } from './chunks.ts';
 import { distributionError } from './errors.ts';
 import { openPart, type Part } from './part.ts';
 import type { Source } from './source.ts';
@@ -242,7 +242,10 @@ async function tried<T>(source: Source, log: Log, signal: AbortSignal, ask: () =
   }
 }
 
-async function isThere(path: string, { bytes }: ModelFile): Promise<boolean> {
+/** Whether the file is here, whole: what has been damaged since is fetched again. */
+async function isThere(path: string, { bytes, sha256 }: ModelFile): Promise<boolean> {
   const found = await stat(path).catch(() => undefined);
-  return found?.isFile() === true && found.size === bytes;
+  if (found?.isFile() !== true || found.size !== bytes) return false;
+  await using handle = await open(path, 'r');
+  return (await hashFile(handle, bytes)) === sha256;
 }

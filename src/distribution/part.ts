@@ -1,12 +1,11 @@
 // A file that is on its way: `<name>.part` in the model's folder. Its pieces are their own memory: after a crash those that have their hash are kept and
 // the rest is fetched again, so nothing else has to be written down.
 
-import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
 import { open, rename } from 'node:fs/promises';
 import type { ModelFile } from '../types/model.ts';
 import { equalBytes } from '../util/bytes.ts';
-import { CHUNK_BYTES, chunkCount, chunkHash, hashAt, readChunk } from './chunks.ts';
+import { CHUNK_BYTES, chunkCount, chunkHash, hashAt, hashFile, readChunk } from './chunks.ts';
 
 export interface Part {
   /** Pieces that are not here, or not with the hash of the list; without a list all behind the end of the file. */
@@ -46,9 +45,7 @@ export async function openPart(path: string, file: ModelFile): Promise<Part> {
     },
     async finish() {
       await handle.truncate(file.bytes);
-      const hash = createHash('sha256');
-      for (const index of indexes) hash.update((await readChunk(handle, file.bytes, index)) ?? new Uint8Array(0));
-      if (hash.digest('hex') !== file.sha256) return false;
+      if ((await hashFile(handle, file.bytes)) !== file.sha256) return false;
       // On disk before it bears its name: what has a name is taken for whole after a crash.
       await handle.sync();
       await rename(partPath, path);

@@ -112,6 +112,11 @@ describe('distribution of models', () => {
       false,
     );
     assertWhole(folder);
+    const damaged = readFileSync(join(folder, LARGE));
+    damaged[9] = (damaged[9] ?? 0) ^ 1;
+    writeFileSync(join(folder, LARGE), damaged);
+    await fetchFrom(sources, folder);
+    assertWhole(folder);
   });
 
   it('one of three peers serves a wrong piece: it is left out, the rest is whole', async () => {
