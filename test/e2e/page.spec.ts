@@ -70,7 +70,7 @@ describe('the page in a browser', function () {
   it('shows every node up, and every shard served', async () => {
     for (const id of [1, 2, 3, 4, 5]) await page.waitForSelector(`tr[data-node="${id}"][data-health="up"]`);
     await page.locator('.tile.serves[aria-label="serves"]').nth(11).waitFor();
-    assert.equal(await page.locator('.tile.serves').count(), 12);
+    assert.equal(await page.locator('#mosaic .tile.serves').count(), 12);
     assert.match((await page.textContent('#network-lead')) ?? '', /5 of 5 nodes .* every shard is served/);
     assert.equal(await page.locator('tfoot .bare').count(), 0);
   });
