@@ -75,9 +75,9 @@ function* movesOf(
     if (need <= 0) yield { move: { node, take }, gain: worth };
     else {
       for (const drop of shards) {
-        const left = levels[drop] ?? 0;
-        if (left < 2 || (shardBytes[drop] ?? 0) < need) continue;
-        yield { move: { node, drop, take }, gain: worth - 1 / left };
+        if ((shardBytes[drop] ?? 0) < need) continue;
+        // The last server of a shard gains nothing by leaving it: 1 / level is 1 there.
+        yield { move: { node, drop, take }, gain: worth - 1 / Math.max(1, levels[drop] ?? 0) };
       }
     }
   }

@@ -55,6 +55,20 @@ describe('client: drawing ahead', () => {
     assert.ok(guessed.laps <= 16, `${guessed.laps} laps`);
   });
 
+  it('nothing that was drawn ahead outlives its session', async () => {
+    const plan = planGeneration([1, 1], { ...GREEDY, maxTokens: 9 }, 500);
+    const ahead = createAhead(plan, { most: 4, paid: () => undefined });
+    const { session, draws } = sessionOf(() => 1);
+    await ahead.next(session, callsFromStart([1, 1], []), [], never);
+    await ahead.next(session, [nextCall([1, 1], [1])], [1], never);
+    const before = draws.length;
+    await ahead.next(session, [nextCall([1, 1], [1, 1])], [1, 1], never);
+    assert.equal(draws.length, before, 'the guess was right');
+    ahead.clear();
+    await ahead.next(session, [nextCall([1, 1], [1, 1])], [1, 1], never);
+    assert.ok(draws.length > before);
+  });
+
   it('whatever the model says next, the tokens are those without guesses, within the positions reserved', async () => {
     const prompts = fc.array(fc.nat({ max: 3 }), { minLength: 1, maxLength: 30 });
     await fc.assert(
