@@ -56,16 +56,18 @@ describe('client: drawing ahead', () => {
   });
 
   it('nothing that was drawn ahead outlives its session', async () => {
-    const plan = planGeneration([1, 1], { ...GREEDY, maxTokens: 9 }, 500);
+    // Two words over and over, so that several guesses follow.
+    const prompt = [1, 2, 1, 2, 1, 2];
+    const plan = planGeneration(prompt, { ...GREEDY, maxTokens: 20 }, 500);
     const ahead = createAhead(plan, { most: 4, paid: () => undefined });
-    const { session, draws } = sessionOf(() => 1);
-    await ahead.next(session, callsFromStart([1, 1], []), [], never);
-    await ahead.next(session, [nextCall([1, 1], [1])], [1], never);
+    const { session, draws } = sessionOf((rows) => 3 - (rows.at(-1) ?? 0));
+    await ahead.next(session, callsFromStart(prompt, []), [], never);
     const before = draws.length;
-    await ahead.next(session, [nextCall([1, 1], [1, 1])], [1, 1], never);
+    assert.ok(before > 2);
+    await ahead.next(session, [nextCall(prompt, [1])], [1], never);
     assert.equal(draws.length, before, 'the guess was right');
     ahead.clear();
-    await ahead.next(session, [nextCall([1, 1], [1, 1])], [1, 1], never);
+    await ahead.next(session, [nextCall(prompt, [1, 2])], [1, 2], never);
     assert.ok(draws.length > before);
   });
 
