@@ -179,16 +179,16 @@ describe('overlay: libp2p among strangers', () => {
   });
 
   it('dials bootstrap peers until they are there, and again when they are lost', async () => {
-    const address = addressOf(server);
-    const node = await createOverlay(
-      { ...OPTIONS, identity: identityFromSeed(new Uint8Array(32).fill(98)), bootstrap: [address] },
-      { log: silentLog },
-    );
+    const listen = [addressOf(server).replace(/\/p2p\/.*/, '')];
+    const node = await enter(98, { bootstrap: server.addresses() });
     await until(() => node.peers().includes(server.self));
-    await server.disconnect(node.self);
+    await server.close();
     await until(() => node.peers().length === 0);
-    await until(() => node.peers().includes(server.self));
-    await node.close();
+    // The same peer, back again.
+    const back = await enter(1, { listen });
+    assert.equal(back.self, server.self);
+    await until(() => node.peers().includes(back.self));
+    await Promise.all([node.close(), back.close()]);
   });
 
   it('stores with a peer that joins the roster after it connected, and with nobody who is not in it', async () => {
