@@ -141,7 +141,7 @@ async function runNetwork(options: DevnetOptions, deps: NetworkDeps, outer: Abor
   };
   const opened = new AsyncDisposableStack();
   try {
-    await fleet.start(members, { rpc: devchain.endpoint, subnet: subnet.id, model: options.modelFolder });
+    await fleet.start(members, { rpc: [devchain.endpoint], subnet: subnet.id, model: options.modelFolder });
     const clock = await skipToFirstEpoch(subnet, devchain, chain, signal);
     const network = opened.adopt(await joinNetwork(options, subnet, deps, signal), (joined) => joined.close());
     const gateway = await openDoor(

@@ -29,7 +29,8 @@ export interface NodeProcess {
 }
 
 export interface NodeCommand {
-  readonly rpc: string;
+  /** Endpoints of the chain, tried in order. */
+  readonly rpc: readonly string[];
   readonly subnet: number;
   readonly model: string;
 }
@@ -75,7 +76,7 @@ function nodeArguments(plan: NodePlan, { rpc, subnet, model }: NodeCommand): str
       '--hotkey',
       plan.hotkey,
       '--rpc',
-      rpc,
+      ...rpc,
       '--subnet-id',
       String(subnet),
       '--model',

@@ -2,16 +2,13 @@
 // time. TESSERA_CHAIN_NODE names the program (npm run chain:node builds it and says where it is); without it the suite is skipped.
 
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { type LocalValidator, startLocalNetwork } from '../../scripts/chain/local-network.ts';
+import type { LocalValidator } from '../../scripts/chain/local-network.ts';
 import { SPEC } from '../../scripts/chain/sums.ts';
 import { openSigner } from '../../src/chain/accounts.ts';
 import { connectChain } from '../../src/chain/substrate.ts';
-import type { Chain } from '../../src/chain/types.ts';
 import { createDevChain } from '../../src/devchain/devchain.ts';
 import { silentLog } from '../../src/util/log.ts';
+import { startValidators, until, type Validators } from '../support/validators.ts';
 import { type ChainPlace, EPOCH_LENGTH, GRACE_EPOCHS, peer, SUBNET_REQUEST, testChain } from './chain.ts';
 
 const binary = process.env.TESSERA_CHAIN_NODE;
@@ -20,37 +17,12 @@ const SLOT_MS = 1000;
 /** The longest test runs through five epochs. */
 const TIMEOUT_MS = 10 * EPOCH_LENGTH * SLOT_MS;
 
-interface Network {
-  readonly validators: readonly LocalValidator[];
-  readonly chain: Chain;
-  close(): Promise<void>;
-}
-
-async function startNetwork(program: string): Promise<Network> {
-  const folder = mkdtempSync(join(tmpdir(), 'tessera-validators-'));
-  const network = { activationGraceEpochs: GRACE_EPOCHS };
-  const validators = await startLocalNetwork({ binary: program, folder, slotMs: SLOT_MS, network });
-  const chain = await connectChain({ endpoints: validators.map(({ endpoint }) => endpoint) }, { log: silentLog });
-  await until(chain, 'best', 1);
-  return {
-    validators,
-    chain,
-    async close() {
-      await chain.close();
-      await Promise.all(validators.map((validator) => validator.stop()));
-      rmSync(folder, { recursive: true });
-    },
-  };
-}
-
-/** Resolves when the head is at least this block. */
-async function until(chain: Chain, kind: 'best' | 'finalized', block: number): Promise<void> {
-  for await (const { number } of chain.heads(kind, AbortSignal.timeout(TIMEOUT_MS))) if (number >= block) return;
-}
+const GENESIS = { activationGraceEpochs: GRACE_EPOCHS };
 
 async function createPlace(program: string): Promise<ChainPlace> {
-  const { chain, close } = await startNetwork(program);
-  return { chain, isAlive: true, runTo: (block) => until(chain, 'best', block), include: (work) => work, close };
+  const { chain, close } = await startValidators(program, SLOT_MS, GENESIS);
+  const runTo = (block: number) => until(chain, 'best', block, TIMEOUT_MS);
+  return { chain, isAlive: true, runTo, include: (work) => work, close };
 }
 
 async function ask(endpoint: string, method: string, params: readonly unknown[]): Promise<unknown> {
@@ -64,9 +36,9 @@ async function ask(endpoint: string, method: string, params: readonly unknown[])
 function describeNetwork(program: string): void {
   describe('chain: a network of four validators', function () {
     this.timeout(TIMEOUT_MS);
-    let network: Network;
+    let network: Validators;
     before(async () => {
-      network = await startNetwork(program);
+      network = await startValidators(program, SLOT_MS, GENESIS);
     });
     after(() => network?.close());
 
@@ -110,16 +82,17 @@ function describeNetwork(program: string): void {
     it('finalizes with three of four, not with two, and again when one comes back', async () => {
       const { validators, chain } = network;
       const [, , charlie, dave] = validators as [LocalValidator, LocalValidator, LocalValidator, LocalValidator];
+      const reach = (kind: 'best' | 'finalized', block: number) => until(chain, kind, block, TIMEOUT_MS);
       const number = async (kind: 'best' | 'finalized') => (await chain.head(kind)).number;
       await dave.stop();
-      await until(chain, 'finalized', (await number('best')) + 2);
+      await reach('finalized', (await number('best')) + 2);
       await charlie.stop();
-      await until(chain, 'best', (await number('best')) + 6);
+      await reach('best', (await number('best')) + 6);
       const stuck = await number('finalized');
-      await until(chain, 'best', (await number('best')) + 6);
+      await reach('best', (await number('best')) + 6);
       assert.equal(await number('finalized'), stuck, 'two of four decide nothing');
       await charlie.start();
-      await until(chain, 'finalized', await number('best'));
+      await reach('finalized', await number('best'));
     });
   });
 }
