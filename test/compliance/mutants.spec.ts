@@ -16,7 +16,7 @@ const SEED = 20_261_121;
 const COUNT = 40;
 
 describe('engine: damaged graphs', function () {
-  this.timeout(120_000);
+  this.timeout(10 * 60_000);
   let folder: string;
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'tessera-mutants-'));

@@ -33,7 +33,7 @@ const VICTIM = 1;
 const SHARDS = [0, 1, 2, 3] as ShardIndex[];
 
 describe('adversaries among real nodes', function () {
-  this.timeout(240_000);
+  this.timeout(10 * 60_000);
   let net: Loopback;
   let greedyIn: Epoch | undefined;
 

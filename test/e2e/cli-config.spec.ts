@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { runCli } from '../support/cli.ts';
 
 describe('command line: settings', function () {
-  this.timeout(120_000);
+  this.timeout(10 * 60_000);
   let folder: string;
 
   before(() => {

@@ -22,7 +22,7 @@ const GENESIS = `0x${'11'.repeat(32)}` as Hash;
 const slot = (epoch: number) => ({ subnet: 128_001, node: 1, epoch, kind: 'hc' }) as Slot;
 
 describe('command line: keys', function () {
-  this.timeout(120_000);
+  this.timeout(10 * 60_000);
   let folder: string;
   let home: string;
   let secret: string;

@@ -38,7 +38,7 @@ const EPOCH_LENGTH = 20;
 const SLOT = 3;
 
 describe('command line: owners', function () {
-  this.timeout(120_000);
+  this.timeout(10 * 60_000);
   let folder: string;
   let devChain: DevChain;
   let chain: Chain;

@@ -29,7 +29,7 @@ const ADDRESS = '/ip4/127.0.0.1/tcp/21781';
 const SUBNET = 128_001 as SubnetId;
 
 describe('command line: secrets', function () {
-  this.timeout(300_000);
+  this.timeout(10 * 60_000);
   let folder: string;
   let home: string;
   let secretFile: string;

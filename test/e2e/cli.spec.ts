@@ -14,7 +14,7 @@ const NOBODY = 'ws://127.0.0.1:1';
 const MODEL = fileURLToPath(new URL('../../models/tiny', import.meta.url));
 
 describe('command line', function () {
-  this.timeout(180_000);
+  this.timeout(10 * 60_000);
   let folder: string;
   let chain: DevChain;
 

@@ -24,7 +24,7 @@ const CONFIG = {
 };
 
 describe('command line: model', function () {
-  this.timeout(120_000);
+  this.timeout(10 * 60_000);
   let folder: string;
   const at = (name: string) => join(folder, name);
   const model = (...args: string[]): Promise<Finished> =>

@@ -117,7 +117,7 @@ async function play(victim: number | undefined, point: Point | undefined): Promi
 }
 
 describe('crashes', function () {
-  this.timeout(300_000);
+  this.timeout(10 * 60_000);
 
   it('cost a node nothing that a block later cannot be made good, wherever they come', async () => {
     const plain = await play(undefined, undefined);

@@ -8,7 +8,7 @@ const SEED = 1;
 const PAIRS = [37];
 
 describe('adversaries in the simulation', function () {
-  this.timeout(120_000);
+  this.timeout(10 * 60_000);
 
   for (const [name, adversary] of Object.entries(ADVERSARIES)) {
     it(`${name}: ${adversary.tries}`, async () => {
