@@ -98,6 +98,8 @@ fn byte_string(value: &Value) -> Option<Vec<u8>> {
     match value {
         Value::Array(items) => items.iter().map(|item| item.as_u64().and_then(|byte| byte.try_into().ok())).collect(),
         Value::String(text) => match text.strip_prefix("0x") {
+            // the reader takes half a byte for a whole one
+            Some(digits) if digits.len() % 2 == 1 => None,
             Some(_) => sp_core::bytes::from_hex(text).ok(),
             None => Some(text.as_bytes().to_vec()),
         },
