@@ -5,12 +5,12 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connectChain } from '../../src/chain/substrate.ts';
+import { findFreePorts } from '../../src/devnet/plan.ts';
 import type { Epoch, SubnetId } from '../../src/types/ids.ts';
 import { silentLog } from '../../src/util/log.ts';
 import { type Line, type Running, runCli, startCli, stopCli } from '../support/cli.ts';
 
 const SUBNET = 128_001 as SubnetId;
-const PORTS = [21_731, 21_732, 21_733];
 const SHARDS = ['0-2', '1-3', '0,2-3'];
 /** The first subnet's slot and the devnet's epoch (chain.md 3.3). */
 const SLOT = 3;
@@ -29,6 +29,7 @@ describe('a subnet set up by hand', function () {
   });
 
   it('registers, activates, runs, answers and is scored', async () => {
+    const ports = await findFreePorts(3, Math.random);
     const chain = startCli(['devchain', '--port', '0', '--mode', 'instant', '--json']);
     running.push(chain);
     const endpoint = String((await chain.waitFor((line) => line.event === 'chain-ready')).endpoint);
@@ -43,7 +44,7 @@ describe('a subnet set up by hand', function () {
       return lines.at(-1) ?? {};
     };
     const home = (i: number): string => join(folder, `n${i + 1}`);
-    const address = (i: number): string => `/ip4/127.0.0.1/tcp/${PORTS[i]}`;
+    const address = (i: number): string => `/ip4/127.0.0.1/tcp/${ports[i]}`;
 
     for (const i of [0, 1, 2]) await tessera('keygen', '--data-dir', home(i));
     await tessera('register-subnet', '--data-dir', home(0), '--coldkey', '//dev:0', '--announce-maddrs', address(0));
