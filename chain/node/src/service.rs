@@ -176,9 +176,7 @@ fn start_with<Network: NetworkBackend<Block, Hash>>(config: Configuration) -> Re
     let votes_wanted = !config.disable_grandpa;
     let rpc_builder = {
         let (client, pool) = (client.clone(), pool.clone());
-        Box::new(move |_| {
-            Ok(rpc::methods(client.clone(), pool.clone()).map_err(|fault| Error::Other(fault.to_string()))?)
-        })
+        Box::new(move |_| rpc::methods(client.clone(), pool.clone()).map_err(|fault| Error::Other(fault.to_string())))
     };
     sc_service::spawn_tasks(SpawnTasksParams {
         config,
