@@ -17,6 +17,8 @@ const list = z.union([
   z.array(z.string()),
   z.string().transform((line) => line.split(/[,\s]+/).filter((word) => word !== '')),
 ]);
+/** On the command line too, `a,b` is two of them: no endpoint has a comma. */
+const endpoints = list.transform((words) => words.flatMap((word) => word.split(',')).filter((word) => word !== ''));
 /** TENSOR with at most 18 decimals -> planck. */
 const tensor = z.union([z.string(), z.number()]).transform((value, context) => {
   const match = /^(\d{1,18})(?:\.(\d{1,18}))?$/.exec(String(value));
@@ -59,7 +61,7 @@ export const OPTIONS = {
   ),
   'data-dir': option(text.optional(), 'folder for keys, journal and chain (default ~/.tessera)'),
   config: option(text.optional(), 'config file (default <data-dir>/config.yaml, if it is there)'),
-  rpc: option(list.default(['ws://127.0.0.1:9944']), 'chain endpoints, tried in order', 'list'),
+  rpc: option(endpoints.default(['ws://127.0.0.1:9944']), 'chain endpoints, tried in order', 'list'),
   'subnet-id': option(positive.default(128_001), 'the subnet'),
   'subnet-node-id': option(positive.optional(), 'this node (default: the node of the hotkey)'),
   coldkey: option(text.optional(), 'account that owns: key file or //dev:N'),

@@ -27,6 +27,7 @@ describe('options: what is accepted', () => {
     ['stake', '0.000000000000000001', 1n],
     ['rpc', 'ws://a:1, ws://b:2', ['ws://a:1', 'ws://b:2']],
     ['rpc', ['ws://a:1'], ['ws://a:1']],
+    ['rpc', ['ws://a:1,ws://b:2', 'ws://c:3'], ['ws://a:1', 'ws://b:2', 'ws://c:3']],
     ['json', 'true', true],
     ['json', '0', false],
     ['rpc-port', '0', 0],
