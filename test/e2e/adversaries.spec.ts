@@ -35,7 +35,7 @@ const SHARDS = [0, 1, 2, 3] as ShardIndex[];
 describe('adversaries among real nodes', function () {
   this.timeout(10 * 60_000);
   let net: Loopback;
-  let greedyIn: Epoch | undefined;
+  let greedyFrom = Number.POSITIVE_INFINITY;
 
   before(async () => {
     net = await createLoopback({
@@ -52,11 +52,11 @@ describe('adversaries among real nodes', function () {
   });
   after(() => net?.stop());
 
-  /** Doubles its first score when it is the proposer of the epoch in question. */
+  /** Doubles its first score when it is the proposer, from the epoch in question on. */
   function greedy(inner: Chain): Chain {
     const propose: Chain['propose'] = (hotkey, proposal, options) => {
       const scores = proposal.scores.map(({ nodeId, score }, i) => ({ nodeId, score: i === 0 ? score * 2n : score }));
-      return inner.propose(hotkey, proposal.epoch === greedyIn ? { ...proposal, scores } : proposal, options);
+      return inner.propose(hotkey, proposal.epoch >= greedyFrom ? { ...proposal, scores } : proposal, options);
     };
     return { ...inner, propose };
   }
@@ -109,8 +109,8 @@ describe('adversaries among real nodes', function () {
   });
 
   it('ends altered scores as rejected on chain', async () => {
-    const epoch = (net.epoch() + 1) as Epoch;
-    greedyIn = epoch;
+    greedyFrom = net.epoch() + 1;
+    const epoch = await epochNotProposedBy(net, DEAF, greedyFrom);
     await net.runTo(epoch + 1, 0);
     const result = await net.chain.result(net.subnet.id, epoch);
     assert.equal(result?.outcome, 'Rejected');
@@ -162,7 +162,7 @@ async function challengeTokens({ chain, subnet, model, firstEpoch }: Loopback): 
   return [...input.ids];
 }
 
-/** The first epoch from `from` on that another node proposes for; runs to its beginning. */
+/** The first epoch from `from` on that another node proposes for (the deaf one lacks what it would have to name); runs to its beginning. */
 async function epochNotProposedBy(net: Loopback, node: number, from: number): Promise<Epoch> {
   for (let epoch = from; epoch < from + 5; epoch++) {
     await net.runTo(epoch, 0);

@@ -1,5 +1,5 @@
 // A subnet of real nodes in this process: dev chain, chain client, libp2p on loopback, ONNX Runtime, journals on disk, each node made by
-// node.ts. The test makes every block, and only when what the block before asked of the nodes has happened: nothing here waits for time.
+// node.ts. The test makes every block when what the block before asked of the nodes has happened.
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -23,6 +23,8 @@ import type { ValidatorEvent } from '../../src/validator/validator.ts';
 import { decodeRecord } from '../../src/wire/record.ts';
 
 const MODEL = new URL('../../models/tiny', import.meta.url).pathname;
+/** What has not happened after that long was lost on its way: blocks go on, as a chain's do, and the nodes make up for it. */
+const PATIENCE_MS = 5_000;
 /** The last block of a window that a record must have reached everybody by. */
 const BEFORE = 1;
 
@@ -81,10 +83,14 @@ function createHub() {
     },
     until: (holds: () => boolean): Promise<void> =>
       new Promise((resolve) => {
-        const look = () => {
-          if (!holds()) return;
+        const end = () => {
+          clearTimeout(timer);
           waiting.delete(look);
           resolve();
+        };
+        const timer = setTimeout(end, PATIENCE_MS);
+        const look = () => {
+          if (holds()) end();
         };
         waiting.add(look);
         look();
@@ -174,7 +180,8 @@ export async function createLoopback(options: LoopbackOptions): Promise<Loopback
   /** Until that many transactions have been made and lie in the pool. */
   async function transactions(call: 'propose' | 'attest', epoch: Epoch, count: number): Promise<void> {
     await hub.until(() => (calls.get(`${call} ${epoch}`) ?? 0) >= count);
-    while ((await pooled(devchain)) < count) signal.throwIfAborted();
+    const patience = AbortSignal.any([signal, AbortSignal.timeout(PATIENCE_MS)]);
+    while (!patience.aborted && (await pooled(devchain)) < count);
   }
 
   /** Until everybody but the proposer has voted or said why not. */
