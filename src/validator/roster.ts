@@ -1,5 +1,6 @@
-// What an epoch rests on: its roster, its seed and its policy, read once at h(e) when that block is final, and journaled, because RPC nodes
-// prune state that is still needed (protocol.md 1, 2). The policy is the owner's text: it is parsed here.
+// What an epoch rests on: its roster and its seed, read once at h(e) when that block is final, and journaled, because RPC nodes prune state
+// that is still needed (protocol.md 1, 2). Its policy is what the owner had written by h(e-1), so that a change holds from the second next
+// epoch on and nobody is surprised by it; it is the owner's text and parsed here.
 
 import type { Chain, SubnetNode } from '../chain/types.ts';
 import { epochSeed } from '../consensus/challenge.ts';
@@ -13,7 +14,7 @@ import type { Log } from '../util/log.ts';
 import { bytes, exactly, type Field, list, readMap, text, U32, uint } from '../wire/fields.ts';
 import { decodePolicy } from '../wire/policy.ts';
 
-/** Facts of one epoch. Without a subnet at h(e) the roster is empty and there is no policy. */
+/** Facts of one epoch. Without a subnet at h(e) the roster is empty; without one at h(e-1) the policy is the first that there is. */
 export interface EpochFacts {
   readonly roster: Roster;
   readonly seed: Uint8Array;
@@ -23,8 +24,10 @@ export interface EpochFacts {
 export interface Rosters {
   /** From memory or the journal. */
   known(epoch: Epoch): EpochFacts | undefined;
-  /** Reads h(e) when it is final; undefined when it is not final yet. Errors of the chain pass through. */
+  /** Reads h(e-1) and h(e) when that is final; undefined when it is not final yet. Errors of the chain pass through. */
   read(epoch: Epoch, signal: AbortSignal): Promise<EpochFacts | undefined>;
+  /** What was read at h(e), as it is journaled: for peers whose endpoint has forgotten that state. */
+  saved(epoch: Epoch): Uint8Array | undefined;
   /** Whether a peer has a seat in a roster that is in memory. */
   hasSeat(peer: PeerId): boolean;
 }
@@ -52,7 +55,7 @@ const CLASSES: readonly NodeClass[] = ['Registered', 'Idle', 'Included', 'Valida
 export function createRosters(options: RostersOptions, deps: RostersDeps): Rosters {
   const { genesis, subnet, clock } = options;
   const cache = new Map<Epoch, EpochFacts>();
-  const factName = (epoch: Epoch): string => `epoch/${subnet}/${epoch}`;
+  const saved = (epoch: Epoch): Uint8Array | undefined => deps.journal.fact(factName(subnet, epoch));
 
   function remember(epoch: Epoch, facts: EpochFacts): EpochFacts {
     cache.set(epoch, facts);
@@ -64,8 +67,9 @@ export function createRosters(options: RostersOptions, deps: RostersDeps): Roste
     if (epoch < 0) return beforeTime(epoch);
     const cached = cache.get(epoch);
     if (cached !== undefined) return cached;
-    const saved = deps.journal.fact(factName(epoch));
-    return saved === undefined ? undefined : remember(epoch, parse(epoch, saved));
+    const own = saved(epoch);
+    const before = epoch === 0 ? own : saved((epoch - 1) as Epoch);
+    return own === undefined || before === undefined ? undefined : remember(epoch, parse(epoch, own, before));
   }
 
   async function readAt(epoch: Epoch, at: Hash, signal: AbortSignal): Promise<Uint8Array> {
@@ -82,30 +86,42 @@ export function createRosters(options: RostersOptions, deps: RostersDeps): Roste
     return encodeFacts({ misc: found.misc, seed, nodes: seats, validators, live: elected !== undefined });
   }
 
-  function parse(epoch: Epoch, saved: Uint8Array): EpochFacts {
-    const { misc, ...facts } = decodeFacts(epoch, saved);
-    if (misc.length === 0) return { ...facts, policy: undefined };
-    const decoded = decodePolicy(misc);
+  function parse(epoch: Epoch, own: Uint8Array, before: Uint8Array): EpochFacts {
+    const { misc, ...facts } = decodeFacts(epoch, own);
+    const written = decodeFacts((epoch - 1) as Epoch, before).misc;
+    const inForce = written.length > 0 ? written : misc;
+    if (inForce.length === 0) return { ...facts, policy: undefined };
+    const decoded = decodePolicy(inForce);
     if (!decoded.ok) deps.log.error('policy unreadable', { epoch, code: decoded.code, why: decoded.why });
     return { ...facts, policy: decoded.ok ? decoded.policy : undefined };
+  }
+
+  /** Whether what h(e) says is journaled now; false when that block is not final. */
+  async function save(epoch: Epoch, signal: AbortSignal): Promise<boolean> {
+    if (epoch < 0 || saved(epoch) !== undefined) return true;
+    const block = firstBlock(epoch, clock);
+    const final = await deps.chain.head('finalized', signal);
+    const at = final.number < block ? undefined : await deps.chain.blockHash(block, signal);
+    if (at === undefined) return false;
+    deps.journal.saveFact(factName(subnet, epoch), await readAt(epoch, at, signal));
+    return true;
   }
 
   return {
     known,
     async read(epoch, signal) {
-      const before = known(epoch);
-      if (before !== undefined) return before;
-      const block = firstBlock(epoch, clock);
-      const final = await deps.chain.head('finalized', signal);
-      if (final.number < block) return undefined;
-      const at = await deps.chain.blockHash(block, signal);
-      if (at === undefined) return undefined;
-      const saved = await readAt(epoch, at, signal);
-      deps.journal.saveFact(factName(epoch), saved);
-      return known(epoch);
+      const there = known(epoch);
+      if (there !== undefined) return there;
+      const isRead = (await save((epoch - 1) as Epoch, signal)) && (await save(epoch, signal));
+      return isRead ? known(epoch) : undefined;
     },
+    saved,
     hasSeat: (peer) => [...cache.values()].some(({ roster }) => roster.nodes.some((node) => node.peer === peer)),
   };
+}
+
+function factName(subnet: SubnetId, epoch: Epoch): string {
+  return `epoch/${subnet}/${epoch}`;
 }
 
 /** Before the subnet's first epoch nobody had a seat. */

@@ -29,15 +29,19 @@ function node(id: number, nodeClass: NodeClass, startEpoch = 0): SubnetNode {
   };
 }
 
-function world(change: { final?: number; misc?: Uint8Array; subnet?: boolean } = {}) {
+function hashOf(block: number): Hash {
+  return `0x${block.toString(16).padStart(64, '0')}` as Hash;
+}
+
+function world(change: { final?: number; misc?: Uint8Array | ((block: number) => Uint8Array); subnet?: boolean } = {}) {
   const { final = 143, misc = encodePolicy(policy), subnet = true } = change;
   const reads: string[] = [];
   const chain: RostersDeps['chain'] = {
     head: async () => ({ number: final as BlockNumber, hash: GENESIS }) satisfies Head,
-    blockHash: async (block) => `0x${block.toString(16).padStart(64, '0')}` as Hash,
+    blockHash: async (block) => hashOf(block),
     async subnet(_, at) {
       reads.push(`${at}`);
-      return subnet ? ({ misc } as Subnet) : undefined;
+      return subnet ? ({ misc: typeof misc === 'function' ? misc(Number(at)) : misc } as Subnet) : undefined;
     },
     nodes: async () => [
       node(5, 'Validator'),
@@ -78,7 +82,7 @@ describe('roster', () => {
     assert.deepEqual(facts?.roster.validators, [3, 5]);
     assert.equal(facts?.roster.live, true);
     assert.deepEqual(facts?.policy, policy);
-    assert.deepEqual(reads, [`0x${(143).toString(16).padStart(64, '0')}`]);
+    assert.deepEqual(reads, [hashOf(123), hashOf(143)], 'h(e-1) for the policy, h(e) for the rest');
     assert.equal(rosters.hasSeat('peer5' as PeerId), true);
     assert.equal(rosters.hasSeat('peer2' as PeerId), false);
   });
@@ -91,6 +95,16 @@ describe('roster', () => {
     assert.deepEqual(second.known(E), facts);
     assert.deepEqual(await second.read(E, signal), facts);
     assert.deepEqual(reads, []);
+  });
+
+  it('goes by a policy from the second epoch after the change on', async () => {
+    const changedAt = 130;
+    const next = { ...policy, challengeTokens: 32 };
+    const misc = (block: number) => encodePolicy(block < changedAt ? policy : next);
+    const rosters = createRosters(OPTIONS, { ...world({ final: 300, misc }), journal: journal(), log: silentLog });
+    const tokens = async (epoch: number) => (await rosters.read(epoch as Epoch, signal))?.policy?.challengeTokens;
+    // 130 lies in epoch 6 (123..142).
+    assert.deepEqual([await tokens(6), await tokens(7), await tokens(8)], [16, 16, 32]);
   });
 
   it('has an empty roster where there was no subnet yet, and before the first epoch', async () => {
