@@ -12,6 +12,8 @@ export const EXIT_CODES: Readonly<Record<string, number>> = {
   NOT_REGISTERED: 4,
   NOT_ACTIVE: 4,
   SIGNED_ALREADY: 5,
+  SIGNED_ELSEWHERE: 5,
+  SLOT_PAST: 5,
   JOURNAL_LOCKED: 5,
   MODEL_HASH: 6,
   MODEL_MANIFEST: 6,

@@ -10,6 +10,14 @@ export function signedAlready({ subnet, node, epoch, kind }: Slot): StoreError {
   );
 }
 
+export function slotPast({ subnet, node, epoch }: Slot, floor: number): StoreError {
+  return new StoreError(
+    { code: 'SLOT_PAST', subnet, node, epoch, floor },
+    `epoch ${epoch} of subnet ${subnet} is older than what the journal remembers (from ${floor} on): refusing to sign, ` +
+      'since it may be signed already; check that --rpc follows the chain',
+  );
+}
+
 export function factDiffers(name: string): StoreError {
   return new StoreError(
     { code: 'FACT_DIFFERS', name },

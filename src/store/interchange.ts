@@ -62,24 +62,33 @@ export interface Imported {
   readonly same: number;
   /** There already, with other bytes: the slot stays taken, so nothing can be signed twice. */
   readonly different: number;
+  /** Of epochs that the journal has forgotten: nothing of those can be signed there anyway. */
+  readonly past: number;
   /** The last epoch in which anything was signed. */
   readonly lastEpoch: number | undefined;
 }
 
 export function importJournal(journal: Journal, { signed, openings }: Interchange): Imported {
   const outcomes = [
-    ...signed.map((entry) => add(entry, journal.claimed, journal.claim)),
-    ...openings.map((entry) => add(entry, journal.kept, journal.keep)),
+    ...signed.map((entry) => add(entry, journal, journal.claimed, journal.claim)),
+    ...openings.map((entry) => add(entry, journal, journal.kept, journal.keep)),
   ];
   const count = (what: Outcome) => outcomes.filter((outcome) => outcome === what).length;
   const lastEpoch = signed.reduce<number | undefined>((last, { epoch }) => Math.max(last ?? 0, epoch), undefined);
-  return { written: count('written'), same: count('same'), different: count('different'), lastEpoch };
+  return {
+    written: count('written'),
+    same: count('same'),
+    different: count('different'),
+    past: count('past'),
+    lastEpoch,
+  };
 }
 
-type Outcome = 'written' | 'same' | 'different';
+type Outcome = 'written' | 'same' | 'different' | 'past';
 
 function add(
   entry: Interchange['signed'][number],
+  { floor }: Pick<Journal, 'floor'>,
   read: (slot: Slot) => Uint8Array | undefined,
   write: (slot: Slot, payload: Uint8Array) => 'written' | 'same',
 ): Outcome {
@@ -89,6 +98,7 @@ function add(
     epoch: entry.epoch as Epoch,
     kind: entry.kind,
   };
+  if (slot.epoch < floor(slot.subnet)) return 'past';
   const payload = fromHex(entry.payload);
   const known = read(slot);
   if (known !== undefined && !equalBytes(known, payload)) return 'different';

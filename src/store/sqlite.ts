@@ -5,9 +5,9 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
-import type { Hash } from '../types/ids.ts';
+import type { Epoch, Hash, SubnetId } from '../types/ids.ts';
 import { equalBytes } from '../util/bytes.ts';
-import { factDiffers, journalForeign, journalLocked, journalUnusable, signedAlready } from './errors.ts';
+import { factDiffers, journalForeign, journalLocked, journalUnusable, signedAlready, slotPast } from './errors.ts';
 import { type Journal, type JournalEntry, type Slot, StoreError } from './types.ts';
 
 export interface JournalOptions {
@@ -26,6 +26,7 @@ const SCHEMA = `
     subnet INTEGER NOT NULL, node INTEGER NOT NULL, epoch INTEGER NOT NULL, kind TEXT NOT NULL, payload BLOB NOT NULL,
     PRIMARY KEY (subnet, node, epoch, kind)) STRICT, WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, payload BLOB NOT NULL) STRICT, WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS floor (subnet INTEGER PRIMARY KEY, epoch INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 `;
 
 /** Primary result codes of SQLite (sqlite.org/rescode.html). */
@@ -59,16 +60,29 @@ function journalOver(database: DatabaseSync, file: string, genesis: Hash): Journ
     write: database.prepare('INSERT INTO fact VALUES (?, ?)'),
   };
 
+  const readFloor = database.prepare('SELECT epoch FROM floor WHERE subnet = ?');
+  const floor = (subnet: SubnetId): Epoch => Number(readFloor.get(subnet)?.epoch ?? 0) as Epoch;
+
+  function writeSlot(table: Table, slot: Slot, bytes: Uint8Array) {
+    const lowest = floor(slot.subnet);
+    if (slot.epoch < lowest) throw slotPast(slot, lowest);
+    return writeOnce(table, slotKey(slot), bytes, () => signedAlready(slot));
+  }
+
   return {
-    claim: (slot, payload) => writeOnce(signed, slotKey(slot), payload, () => signedAlready(slot)),
+    claim: (slot, payload) => writeSlot(signed, slot, payload),
     claimed: (slot) => readBytes(signed.read, slotKey(slot)),
-    keep: (slot, opening) => writeOnce(openings, slotKey(slot), opening, () => signedAlready(slot)),
+    keep: (slot, opening) => writeSlot(openings, slot, opening),
     kept: (slot) => readBytes(openings.read, slotKey(slot)),
     saveFact(name, value) {
       writeOnce(facts, [name], value, () => factDiffers(name));
     },
     fact: (name) => readBytes(facts.read, [name]),
     list: (what) => listSlots(database, what === 'claims' ? 'signed' : 'opening'),
+    forget(subnet, below) {
+      if (below > floor(subnet)) forgetBelow(database, subnet, below);
+    },
+    floor,
     close() {
       if (!database.isOpen) return;
       rmSync(pidFile, { force: true });
@@ -145,6 +159,27 @@ function slotTable(database: DatabaseSync, name: 'signed' | 'opening'): Table {
     read: database.prepare(`SELECT payload FROM ${name} WHERE subnet = ? AND node = ? AND epoch = ? AND kind = ?`),
     write: database.prepare(`INSERT INTO ${name} VALUES (?, ?, ?, ?, ?)`),
   };
+}
+
+/** The floor rises in the same transaction in which the slots go. */
+function forgetBelow(database: DatabaseSync, subnet: SubnetId, floor: Epoch): void {
+  database.exec('BEGIN IMMEDIATE');
+  try {
+    database.prepare('INSERT OR REPLACE INTO floor VALUES (?, ?)').run(subnet, floor);
+    for (const table of ['signed', 'opening']) {
+      database.prepare(`DELETE FROM ${table} WHERE subnet = ? AND epoch < ?`).run(subnet, floor);
+    }
+    const rows = database.prepare('SELECT name FROM fact').all();
+    const drop = database.prepare('DELETE FROM fact WHERE name = ?');
+    for (const { name } of rows) {
+      const [, of, epoch] = String(name).split('/').map(Number);
+      if (of === subnet && epoch !== undefined && epoch < floor) drop.run(String(name));
+    }
+    database.exec('COMMIT');
+  } catch (error) {
+    database.exec('ROLLBACK');
+    throw error;
+  }
 }
 
 function listSlots(database: DatabaseSync, name: 'signed' | 'opening'): readonly JournalEntry[] {

@@ -22,6 +22,13 @@ export type StoreErrorFacts =
       readonly epoch: number;
       readonly kind: string;
     }
+  | {
+      readonly code: 'SLOT_PAST';
+      readonly subnet: number;
+      readonly node: number;
+      readonly epoch: number;
+      readonly floor: number;
+    }
   | { readonly code: 'FACT_DIFFERS'; readonly name: string }
   | { readonly code: 'JOURNAL_UNUSABLE'; readonly file: string };
 
@@ -36,17 +43,24 @@ export interface JournalEntry {
 export interface Journal {
   /**
    * Writes the payload for a free slot and answers 'written' once it is durable; the same payload again is 'same'.
-   * Another payload for a taken slot throws SIGNED_ALREADY.
+   * Another payload for a taken slot throws SIGNED_ALREADY; a slot of an epoch that was forgotten throws SLOT_PAST.
    */
   claim(slot: Slot, payload: Uint8Array): 'written' | 'same';
   claimed(slot: Slot): Uint8Array | undefined;
   /** Private facts that a later slot needs (salt and payload of a commitment); written before the commitment is sent, same rule as `claim`. */
   keep(slot: Slot, opening: Uint8Array): 'written' | 'same';
   kept(slot: Slot): Uint8Array | undefined;
-  /** Facts of chain state that must outlive pruning (a roster); may be written again with the same bytes only, else FACT_DIFFERS. */
+  /**
+   * Facts of chain state that must outlive pruning (a roster), under `<what>/<subnet>/<epoch>`; may be written again with the same bytes
+   * only, else FACT_DIFFERS.
+   */
   saveFact(name: string, value: Uint8Array): void;
   fact(name: string): Uint8Array | undefined;
   /** All that was claimed, respectively kept, by subnet, node, epoch and kind ascending. */
   list(what: 'claims' | 'openings'): readonly JournalEntry[];
+  /** Drops what is of epochs below `floor` of a subnet. Nothing of those can be signed here any more, not even after a restart; a floor never falls. */
+  forget(subnet: SubnetId, floor: Epoch): void;
+  /** The first epoch of a subnet that was not forgotten. */
+  floor(subnet: SubnetId): Epoch;
   close(): void;
 }

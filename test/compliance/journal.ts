@@ -99,6 +99,31 @@ export function testJournal(name: string, create: () => JournalPlace): void {
       assert.deepEqual(journal.fact('roster/5'), bytes(1));
     });
 
+    it('forgets old epochs of one subnet, and signs nothing of them any more, also after a restart', () => {
+      const other = { ...slot(3), subnet: 9 as SubnetId };
+      for (const one of [slot(3), slot(4), slot(5), other]) journal.claim(one, bytes(1));
+      journal.keep(slot(4), bytes(2));
+      for (const name of ['epoch/128001/4', 'epoch/128001/5', 'epoch/9/4']) journal.saveFact(name, bytes(3));
+      journal.forget(slot(0).subnet, 5 as Epoch);
+      journal.forget(slot(0).subnet, 2 as Epoch);
+      journal.close();
+      journal = place.open(GENESIS);
+      assert.deepEqual(
+        journal.list('claims').map(({ slot: { subnet, epoch } }) => [Number(subnet), Number(epoch)]),
+        [
+          [9, 3],
+          [128_001, 5],
+        ],
+      );
+      assert.deepEqual(journal.list('openings'), []);
+      const facts = ['epoch/128001/4', 'epoch/128001/5', 'epoch/9/4'].map((name) => journal.fact(name) !== undefined);
+      assert.deepEqual(facts, [false, true, true]);
+      assert.equal(journal.floor(slot(0).subnet), 5);
+      for (const epoch of [3, 4]) assert.throws(() => journal.claim(slot(epoch), bytes(1)), hasCode('SLOT_PAST'));
+      assert.throws(() => journal.keep(slot(4), bytes(2)), hasCode('SLOT_PAST'));
+      assert.equal(journal.claim(slot(5, 'hr'), bytes(1)), 'written');
+    });
+
     it('is there again after it was closed', () => {
       journal.claim(slot(5), bytes(1));
       journal.keep(slot(5), bytes(2));

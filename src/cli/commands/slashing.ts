@@ -66,7 +66,7 @@ function importSigned({ options, dataDir, io }: Context): void {
     const outcome = importJournal(journal, interchange);
     io.result(
       { event: 'slashing-imported', genesis, ...outcome },
-      `${outcome.written} slots added, ${outcome.same} known already, ${outcome.different} known with other content (kept as they were)`,
+      `${outcome.written} slots added, ${outcome.same} known already, ${outcome.different} known with other content (kept as they were), ${outcome.past} too old to be signed again`,
     );
     io.note(waitWarning(outcome.lastEpoch));
   } finally {

@@ -21,8 +21,20 @@ describe('journal interchange', () => {
     assert.equal(parsed.interchange.metadata.genesis, GENESIS);
 
     const to = createMemoryJournal({ genesis: GENESIS });
-    assert.deepEqual(importJournal(to, parsed.interchange), { written: 3, same: 0, different: 0, lastEpoch: 6 });
-    assert.deepEqual(importJournal(to, parsed.interchange), { written: 0, same: 3, different: 0, lastEpoch: 6 });
+    assert.deepEqual(importJournal(to, parsed.interchange), {
+      written: 3,
+      same: 0,
+      different: 0,
+      past: 0,
+      lastEpoch: 6,
+    });
+    assert.deepEqual(importJournal(to, parsed.interchange), {
+      written: 0,
+      same: 3,
+      different: 0,
+      past: 0,
+      lastEpoch: 6,
+    });
     assert.deepEqual(to.kept(slot(6, 'sc')), bytes(9));
     assert.throws(
       () => to.claim(slot(5), bytes(1, 3)),
@@ -37,6 +49,17 @@ describe('journal interchange', () => {
     to.claim(slot(5), bytes(2));
     assert.equal(importJournal(to, exportJournal(from, GENESIS)).different, 1);
     assert.deepEqual(to.claimed(slot(5)), bytes(2));
+  });
+
+  it('does not bring back what the journal has forgotten', () => {
+    const from = createMemoryJournal({ genesis: GENESIS });
+    from.claim(slot(5), bytes(1));
+    from.claim(slot(9), bytes(2));
+    const to = createMemoryJournal({ genesis: GENESIS });
+    to.forget(slot(0).subnet, 6 as Slot['epoch']);
+    const outcome = importJournal(to, exportJournal(from, GENESIS));
+    assert.deepEqual([outcome.written, outcome.past], [1, 1]);
+    assert.equal(to.claimed(slot(5)), undefined);
   });
 
   it('refuses what is not an interchange, and says where', () => {
