@@ -9,6 +9,7 @@ import type { BlockNumber, PeerId, ShardIndex } from '../types/ids.ts';
 import type { ManifestHash } from '../types/model.ts';
 import { raceSignal, withDeadline } from '../util/async.ts';
 import type { Log } from '../util/log.ts';
+import type { Verify } from '../wire/envelope.ts';
 import type { DrawnToken } from '../wire/infer.ts';
 import type { RowCodec } from '../wire/tensor.ts';
 import { createAhead, rowsPaid } from './ahead.ts';
@@ -67,6 +68,8 @@ export interface ClientDeps {
   readonly chain: Pick<Chain, 'heads'>;
   readonly directory: Pick<Directory, 'offers' | 'refresh'>;
   readonly identity: Identity;
+  /** Checks a signature under a peer id (p2p/identity.ts). */
+  readonly verify: Verify;
   /** Monotonic milliseconds; those of the process unless given. */
   readonly now?: () => number;
   /** Resolves after so many milliseconds of `now`. */
@@ -82,6 +85,8 @@ export interface Generation extends AsyncIterable<GeneratedToken> {
   readonly finish: FinishReason | undefined;
   /** Sessions that failed and were replaced. */
   readonly failovers: number;
+  /** What the hops in use have signed for (protocol.md 13), as it travels; whole when the iteration has ended. */
+  readonly receipts: readonly Uint8Array[];
 }
 
 export interface Client {
@@ -208,7 +213,7 @@ export function createClient(options: ClientOptions, deps: ClientDeps): Client {
         });
         for (const { peer } of session?.route ?? []) marks.clear(peer);
       } finally {
-        await session?.close(signal.aborted ? 'broken' : 'done');
+        note((await session?.close(signal.aborted ? 'broken' : 'done')) ?? [], attempt);
       }
     }
 
@@ -219,6 +224,9 @@ export function createClient(options: ClientOptions, deps: ClientDeps): Client {
       },
       get finish() {
         return finish;
+      },
+      get receipts() {
+        return session?.receipts() ?? [];
       },
       get failovers() {
         return failovers;

@@ -3,12 +3,13 @@
 
 import { randomBytes } from 'node:crypto';
 import type { FrameStream, Identity, Overlay } from '../p2p/types.ts';
+import { createReceiptCheck } from '../receipts/check.ts';
 import type { RoutedHop } from '../routing/route.ts';
 import type { BlockNumber, PeerId } from '../types/ids.ts';
 import type { ManifestHash } from '../types/model.ts';
 import { createSerial, raceSignal, withDeadline } from '../util/async.ts';
 import { toHex } from '../util/bytes.ts';
-import { signRequest } from '../wire/envelope.ts';
+import { signRequest, type Verify } from '../wire/envelope.ts';
 import { MAX_FRAME_BYTES } from '../wire/frame.ts';
 import {
   type DrawnToken,
@@ -25,6 +26,7 @@ import {
   type SessionSalt,
   sessionIdOf,
 } from '../wire/infer.ts';
+import { signUsage } from '../wire/receipt.ts';
 import { idsToBytes, type RowCodec } from '../wire/tensor.ts';
 import type { Paces } from './paces.ts';
 import type { Call } from './pattern.ts';
@@ -33,7 +35,7 @@ import type { Call } from './pattern.ts';
 export interface HopFailure {
   readonly peer: PeerId;
   readonly hop: number;
-  readonly reason: InferCode | 'UNREACHABLE' | 'RESET' | 'DEADLINE';
+  readonly reason: InferCode | 'UNREACHABLE' | 'RESET' | 'DEADLINE' | 'BAD_RECEIPT';
   readonly suspected: boolean;
   /** Not at fault, only full: after so many milliseconds it may have room. */
   readonly retryAfterMs?: number;
@@ -74,6 +76,8 @@ export interface SessionRequest {
 export interface SessionDeps {
   readonly overlay: Overlay;
   readonly identity: Identity;
+  /** Checks a signature under a peer id (p2p/identity.ts). */
+  readonly verify: Verify;
   readonly paces: Pick<Paces, 'answered' | 'lap'>;
   /** Monotonic milliseconds. */
   readonly now: () => number;
@@ -83,8 +87,10 @@ export interface RemoteSession {
   readonly route: readonly RoutedHop[];
   /** Sends the calls in order, behind those of earlier draws, and answers the token that the last one draws. */
   draw(calls: readonly Call[], signal: AbortSignal): Promise<Outcome<DrawnToken>>;
-  /** Ends the session at every hop: politely, or at once. */
-  close(how: 'done' | 'broken'): Promise<void>;
+  /** Signed by the hops for what they served (protocol.md 13), as they travel. */
+  receipts(): readonly Uint8Array[];
+  /** Ends the session at every hop: politely, which tells what is wrong with the last receipts, or at once. */
+  close(how: 'done' | 'broken'): Promise<readonly HopFailure[]>;
 }
 
 interface Hop {
@@ -196,9 +202,12 @@ function runSession(
   session: SessionId,
   hops: readonly Hop[],
   request: SessionRequest,
-  { paces, now }: SessionDeps,
+  { identity, verify, paces, now }: SessionDeps,
 ): RemoteSession {
-  const { route, deadlines } = request;
+  const { route, deadlines, manifest, codec } = request;
+  const check = createReceiptCheck({ session, manifest, codec, route }, verify);
+  /** Known only after the goodbye. */
+  const badReceipts: HopFailure[] = [];
   const lapHops = route.map(({ peer, from, to }) => ({ peer, shards: to - from }));
   const last = route.length - 1;
   const broken = Promise.withResolvers<Outcome<never>>();
@@ -217,6 +226,7 @@ function runSession(
     if (told.length > 1 + (request.sampling.alternatives ?? 0) || told.some(({ id }) => id >= request.vocab))
       return false;
     expected.shift();
+    check.drew(message.position, token.id);
     if (asked.lapFrom !== undefined) paces.lap(lapHops, (now() - asked.lapFrom) * US_PER_MS, message.spentUs);
     asked.resolve(token);
     return true;
@@ -224,8 +234,21 @@ function runSession(
 
   function failureIn(message: InferMessage | 'malformed', hop: number): Outcome<never> | undefined {
     if (message !== 'malformed' && message.type === 'ERROR') return blame(route, hop, message);
+    if (message !== 'malformed' && message.type === 'RECEIPT') return misfit(message.receipt, hop);
     const fits = message !== 'malformed' && message.type === 'TOKENS' && take(message, hop);
     return fits ? undefined : failed(route, hop, 'BAD_FRAME');
+  }
+
+  function misfit(receipt: Uint8Array, hop: number): Outcome<never> | undefined {
+    const fault = check.take(hop, receipt);
+    if (fault === undefined) return undefined;
+    const failures = fault.hops.map((place) => unreceipted(place, fault.hops.length > 1));
+    badReceipts.push(...failures);
+    return { ok: false, failures };
+  }
+
+  function unreceipted(hop: number, suspected: boolean): HopFailure {
+    return { peer: hopAt(route, hop).peer, hop, reason: 'BAD_RECEIPT', suspected };
   }
 
   async function listen({ inbox }: Hop, hop: number): Promise<void> {
@@ -239,12 +262,27 @@ function runSession(
     }
   }
 
-  hops.forEach((hop, i) => {
-    listen(hop, i).catch(() => undefined); // the failure is in `broken`
-  });
+  // A failure is in `broken`.
+  const listening = hops.map((hop, i) => listen(hop, i).catch(() => undefined));
+
+  /** Says goodbye with what is acknowledged, and hears the last receipts. */
+  async function leave({ stream }: Hop, hop: number): Promise<readonly HopFailure[]> {
+    try {
+      const deadline = AbortSignal.timeout(CLOSE_MS);
+      const { bytes: usage } = signUsage({ session, hop, peer: stream.peer, ...check.usage() }, identity);
+      await stream.send(encodeMessage({ type: 'CLOSE', session, usage }), deadline);
+      await raceSignal(Promise.all([listening[hop], stream.close()]), deadline);
+      return check.owing().includes(hop) ? [unreceipted(hop, false)] : [];
+    } catch {
+      // Slow is no offence.
+      await breakOff(stream);
+      return [];
+    }
+  }
 
   async function send(calls: readonly Call[], signal: AbortSignal): Promise<void> {
     for (const { position, ids, draw } of calls) {
+      check.sent(position, ids);
       const step = {
         type: 'STEP',
         session,
@@ -278,8 +316,14 @@ function runSession(
         return deadline.aborted ? { ok: false, failures: silence(route) } : failed(route, 0, 'RESET');
       }
     },
+    receipts: check.receipts,
     async close(how) {
-      await Promise.all(hops.map(({ stream }) => (how === 'done' ? leave(stream, session) : breakOff(stream))));
+      if (how === 'broken') {
+        await Promise.all(hops.map(({ stream }) => breakOff(stream)));
+        return [];
+      }
+      const owed = await Promise.all(hops.map(leave));
+      return [...badReceipts, ...owed.flat()];
     },
   };
 }
@@ -305,16 +349,6 @@ function hopAt(route: readonly RoutedHop[], hop: number): RoutedHop {
   const found = route[hop];
   if (found === undefined) throw new RangeError(`no hop ${hop} in a route of ${route.length}`);
   return found;
-}
-
-async function leave(stream: FrameStream, session: SessionId): Promise<void> {
-  try {
-    const deadline = AbortSignal.timeout(CLOSE_MS);
-    await stream.send(encodeMessage({ type: 'CLOSE', session }), deadline);
-    await raceSignal(stream.close(), deadline);
-  } catch {
-    await breakOff(stream);
-  }
 }
 
 async function breakOff(stream: FrameStream): Promise<void> {

@@ -27,9 +27,19 @@ export function sketchOf(
 ): Uint8Array | undefined {
   if (output.length === 0 || !output.every(Number.isFinite)) return undefined;
   const signs = shake256(Math.ceil((SKETCH_ENTRIES * output.length) / 8), tag('tessera/sketch/1'), seed, u16le(shard));
-  const divisor = floatOfBits(rmsBits) * Math.sqrt(output.length * SKETCH_ENTRIES);
-  const sketch = new DataView(new ArrayBuffer(SKETCH_BYTES));
-  for (let j = 0; j < SKETCH_ENTRIES; j++) {
+  return projections(output, signs, SKETCH_ENTRIES, floatOfBits(rmsBits));
+}
+
+/**
+ * `entries` projections as int32, little endian, in units of 2^-24 of `rms`: the length of the difference of two sketches is about that
+ * of the outputs, whatever their number.
+ *
+ * @param signs bit j * output.length + i is the sign of value i in projection j
+ */
+export function projections(output: Float32Array, signs: Uint8Array, entries: number, rms: number): Uint8Array {
+  const divisor = rms * Math.sqrt(output.length * entries);
+  const sketch = new DataView(new ArrayBuffer(entries * 4));
+  for (let j = 0; j < entries; j++) {
     sketch.setInt32(j * 4, saturate(roundTiesToEven((SCALE * project(output, signs, j)) / divisor)), true);
   }
   return new Uint8Array(sketch.buffer);

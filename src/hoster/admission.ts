@@ -26,6 +26,8 @@ export interface ServedModel {
   readonly shardCount: number;
   /** Bytes of cache that one position of one shard takes, at most. */
   readonly cacheBytes: number;
+  /** RMS of each shard's output, from the manifest: what receipts measure by. */
+  readonly outputRms: readonly number[];
 }
 
 export interface AdmissionOptions {
@@ -44,6 +46,8 @@ export interface AdmissionDeps {
 /** What the client asked for, and the id of its session. */
 export interface AdmittedOpen extends OpenBody {
   readonly session: SessionId;
+  /** As the client signed it, for auditors. */
+  readonly request: Uint8Array;
 }
 
 export type Admission =
@@ -65,7 +69,9 @@ export async function admitOpen(
   const refusal = judge(parsed.value, options);
   if (refusal !== undefined) return { ok: false, ...refusal };
   if (!(await deps.mayAsk(from))) return { ok: false, code: 'NOT_YOURS', why: 'the access policy excludes this peer' };
-  return { ok: true, open: { ...parsed.value, session: sessionIdOf(from, parsed.value.salt) } };
+  const session = sessionIdOf(from, parsed.value.salt);
+  // A frame's memory is the transport's.
+  return { ok: true, open: { ...parsed.value, session, request: request.slice() } };
 }
 
 function judge(

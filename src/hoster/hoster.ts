@@ -5,6 +5,10 @@ import type { Chain } from '../chain/types.ts';
 import type { ClockParams } from '../consensus/phase.ts';
 import type { Engine, KvSession, Rows } from '../engine/types.ts';
 import type { FrameStream, Identity, Overlay } from '../p2p/types.ts';
+import { createAuditLedger } from '../receipts/ledger.ts';
+import { rowBytes } from '../receipts/replay.ts';
+import { serveAudits } from '../receipts/serve.ts';
+import { createTranscript, type Run, type Transcript, type TranscriptOptions } from '../receipts/transcript.ts';
 import type { BlockNumber, NodeId, PeerId, ShardIndex, SubnetId } from '../types/ids.ts';
 import { raceSignal, withDeadline } from '../util/async.ts';
 import { errorMessage } from '../util/errors.ts';
@@ -21,6 +25,7 @@ import {
   type SessionId,
   type Step,
 } from '../wire/infer.ts';
+import { decodeUsage, type Receipt, type Signed, signReceipt } from '../wire/receipt.ts';
 import { type AdmittedOpen, admitOpen, type ServedModel } from './admission.ts';
 import { type AnnounceBoard, createAnnouncer } from './announce.ts';
 import { createChallengeGuard } from './challenge-guard.ts';
@@ -58,6 +63,8 @@ export interface HosterDeps {
   readonly mayAsk: (peer: PeerId) => boolean | Promise<boolean>;
   /** What the peer's node has at stake: who has more comes first, strangers last. Nobody has any unless given. */
   readonly stakeOf?: (peer: PeerId) => bigint;
+  /** Whether the peer may look at what was served lately: a validator's. Nobody unless given. */
+  readonly mayAudit?: (peer: PeerId) => boolean;
   /** The input of the open challenge of a shard within the commit window, else undefined. */
   readonly openChallenge?: (shard: ShardIndex) => Rows | undefined;
   /** Monotonic milliseconds. */
@@ -86,6 +93,10 @@ const OPEN_NEXT_MS = 5_000;
 const MAX_HEAD_BYTES = 3 + 0xffff;
 /** f32, the widest codec. */
 const BYTES_PER_VALUE = 4;
+/** Those in which a session may be audited: its own and the next. */
+const AUDITED_EPOCHS = 2;
+/** No head is known before the first session. */
+const NEVER = 0 as BlockNumber;
 /** A client that does not read is not told why its session ended. */
 const GOODBYE_MS = 1_000;
 
@@ -95,6 +106,7 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
   const seats = createSeats(limits, stakeOf);
   const nonces = createNonceCache(NONCE_LIMITS, stakeOf);
   const meter = createMeter(deps.now);
+  const ledger = createAuditLedger();
   const announcer = createAnnouncer({ ...options, cacheBytes: options.model.cacheBytes }, { ...deps, meter });
   const sessions = new Map<string, HostedSession>();
   /** Sessions that take their steps from a stream already. */
@@ -157,7 +169,10 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
       await kv.release();
       return refuse(stream, 'BUSY', 'stopping');
     }
-    const session = startSession(stream, open, kv);
+    const auditBytes = open.maxTokens * rowBytes(runOf(open), open.codec, options.model.width);
+    const keeps = deps.mayAudit !== undefined && ledger.reserve(auditBytes);
+    const transcript = createTranscript(transcriptOf(open, keeps));
+    const session = startSession(stream, open, kv, transcript);
     const key = keyOf(open.session, open.hop);
     sessions.set(key, session);
     opened += 1;
@@ -167,8 +182,29 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
     } finally {
       sessions.delete(key);
       await session.end();
+      if (keeps) ledger.free(auditBytes);
+      if (keeps) remember(session, transcript);
       settleLeaving();
     }
+  }
+
+  /** For auditors, until the audits of the next epoch are over. */
+  function remember({ open, receipts, usage }: HostedSession, transcript: Transcript): void {
+    const { session, hop, codec, request } = open;
+    const { rows, drawn, length, bytes } = transcript;
+    const served = { session, hop, codec, run: runOf(open), request, receipts, usage, block: head ?? NEVER };
+    ledger.keep({ ...served, rows, drawn, length, bytes });
+  }
+
+  function transcriptOf(open: AdmittedOpen, keeps: boolean): TranscriptOptions {
+    const { session, manifest, codec, route, hop } = open;
+    const run = runOf(open);
+    const rms = options.model.outputRms[run.to - 1] ?? 1;
+    return { session, manifest, codec, run, next: route[hop + 1], rms, keeps };
+  }
+
+  function receiptsDue(transcript: Transcript, ended: boolean): readonly Signed<Receipt>[] {
+    return transcript.due(head ?? NEVER, ended).map((receipt) => signReceipt(receipt, deps.identity));
   }
 
   function settleLeaving(): void {
@@ -176,16 +212,15 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
   }
 
   async function reserve(open: AdmittedOpen, owner: PeerId): Promise<KvSession | InferCode> {
-    const { from, to } = open.route[open.hop] ?? { from: 0 as ShardIndex, to: 0 as ShardIndex };
     try {
-      return await deps.engine.openSession({ from, to }, { maxTokens: open.maxTokens, owner, codec: open.codec });
+      return await deps.engine.openSession(runOf(open), { maxTokens: open.maxTokens, owner, codec: open.codec });
     } catch (error) {
       deps.log.debug('engine refused a session', { error: errorMessage(error) });
       return codeOfEngineError(error);
     }
   }
 
-  function startSession(stream: FrameStream, open: AdmittedOpen, kv: KvSession): HostedSession {
+  function startSession(stream: FrameStream, open: AdmittedOpen, kv: KvSession, transcript: Transcript): HostedSession {
     const reply = async (message: InferMessage): Promise<void> => {
       if (message.type !== 'ERROR') return stream.send(encodeMessage(message));
       count(message.code, { peer: stream.peer, session: open.session });
@@ -196,10 +231,10 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
         maxFrameBytes: MAX_FRAME_BYTES,
         signal: withDeadline(signal, OPEN_NEXT_MS),
       });
-    const isChallenge = createChallengeGuard(open.route[open.hop]?.from ?? (0 as ShardIndex), deps.openChallenge);
+    const isChallenge = createChallengeGuard(runOf(open).from, deps.openChallenge);
     const { now, log } = deps;
-    const facts = { open, owner: stream.peer, kv, model: options.model };
-    return createHostedSession(facts, { reply, openNext, isChallenge, meter, now, log });
+    const facts = { open, owner: stream.peer, kv, model: options.model, transcript };
+    return createHostedSession(facts, { reply, openNext, isChallenge, receiptsDue, meter, now, log });
   }
 
   async function serveHop(stream: FrameStream, inbox: Inbox, first: Step): Promise<void> {
@@ -219,7 +254,9 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
     for (;;) {
       const message = await takeMessage(inbox, session.signal);
       if (message === undefined) return;
-      if (message !== 'malformed' && message.type === 'CLOSE' && from === 'client') return;
+      if (message !== 'malformed' && message.type === 'CLOSE' && from === 'client') {
+        return session.finish(usageOf(message.usage, session, deps.verify) ?? new Uint8Array(0));
+      }
       if (
         message === 'malformed' ||
         message.type !== 'STEP' ||
@@ -257,6 +294,8 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
       admit: () => head !== undefined,
     };
     await deps.overlay.handleStream(INFER_PROTOCOL, admission, handle);
+    const { overlay, engine, mayAudit, log } = deps;
+    if (mayAudit !== undefined) await serveAudits({ overlay, ledger, engine, model: options.model, mayAudit, log });
   }
 
   return {
@@ -268,6 +307,7 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
           if (isFirst) await serve();
           if (!leaving) await announcer.onHead(head);
           await freeIdle();
+          ledger.forgetBefore((head - AUDITED_EPOCHS * options.clock.epochLength) as BlockNumber);
         }
       } catch (error) {
         if (!signal.aborted) throw error;
@@ -302,6 +342,22 @@ async function takeMessage(inbox: Inbox, signal: AbortSignal): Promise<InferMess
   } catch {
     return undefined;
   }
+}
+
+/** Signed by the session's client for this hop; undefined when it is not. */
+function usageOf(bytes: Uint8Array, { open, owner }: HostedSession, verify: Verify): Uint8Array | undefined {
+  const parsed = decodeUsage(bytes);
+  if (!parsed.ok) return undefined;
+  const { value, message, signature } = parsed.value;
+  const isOurs = value.session === open.session && value.hop === open.hop && value.peer === open.route[open.hop]?.peer;
+  return isOurs && verify(owner, message, signature) ? bytes.slice() : undefined;
+}
+
+/** The run of the route that this node has; admitted, so it is there. */
+function runOf({ route, hop }: AdmittedOpen): Run {
+  const run = route[hop];
+  if (run === undefined) throw new RangeError(`no hop ${hop} in a route of ${route.length}`);
+  return run;
 }
 
 /** A route may visit a peer twice, so a session is known by its place in the route too. */

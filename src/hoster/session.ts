@@ -5,6 +5,7 @@
 import type { KvSession, Rows, StepResult } from '../engine/types.ts';
 import { likeliest, sampleToken } from '../model/sample.ts';
 import type { FrameStream } from '../p2p/types.ts';
+import type { Transcript } from '../receipts/transcript.ts';
 import type { PeerId } from '../types/ids.ts';
 import { createSerial, raceSignal } from '../util/async.ts';
 import { CodedError, errorMessage } from '../util/errors.ts';
@@ -17,6 +18,7 @@ import {
   MAX_ROLLBACK_ROWS,
   type Step,
 } from '../wire/infer.ts';
+import type { Receipt, Signed } from '../wire/receipt.ts';
 import { bytesToIds, bytesToRows, rowsToBytes } from '../wire/tensor.ts';
 import type { AdmittedOpen } from './admission.ts';
 import { codeOfEngineError } from './codes.ts';
@@ -35,6 +37,7 @@ export interface SessionFacts {
   readonly owner: PeerId;
   readonly kv: KvSession;
   readonly model: { readonly width: number; readonly vocab: number };
+  readonly transcript: Transcript;
 }
 
 export interface SessionDeps {
@@ -43,6 +46,8 @@ export interface SessionDeps {
   readonly openNext: (peer: PeerId, signal: AbortSignal) => Promise<FrameStream>;
   /** Whether these rows are the open challenge of the shard that they would enter (protocol.md 12, CHALLENGE_INPUT). */
   readonly isChallenge: (position: number, rows: Rows) => boolean;
+  /** Signs what is due, at the end all there is. */
+  readonly receiptsDue: (transcript: Transcript, ended: boolean) => readonly Signed<Receipt>[];
   readonly meter: Pick<Meter, 'begin'>;
   /** Monotonic milliseconds. */
   readonly now: () => number;
@@ -51,6 +56,8 @@ export interface SessionDeps {
 
 export interface HostedSession {
   readonly open: AdmittedOpen;
+  /** The client. */
+  readonly owner: PeerId;
   /** The only peer whose steps are taken. */
   readonly previous: PeerId;
   /** Aborts when the session has ended. */
@@ -61,6 +68,12 @@ export interface HostedSession {
   readonly queued: number;
   /** Runs a step when those before it are done. Never rejects: a failure is the session's end. */
   step(step: Step): Promise<void>;
+  /** The client has said goodbye: gives it the last receipts and ends. */
+  finish(usage: Uint8Array): Promise<void>;
+  /** Receipts given so far. */
+  readonly receipts: readonly Signed<Receipt>[];
+  /** As the client signed it at its goodbye; empty when it did not. */
+  readonly usage: Uint8Array;
   /** Tells the client what happened and ends. */
   fail(fault: Fault): Promise<void>;
   /** Frees the cache and the stream to the next hop, once; resolves when both are free. */
@@ -71,7 +84,9 @@ export interface HostedSession {
 class StepFault extends CodedError<Fault> {}
 
 export function createHostedSession(facts: SessionFacts, deps: SessionDeps): HostedSession {
-  const { open, kv } = facts;
+  const { open, kv, transcript } = facts;
+  const receipts: Signed<Receipt>[] = [];
+  let usage: Uint8Array = new Uint8Array(0);
   const controller = new AbortController();
   const { signal } = controller;
   const inTurn = createSerial();
@@ -132,6 +147,7 @@ export function createHostedSession(facts: SessionFacts, deps: SessionDeps): Hos
     const position = step.position + step.count;
     const { alternatives = 0 } = open.sampling;
     const drawn = sampleToken(result.top, open.sampling, position);
+    transcript.draw(position, drawn.id, result.top);
     const token = alternatives === 0 ? drawn : { ...drawn, alternatives: likeliest(result.top, alternatives) };
     const tokens: InferMessage = { type: 'TOKENS', session: open.session, position, tokens: [token], spentUs };
     await raceSignal(deps.reply(tokens), signal);
@@ -148,6 +164,7 @@ export function createHostedSession(facts: SessionFacts, deps: SessionDeps): Hos
       const stream = await next;
       const { session, position, count, draw: wanted } = { ...step, count: result.count };
       const tensor = rowsToBytes(open.codec, result.data);
+      transcript.give(position, result.data, tensor);
       const { codec } = open;
       await stream.send(
         encodeMessage({ type: 'STEP', session, hop, position, count, codec, draw: wanted, spentUs, tensor }),
@@ -186,12 +203,22 @@ export function createHostedSession(facts: SessionFacts, deps: SessionDeps): Hos
     try {
       const [result, us] = await measured(step);
       const spentUs = [...step.spentUs, us];
+      transcript.take(step.position, step.count, step.tensor);
       if (result.kind === 'top') await draw(step, result, spentUs);
       else await forward(step, result, spentUs);
+      await giveReceipts(false);
     } catch (error) {
       await fail(
         error instanceof StepFault ? error.facts : { code: 'INTERNAL', hop: open.hop, why: errorMessage(error) },
       );
+    }
+  }
+
+  /** Behind what the client waits for: a receipt delays no token. */
+  async function giveReceipts(ended: boolean): Promise<void> {
+    for (const receipt of deps.receiptsDue(transcript, ended)) {
+      receipts.push(receipt);
+      await raceSignal(deps.reply({ type: 'RECEIPT', receipt: receipt.bytes }), signal);
     }
   }
 
@@ -221,6 +248,7 @@ export function createHostedSession(facts: SessionFacts, deps: SessionDeps): Hos
 
   return {
     open,
+    owner: facts.owner,
     previous: open.hop === 0 ? facts.owner : (open.route[open.hop - 1]?.peer ?? facts.owner),
     signal,
     get touched() {
@@ -234,6 +262,15 @@ export function createHostedSession(facts: SessionFacts, deps: SessionDeps): Hos
       queued += 1;
       await inTurn(() => runStep(step));
       queued -= 1;
+    },
+    async finish(signed) {
+      usage = signed;
+      await inTurn(() => giveReceipts(true)).catch(() => undefined); // a client that has gone needs none
+      await end();
+    },
+    receipts,
+    get usage() {
+      return usage;
     },
     fail,
     end,

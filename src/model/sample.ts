@@ -78,3 +78,19 @@ function runningSums(list: readonly number[]): number[] {
   for (const value of list) sums.push((sums.at(-1) ?? 0) + value);
   return sums;
 }
+
+/** Noise of honest outputs: logits differ by less, and so do sums of probabilities. */
+const SLACK = 0.02;
+
+/** Whether the token may have been drawn for `position` from candidates that differ from these by honest noise alone. */
+export function mayBeSampled(candidates: Candidates, sampling: Sampling, position: number, id: number): boolean {
+  const own = candidates.values[candidates.ids.indexOf(id)];
+  if (own === undefined) return false;
+  if (sampling.temperature === 0) return (candidates.values[0] ?? own) - own <= SLACK;
+  const list = weights(candidates, sampling);
+  const at = uniform(sampling.seed, position);
+  const [first, last] = [draw(list, at - SLACK), draw(list, at + SLACK)];
+  // Noise may let equals change places, and let in or keep out one more at the end of the nucleus.
+  const end = last === list.length - 1 ? last + 1 : last;
+  return candidates.values.subarray(first, end + 1).some((value) => Math.abs(value - own) <= SLACK);
+}

@@ -95,7 +95,7 @@ export async function createNetworkClient(
   const shardCount = cutShards(model.manifest, policy.cut).length;
   const client = createClient(
     { model: { hash: model.hash, vocab, maxContext, shardCount } },
-    { overlay, chain, directory, identity, log: log.child('client') },
+    { overlay, chain, directory, identity, verify: verifySignature, log: log.child('client') },
   );
   return {
     client,

@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Chain, ChainInfo, Signer, Subnet, SubnetNode } from '../chain/types.ts';
 import { createDirectory, type Directory } from '../client/directory.ts';
+import { floatOfBits } from '../consensus/challenge.ts';
 import type { ClockParams } from '../consensus/phase.ts';
 import { seedModel } from '../distribution/seed.ts';
 import { createOnnxEngine } from '../engine/onnx.ts';
@@ -329,6 +330,7 @@ function buildHoster(
         maxContext,
         shardCount,
         cacheBytes: cacheBytes(cutShards(model.manifest, cut)),
+        outputRms: cutShards(model.manifest, cut).map(({ rmsBits }) => floatOfBits(rmsBits)),
       },
       shards,
       version,

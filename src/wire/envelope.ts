@@ -111,6 +111,27 @@ export function verifyRequest(
   return { ok: true, body };
 }
 
+/**
+ * Who asked for what, of a request that was taken by somebody else: for auditors, who judge neither its age nor whether it came twice.
+ *
+ * @param to the peer it must be addressed to
+ */
+export function readTakenRequest(
+  bytes: Uint8Array,
+  expected: { readonly protocol: string; readonly method: string; readonly to: PeerId },
+  verify: Verify,
+): Parsed<{ readonly from: PeerId; readonly body: Uint8Array }> {
+  const parsed = readRequest(bytes);
+  if (!parsed.ok) return parsed;
+  const { envelope, envelopeBytes, signature, body } = parsed.value;
+  const { protocol, method, to, from, bodyHash } = envelope;
+  if (protocol !== expected.protocol || method !== expected.method || to !== expected.to)
+    return { ok: false, why: 'a request for something else' };
+  if (!equalBytes(bodyHash, sha256(body))) return { ok: false, why: 'a body that was not signed' };
+  const isSigned = verify(from, concatBytes(TAG, envelopeBytes), signature);
+  return isSigned ? { ok: true, value: { from, body } } : { ok: false, why: 'badly signed' };
+}
+
 interface Envelope {
   readonly protocol: string;
   readonly method: string;

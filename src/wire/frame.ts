@@ -6,13 +6,14 @@ import type { Cbor } from '../util/cbor.ts';
 import { encodeCbor } from '../util/cbor.ts';
 import { type Parsed, parsing, readCbor, refuse } from './fields.ts';
 
-/** Type bytes of protocol.md 12; 6 REPLAY, 7 RECEIPT, 11 RUN and 12 RESULT are reserved there. */
+/** Type bytes of protocol.md 12; 6 REPLAY, 11 RUN and 12 RESULT are reserved there. */
 export const FRAME_TYPES = {
   OPEN: 1,
   ACCEPT: 2,
   REFUSE: 3,
   STEP: 4,
   TOKENS: 5,
+  RECEIPT: 7,
   CLOSE: 8,
   ERROR: 9,
 } as const;

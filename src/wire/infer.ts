@@ -140,7 +140,10 @@ export type InferMessage =
   | { readonly type: 'REFUSE'; readonly code: InferCode; readonly retryAfterMs: number }
   | Step
   | Tokens
-  | { readonly type: 'CLOSE'; readonly session: SessionId }
+  /** Signed by the hop for one segment (wire/receipt.ts); not looked at here. */
+  | { readonly type: 'RECEIPT'; readonly receipt: Uint8Array }
+  /** `usage` as the client signs it, or empty. */
+  | { readonly type: 'CLOSE'; readonly session: SessionId; readonly usage: Uint8Array }
   | {
       readonly type: 'ERROR';
       readonly code: InferCode /** Place in the route that is at fault. */;
@@ -161,6 +164,9 @@ const MAX_SHARDS = 0xffff;
 const MAX_TOKENS_PER_FRAME = 64;
 /** As many as an OpenAI client may ask for. */
 export const MAX_ALTERNATIVES = 20;
+/** Two chains, a sketch, a signature and a dozen numbers. */
+export const MAX_RECEIPT_BYTES = 1_024;
+export const MAX_USAGE_BYTES = 512;
 /** Longest advice to wait: an idle session's life. */
 const MAX_RETRY_MS = 600_000;
 const MAX_REQUEST_BYTES = 32 * 1024;
@@ -184,8 +190,10 @@ export function encodeMessage(message: InferMessage): readonly Uint8Array[] {
       return encodeFrame('STEP', stepHeader(message), message.tensor);
     case 'TOKENS':
       return encodeTokens(message);
+    case 'RECEIPT':
+      return encodeFrame('RECEIPT', { r: message.receipt });
     case 'CLOSE':
-      return encodeFrame('CLOSE', { s: fromHex(message.session) });
+      return encodeFrame('CLOSE', { s: fromHex(message.session), u: message.usage });
     case 'ERROR':
       return encodeFrame('ERROR', { c: message.code, j: message.hop });
   }
@@ -231,8 +239,12 @@ function readControl(type: Exclude<FrameType, 'STEP' | 'TOKENS'>, header: Cbor):
       const { c, a } = readMap(header, { c: code, a: uint(MAX_RETRY_MS) });
       return { type, code: c, retryAfterMs: a };
     }
-    case 'CLOSE':
-      return { type, session: readMap(header, { s: session }).s };
+    case 'RECEIPT':
+      return { type, receipt: readMap(header, { r: blob(1, MAX_RECEIPT_BYTES) }).r };
+    case 'CLOSE': {
+      const { s, u } = readMap(header, { s: session, u: blob(0, MAX_USAGE_BYTES) });
+      return { type, session: s, usage: u };
+    }
     case 'ERROR': {
       const { c, j } = readMap(header, { c: code, j: hopIndex });
       return { type, code: c, hop: j };

@@ -36,6 +36,7 @@ export const HOP_MODEL = {
   maxContext: MAX_CONTEXT,
   shardCount: 2,
   cacheBytes: 1,
+  outputRms: [],
 } as const;
 
 const CLIENT_SEED = 9;

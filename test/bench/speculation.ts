@@ -74,7 +74,7 @@ async function startRoute(model: Model): Promise<Rig> {
   const [cut = ''] = Object.keys(model.manifest.cuts);
   const shards = cutShards(model.manifest, cut);
   const { width, vocab, maxContext } = model.manifest.shape;
-  const facts = { hash: model.hash, width, vocab, maxContext, shardCount: shards.length, cacheBytes: 1 };
+  const facts = { hash: model.hash, width, vocab, maxContext, shardCount: shards.length, cacheBytes: 1, outputRms: [] };
   const network = createMemoryNetwork();
   const feed = createHeadFeed();
   feed.publish({ number: 100 as BlockNumber, hash: `0x${'11'.repeat(32)}` as Hash });
@@ -117,7 +117,7 @@ async function startRoute(model: Model): Promise<Rig> {
       drafts,
       createClient(
         { model: facts, ...(drafts === undefined ? {} : { drafts }) },
-        { overlay, chain: { heads }, directory, identity, log: silentLog },
+        { overlay, chain: { heads }, directory, identity, verify: verifySignature, log: silentLog },
       ),
     ]),
   );

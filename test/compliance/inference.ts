@@ -121,7 +121,7 @@ export function testInference(name: string, createRig: () => Promise<InferenceRi
         node: (i + 1) as NodeId,
         genesis: GENESIS,
         clock: { slot: 3, epochLength: 20 },
-        model: { ...modelFacts(), width: model.manifest.shape.width, cacheBytes: 1 },
+        model: { ...modelFacts(), width: model.manifest.shape.width, cacheBytes: 1, outputRms: [] },
         shards,
         version: 'test',
         memoryMiB: 64,
@@ -148,7 +148,14 @@ export function testInference(name: string, createRig: () => Promise<InferenceRi
 
     async function ask(drafts?: number): Promise<Asking> {
       const { overlay, directory } = await enter(CLIENT_SEED);
-      const deps = { overlay, chain: chain(), directory, identity: identityOf(CLIENT_SEED), log: silentLog };
+      const deps = {
+        overlay,
+        chain: chain(),
+        directory,
+        identity: identityOf(CLIENT_SEED),
+        verify: verifySignature,
+        log: silentLog,
+      };
       return { overlay, directory, client: createClient({ model: modelFacts(), drafts }, deps) };
     }
 

@@ -109,7 +109,7 @@ async function main({ place, peers, folder, shards, dial }: HopSetup): Promise<v
       node: (place + 1) as NodeId,
       genesis: HOPS_GENESIS,
       clock: { slot: 3, epochLength: 20 },
-      model: { hash: model.hash, width, vocab, maxContext, shardCount: peers.length, cacheBytes: 1 },
+      model: { hash: model.hash, width, vocab, maxContext, shardCount: peers.length, cacheBytes: 1, outputRms: [] },
       shards,
       version: 'test',
       memoryMiB: 64,

@@ -77,7 +77,7 @@ export async function startHops(
   const { vocab, maxContext } = model.manifest.shape;
   const client = createClient(
     { model: { hash: model.hash, vocab, maxContext, shardCount: count }, deadlines },
-    { overlay, chain, directory, identity, log: silentLog },
+    { overlay, chain, directory, identity, verify: verifySignature, log: silentLog },
   );
 
   function order(place: number, what: HopOrder): void {

@@ -111,7 +111,10 @@ describe('client: tokens from the network', () => {
     const controller = new AbortController();
     const running = directory.run(controller.signal);
     assert.deepEqual(directory.offers(), []);
-    const client = createClient({ model: MODEL }, { overlay, chain, directory, identity, log: silentLog });
+    const client = createClient(
+      { model: MODEL },
+      { overlay, chain, directory, identity, verify: verifySignature, log: silentLog },
+    );
     assert.deepEqual(await collect(client.generate(promptOf(5), GREEDY, never)), await local(promptOf(5)));
     controller.abort();
     await running;
@@ -154,7 +157,7 @@ describe('client: guesses', () => {
   for (const [name, options] of Object.entries({ greedy: GREEDY, sampled: SAMPLED })) {
     it(`change no token: ${name}`, async () => {
       const net = await startNet();
-      const deps = { ...net, chain: { heads: net.heads }, log: silentLog };
+      const deps = { ...net, chain: { heads: net.heads }, verify: verifySignature, log: silentLog };
       const client = createClient({ model: MODEL, drafts: 6 }, deps);
       for (const prompt of [repetitive, promptOf(10)]) {
         const wanted = { ...options, maxTokens: 120 };
@@ -170,7 +173,7 @@ describe('client: guesses', () => {
 
   it('a hop that dies with guesses on their way is replaced as ever', async () => {
     const net = await startNet();
-    const deps = { ...net, chain: { heads: net.heads }, log: silentLog };
+    const deps = { ...net, chain: { heads: net.heads }, verify: verifySignature, log: silentLog };
     const client = createClient({ model: MODEL, drafts: 6 }, deps);
     const { route } = await routeOf(net);
     const victim = net.hosters.find(({ peer }) => peer === route[0]?.peer);
@@ -273,7 +276,10 @@ describe('client: hops that fail', () => {
       net.clock.ms += ms;
       if (waits.length === 2) engine.refusal = undefined;
     };
-    const client = createClient({ model: MODEL }, { ...net, chain: { heads: net.heads }, wait, log: silentLog });
+    const client = createClient(
+      { model: MODEL },
+      { ...net, chain: { heads: net.heads }, wait, verify: verifySignature, log: silentLog },
+    );
     for (let i = 0; i < 2; i += 1) {
       assert.deepEqual(await collect(client.generate(prompt, SAMPLED, never)), await local(prompt, SAMPLED));
     }
@@ -289,7 +295,10 @@ describe('client: hops that fail', () => {
     victim.engine.beforeStep = (position) => (position === 70 ? new Promise(() => undefined) : undefined);
     const deadlines = { openMs: 1_000, stepMs: 300, callMs: 0 };
     const chain = { heads: net.heads };
-    const client = createClient({ model: MODEL, deadlines }, { ...net, chain, log: silentLog });
+    const client = createClient(
+      { model: MODEL, deadlines },
+      { ...net, chain, verify: verifySignature, log: silentLog },
+    );
     const generation = client.generate(prompt, SAMPLED, never);
     assert.deepEqual(await collect(generation), await local(prompt, SAMPLED));
     assert.equal(generation.failovers, 1);
@@ -304,7 +313,10 @@ describe('client: hops that fail', () => {
     const gate = Promise.withResolvers<never>();
     victim.engine.openSession = () => gate.promise;
     const deadlines = { openMs: 100, stepMs: 10_000, callMs: 0 };
-    const client = createClient({ model: MODEL, deadlines }, { ...net, chain: { heads: net.heads }, log: silentLog });
+    const client = createClient(
+      { model: MODEL, deadlines },
+      { ...net, chain: { heads: net.heads }, verify: verifySignature, log: silentLog },
+    );
     const generation = client.generate(prompt, SAMPLED, never);
     assert.deepEqual(await collect(generation), await local(prompt, SAMPLED));
     assert.ok(generation.route.every(({ peer }) => peer !== victim.peer));
@@ -323,7 +335,10 @@ describe('client: hops that fail', () => {
       return new Promise(() => undefined);
     };
     const deadlines = { openMs: 1_000, stepMs: 100, callMs: 0 };
-    const client = createClient({ model: MODEL, deadlines }, { ...net, chain: { heads: net.heads }, log: silentLog });
+    const client = createClient(
+      { model: MODEL, deadlines },
+      { ...net, chain: { heads: net.heads }, verify: verifySignature, log: silentLog },
+    );
     const generation = client.generate(prompt, SAMPLED, never);
     assert.deepEqual(await collect(generation), await local(prompt, SAMPLED));
     assert.equal(generation.failovers, 1);
@@ -363,7 +378,7 @@ describe('client: a chain that stands still', () => {
     const net = await startNet({ shardsOf: () => [0, 1, 3] });
     const client = createClient(
       { model: MODEL, routeWaitMs: 1 },
-      { ...net, chain: { heads: net.heads }, log: silentLog },
+      { ...net, chain: { heads: net.heads }, verify: verifySignature, log: silentLog },
     );
     const failed = collect(client.generate(promptOf(3), GREEDY, never));
     await assert.rejects(failed, { facts: { code: 'NO_ROUTE', missing: [2], failures: [] } });

@@ -22,6 +22,7 @@ export const MODEL = {
   maxContext: 300,
   shardCount: 4,
   cacheBytes: 1,
+  outputRms: [1, 1, 1, 1],
 } as const;
 export const SUBNET = 128_001 as SubnetId;
 export const GENESIS = new Uint8Array(32).fill(7);
@@ -218,7 +219,7 @@ export async function startNet(options: NetOptions = {}): Promise<Net> {
   const running = directory.run(stopClient.signal);
   const client = createClient(
     { model: MODEL },
-    { overlay, chain, directory, identity, now: () => clock.ms, log: silentLog },
+    { overlay, chain, directory, identity, verify: verifySignature, now: () => clock.ms, log: silentLog },
   );
   let block = 99;
 

@@ -248,7 +248,7 @@ describe('hoster: who is let in', () => {
       await other.say(openOf(net, bodyOf(net, 1), { identity: 99 }));
       await net.settle();
       assert.equal(net.hosters[0]?.hoster.stats().sessions, 1);
-      await first.say({ type: 'CLOSE', session: SESSION });
+      await first.say({ type: 'CLOSE', session: SESSION, usage: new Uint8Array(0) });
       assert.equal(typeOf(await other.hear()), 'ACCEPT');
       other.stream.abort(new Error('enough'));
       await net.settle();
@@ -267,7 +267,7 @@ describe('hoster: who is let in', () => {
       const staked = await talk(net, 0, net.network.join(identityOf(99)));
       await staked.say(openOf(net, bodyOf(net, 1), { identity: 99 }));
       assert.equal(typeOf(await staked.hear()), 'ACCEPT');
-      await first.say({ type: 'CLOSE', session: SESSION });
+      await first.say({ type: 'CLOSE', session: SESSION, usage: new Uint8Array(0) });
       staked.stream.abort(new Error('enough'));
       await net.settle();
     });
@@ -285,7 +285,11 @@ describe('hoster: who is let in', () => {
         if (answer !== 'end' && answer.type === 'REFUSE') assert.ok(answer.retryAfterMs > 0);
         talks.push(one);
       }
-      await talks[0]?.say({ type: 'CLOSE', session: sessionIdOf(net.identity.peer, saltOf(0)) });
+      await talks[0]?.say({
+        type: 'CLOSE',
+        session: sessionIdOf(net.identity.peer, saltOf(0)),
+        usage: new Uint8Array(0),
+      });
       assert.equal(await talks[0]?.hear(), 'end');
       await net.settle();
       assert.equal(net.hosters[0]?.hoster.stats().sessions, 2);
@@ -304,7 +308,7 @@ describe('hoster: who is let in', () => {
       const body = bodyOf(net, 1, { salt: 'ee'.repeat(16) as SessionSalt });
       await other.say(openOf(net, body, { identity: 99 }));
       assert.equal(codeOf(await other.hear()), 'BUSY');
-      await first.say({ type: 'CLOSE', session: SESSION });
+      await first.say({ type: 'CLOSE', session: SESSION, usage: new Uint8Array(0) });
       assert.equal(await first.hear(), 'end');
     }));
 
@@ -466,7 +470,7 @@ describe('hoster: steps', () => {
       await first.say(
         ...Array.from({ length: 10 }, (_, position) => stepOf({ ...ids, position, draw: position === 9 })),
       );
-      await first.say({ type: 'CLOSE', session: SESSION });
+      await first.say({ type: 'CLOSE', session: SESSION, usage: new Uint8Array(0) });
       await net.settle();
       assert.equal(engine.open.size, 1, 'the CLOSE behind ten steps is not read yet');
       gate.resolve();
@@ -531,7 +535,7 @@ describe('hoster: junk', () => {
         assert.equal(typeOf(await last.hear()), 'TOKENS');
         await first.stream.send([bytes]);
         assert.equal(codeOf(await first.hear()), 'BAD_FRAME');
-        await last.say({ type: 'CLOSE', session: SESSION });
+        await last.say({ type: 'CLOSE', session: SESSION, usage: new Uint8Array(0) });
         await net.settle();
 
         const again = await openBoth(net);
@@ -560,7 +564,7 @@ describe('hoster: junk', () => {
   it('messages that nobody should send first', () =>
     within({}, async (net) => {
       for (const message of [
-        { type: 'CLOSE', session: SESSION },
+        { type: 'CLOSE', session: SESSION, usage: new Uint8Array(0) },
         { type: 'ACCEPT', session: SESSION, tokensGranted: 1 },
         { type: 'ERROR', code: 'BUSY', hop: 0 },
         { type: 'TOKENS', session: SESSION, position: 0, tokens: [{ id: 1, logprob: 0 }], spentUs: [] },
@@ -685,8 +689,8 @@ describe('hoster: announces', () => {
     await late.say(openOf(net, bodyOf(net, 1, { salt: 'aa'.repeat(16) as SessionSalt })));
     assert.equal(codeOf(await late.hear()), 'BUSY');
     assert.equal(drained, false, 'a session is open');
-    await first.say({ type: 'CLOSE', session: SESSION });
-    await last.say({ type: 'CLOSE', session: SESSION });
+    await first.say({ type: 'CLOSE', session: SESSION, usage: new Uint8Array(0) });
+    await last.say({ type: 'CLOSE', session: SESSION, usage: new Uint8Array(0) });
     await draining;
     assert.equal(node.engine.open.size, 0);
     await net.close();

@@ -68,7 +68,11 @@ const anyMessage: fc.Arbitrary<InferMessage> = fc.oneof(
     },
     plain,
   ),
-  fc.record({ type: fc.constant('CLOSE' as const), session }, plain),
+  fc.record({ type: fc.constant('CLOSE' as const), session, usage: fc.uint8Array({ maxLength: 512 }) }, plain),
+  fc.record(
+    { type: fc.constant('RECEIPT' as const), receipt: fc.uint8Array({ minLength: 1, maxLength: 1_024 }) },
+    plain,
+  ),
   fc.record({ type: fc.constant('ERROR' as const), code, hop: fc.nat({ max: MAX_ROUTE_HOPS - 1 }) }, plain),
 );
 
@@ -123,8 +127,10 @@ describe('wire: messages of inference sessions', () => {
       { s, p: 0, n: 1, k: 0 },
       Uint8Array.of(1, 0, 0, 0, 0, 0, 0xc0, 0x7f),
     ),
-    'a CLOSE with a tensor': encodeFrame('CLOSE', { s }, Uint8Array.of(1)),
-    'a session id of 15 bytes': encodeFrame('CLOSE', { s: s.subarray(1) }),
+    'a CLOSE with a tensor': encodeFrame('CLOSE', { s, u: new Uint8Array(0) }, Uint8Array.of(1)),
+    'a session id of 15 bytes': encodeFrame('CLOSE', { s: s.subarray(1), u: new Uint8Array(0) }),
+    'a usage of 513 bytes': encodeFrame('CLOSE', { s, u: new Uint8Array(513) }),
+    'an empty receipt': encodeFrame('RECEIPT', { r: new Uint8Array(0) }),
     'an unknown code': encodeFrame('ERROR', { c: 'TIRED', j: 0 }),
     'a wait beyond ten minutes': encodeFrame('REFUSE', { c: 'BUSY', a: 600_001 }),
   };
@@ -135,10 +141,10 @@ describe('wire: messages of inference sessions', () => {
   it('shows junk in a stream as malformed and goes on', async () => {
     async function* frames() {
       yield Uint8Array.of(1);
-      yield bytesOf({ type: 'CLOSE', session: SESSION });
+      yield bytesOf({ type: 'CLOSE', session: SESSION, usage: new Uint8Array(0) });
     }
     const all = await Array.fromAsync(decodeMessages(frames()));
-    assert.deepEqual(all, ['malformed', { type: 'CLOSE', session: SESSION }]);
+    assert.deepEqual(all, ['malformed', { type: 'CLOSE', session: SESSION, usage: new Uint8Array(0) }]);
   });
 });
 

@@ -1,0 +1,187 @@
+// Looks at what hosters served (protocol.md 13): asks each for its receipts, draws some by a lot that nobody else can foresee, and computes
+// their segments again. Gives verdicts; what they are worth is the score's affair.
+
+import type { Overlay } from '../p2p/types.ts';
+import { type NodeId, ONE, type PeerId, type ShardIndex } from '../types/ids.ts';
+import type { AuditVerdict } from '../types/record.ts';
+import { withDeadline } from '../util/async.ts';
+import { errorCode, errorMessage } from '../util/errors.ts';
+import { sha256, tag } from '../util/hash.ts';
+import type { Log } from '../util/log.ts';
+import type { Verify } from '../wire/envelope.ts';
+import { MAX_FRAME_BYTES } from '../wire/frame.ts';
+import { decodeReceipt, type Receipt, receiptHash, type Signed } from '../wire/receipt.ts';
+import { type JudgeDeps, type Judged, type JudgedShard, judgeReceipt } from './judge.ts';
+import {
+  AUDIT_PROTOCOL,
+  type AuditRequest,
+  decodeBorders,
+  decodeListed,
+  decodeRows,
+  encodeAuditRequest,
+  type Listed,
+  type RowsAnswer,
+} from './protocol.ts';
+import type { ReplayEngine, ReplayModel } from './replay.ts';
+
+const ASK_MS = 10_000;
+/** Segments computed in one epoch; a record has room for 64 verdicts. */
+const MAX_JUDGED = 32;
+const LOT_BYTES = 8;
+const LOT = tag('tessera/audit-lot/1');
+
+export interface AuditorOptions {
+  readonly model: ReplayModel;
+  readonly shards: readonly JudgedShard[];
+  /** Shards that this node holds. */
+  readonly holds: readonly ShardIndex[];
+}
+
+export interface AuditorDeps {
+  readonly overlay: Pick<Overlay, 'request'>;
+  readonly engine: ReplayEngine;
+  readonly verify: Verify;
+  /** 32 random bytes that nobody else knows. */
+  readonly secret: Uint8Array;
+  readonly log: Log;
+}
+
+export interface Accused {
+  readonly node: NodeId;
+  readonly peer: PeerId;
+}
+
+export interface Auditor {
+  /**
+   * Verdicts on a share of what these nodes served lately, each receipt once in the life of this auditor. Ends early with what there is
+   * when the signal aborts; never throws.
+   *
+   * @param rate share of receipts that are judged, of ONE
+   */
+  audit(nodes: readonly Accused[], rate: bigint, signal: AbortSignal): Promise<readonly AuditVerdict[]>;
+}
+
+interface Drawn {
+  readonly accused: Accused;
+  readonly hop: number;
+  readonly receipt: Signed<Receipt>;
+  readonly hash: Uint8Array;
+  readonly lot: bigint;
+}
+
+export function createAuditor({ model, shards, holds }: AuditorOptions, deps: AuditorDeps): Auditor {
+  const { overlay, engine, verify, secret, log } = deps;
+  const judgedBefore = createSeen();
+
+  async function ask(peer: PeerId, request: AuditRequest, signal: AbortSignal): Promise<Uint8Array | undefined> {
+    const options = { maxFrameBytes: MAX_FRAME_BYTES, signal: withDeadline(signal, ASK_MS) };
+    try {
+      return await overlay.request(peer, AUDIT_PROTOCOL, encodeAuditRequest(request), options);
+    } catch (error) {
+      log.debug('no answer to an audit', { peer, ask: request.ask, code: errorCode(error) });
+      return undefined;
+    }
+  }
+
+  async function listOf(accused: Accused, signal: AbortSignal): Promise<readonly Listed[]> {
+    const body = await ask(accused.peer, { ask: 'list' }, signal);
+    const listed = body === undefined ? undefined : decodeListed(body);
+    return listed?.ok === true ? listed.value : [];
+  }
+
+  /** A receipt of this node for shards that are held here, when the lot falls on it. */
+  function drawn(accused: Accused, { hop, receipt: bytes }: Listed, rate: bigint): readonly Drawn[] {
+    const parsed = decodeReceipt(bytes);
+    if (!parsed.ok) return [];
+    const receipt = parsed.value;
+    const { from, to, manifest } = receipt.value;
+    const hash = receiptHash(bytes);
+    const lot = lotOf(secret, hash);
+    if (lot * ONE >= rate << BigInt(LOT_BYTES * 8) || judgedBefore.has(hash)) return [];
+    for (let shard = from; shard < to; shard = (shard + 1) as ShardIndex) if (!holds.includes(shard)) return [];
+    if (manifest !== model.hash || !verify(accused.peer, receipt.message, receipt.signature)) return [];
+    return [{ accused, hop, receipt, hash, lot }];
+  }
+
+  async function rowsOf(
+    { accused, hop, receipt: { value } }: Drawn,
+    signal: AbortSignal,
+  ): Promise<RowsAnswer | undefined> {
+    const { session, position, count } = value;
+    const body = await ask(accused.peer, { ask: 'rows', session, hop, end: position + count }, signal);
+    const rows = body === undefined ? undefined : decodeRows(body);
+    return rows?.ok === true ? rows.value : undefined;
+  }
+
+  async function bordersOf(
+    { peer, hop, receipt }: Judged,
+    signal: AbortSignal,
+  ): Promise<readonly Float32Array[] | undefined> {
+    const { session, position, count } = receipt;
+    const body = await ask(peer, { ask: 'borders', session, hop, position, count }, signal);
+    const borders = body === undefined ? undefined : decodeBorders(body);
+    return borders?.ok === true ? borders.value : undefined;
+  }
+
+  /** Undefined when nobody can tell. */
+  async function judge(one: Drawn, signal: AbortSignal): Promise<AuditVerdict | undefined> {
+    const answer = await rowsOf(one, signal);
+    if (answer === undefined) return undefined;
+    const { accused, hop, hash, receipt } = one;
+    const judged: Judged = { peer: accused.peer, hop, receipt: receipt.value, answer };
+    const judging: JudgeDeps = { engine, model, shards, verify, bordersOf };
+    const finding = await judgeReceipt(judged, judging, signal);
+    if (finding.at === 'unclear') return undefined;
+    judgedBefore.add(hash);
+    const bad = finding.at === 'bad';
+    const shard = finding.at === 'bad' ? finding.shard : receipt.value.from;
+    if (finding.at === 'bad') log.warn('an audit found fault', { node: accused.node, shard, why: finding.why });
+    return { accused: accused.node, shard, segment: hash, bad };
+  }
+
+  return {
+    async audit(nodes, rate, signal) {
+      const lists = await Promise.all(
+        nodes.map(async (accused) => ({ accused, listed: await listOf(accused, signal) })),
+      );
+      const drawnOnes = lists
+        .flatMap(({ accused, listed }) => listed.flatMap((one) => drawn(accused, one, rate)))
+        .sort((a, b) => (a.lot < b.lot ? -1 : 1))
+        .slice(0, MAX_JUDGED);
+      const verdicts: AuditVerdict[] = [];
+      for (const one of drawnOnes) {
+        if (signal.aborted) break;
+        try {
+          const verdict = await judge(one, signal);
+          if (verdict !== undefined) verdicts.push(verdict);
+        } catch (error) {
+          log.info('a receipt could not be judged', { node: one.accused.node, error: errorMessage(error) });
+        }
+      }
+      return verdicts;
+    },
+  };
+}
+
+/** Uniform in 64 bits; nobody without the secret can tell which receipts it falls on. */
+function lotOf(secret: Uint8Array, hash: Uint8Array): bigint {
+  const lot = sha256(LOT, secret, hash);
+  return new DataView(lot.buffer, lot.byteOffset).getBigUint64(0);
+}
+
+/** Receipts judged lately: they are listed for two epochs. */
+const MAX_SEEN = 4_096;
+
+function createSeen() {
+  const seen = new Set<string>();
+  return {
+    has: (hash: Uint8Array) => seen.has(Buffer.from(hash).toString('hex')),
+    add(hash: Uint8Array) {
+      seen.add(Buffer.from(hash).toString('hex'));
+      for (const oldest of seen) {
+        if (seen.size <= MAX_SEEN) return;
+        seen.delete(oldest);
+      }
+    },
+  };
+}
