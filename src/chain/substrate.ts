@@ -2,13 +2,12 @@
 // endpoint it is given for what is in storage; checks that it stays the same chain.
 
 import type { Address, BlockNumber, Epoch, Hash, NodeId, SubnetId } from '../types/ids.ts';
-import type { Log } from '../util/log.ts';
 import { dutyPeriod, ERA_BLOCKS } from './clock.ts';
 import type { Dialect, Read } from './dialects/tessera.ts';
 import { orDoneAlready } from './duties.ts';
 import { answerUnreadable } from './errors.ts';
 import type { Connection } from './substrate/connection.ts';
-import { createLink, type Link } from './substrate/link.ts';
+import { createLink, type Link, type LinkDeps } from './substrate/link.ts';
 import { rememberStake } from './substrate/stake.ts';
 import { createSubmitter, EVENTS_KEY } from './substrate/submit.ts';
 import type { Chain, Head, Receipt, Signer, SubmitOptions } from './types.ts';
@@ -29,11 +28,7 @@ type Make = (dialect: Dialect) => ReturnType<Dialect['activateSubnet']>;
  *
  * Errors: CHAIN_UNREACHABLE, CHAIN_WRONG_GENESIS, CHAIN_UNSUPPORTED, the signal's reason.
  */
-export async function connectChain(
-  options: ChainOptions,
-  deps: { readonly log: Log },
-  signal?: AbortSignal,
-): Promise<Chain> {
+export async function connectChain(options: ChainOptions, deps: LinkDeps, signal?: AbortSignal): Promise<Chain> {
   const link = await createLink(options, deps, signal);
   const submitter = createSubmitter(link, deps);
   const slots = new Map<SubnetId, number>();

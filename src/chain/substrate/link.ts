@@ -1,16 +1,17 @@
 // Keeps a connection to the chain: endpoints in order of preference, a new connection as soon as one is lost, the same chain for ever. Heads
 // survive all of that. Trusts an endpoint to be the chain whose genesis it names.
 
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Hash } from '../../types/ids.ts';
-import { withDeadline } from '../../util/async.ts';
 import { errorCode, errorMessage } from '../../util/errors.ts';
 import type { Log } from '../../util/log.ts';
+import { pause, systemTimers, type Timers } from '../../util/timers.ts';
 import { chainFault, chainTimeout, stateDiscarded, unreachable } from '../errors.ts';
 import { createHeadFeed, type HeadFeed } from '../heads.ts';
-import { ChainError } from '../types.ts';
-import { type Connection, openConnection } from './connection.ts';
+import { ChainError, type Head } from '../types.ts';
+import { type Connection, openConnection, readTips } from './connection.ts';
+import { type FollowedHeads, followHeads, type HeadKind } from './follow.ts';
 import { RpcFault, type RpcSocket } from './rpc-socket.ts';
+import { createStandings } from './standings.ts';
 
 export interface Link {
   readonly best: HeadFeed;
@@ -21,7 +22,7 @@ export interface Link {
   /** The connection now, or the next one if it comes within the deadline. Errors: CHAIN_UNREACHABLE, the signal's reason. */
   connection(signal?: AbortSignal): Promise<Connection>;
   /**
-   * One request with its deadline; repeated once on a new connection when the old one is lost meanwhile.
+   * One request within 5 s; repeated once on a new connection, with as much time again, when the old one is lost or falls silent meanwhile.
    *
    * Errors: CHAIN_UNREACHABLE, CHAIN_TIMEOUT, CHAIN_STATE_DISCARDED, RpcFault, the signal's reason.
    */
@@ -38,139 +39,226 @@ export interface Link {
   close(): void;
 }
 
-/** Deadlines of chain.md 10.2. */
+export interface LinkOptions {
+  /** The preferred one first; at least one. */
+  readonly endpoints: readonly string[];
+  readonly genesis?: Hash;
+  /** An endpoint whose finalized head stands still for this long is left for one where it does not; default 30 s. */
+  readonly silenceMs?: number;
+}
+
+export interface LinkDeps {
+  readonly log: Log;
+  readonly timers?: Timers;
+}
+
+/** Deadline of chain.md 10.2. */
 const READ_MS = 5_000;
 
-/** Between two rounds over all endpoints. */
-const RETRY_MS = { first: 500, most: 30_000 } as const;
-
-/** Without a message for this long the endpoint is asked for a sign of life; without a new head it is left where there is another one. */
 const SILENCE_MS = 30_000;
+
+/** Looks around per `silenceMs`. */
+const LOOKS = 3;
+
+/** An endpoint this far behind another one is left; one no further behind in finality counts as well (chain.md 10.2). */
+const BEHIND_BLOCKS = { best: 20, finalized: 5 } as const;
 
 /** JSON-RPC codes of a state that is not there (any more): unknown block, state discarded (chain.md 9). */
 const NO_STATE: readonly number[] = [4001, 4003];
+
+/** A connection whose heads are followed. */
+interface Attached {
+  readonly endpoint: string;
+  readonly connection: Connection;
+  readonly heads: FollowedHeads;
+}
 
 /**
  * Connects to the first endpoint that answers.
  *
  * Errors when none does: CHAIN_WRONG_GENESIS or CHAIN_UNSUPPORTED if one of them answered so, else CHAIN_UNREACHABLE.
  */
-export async function createLink(
-  options: { readonly endpoints: readonly string[]; readonly genesis?: Hash; readonly silenceMs?: number },
-  deps: { readonly log: Log },
-  signal?: AbortSignal,
-): Promise<Link> {
-  const { log } = deps;
+export async function createLink(options: LinkOptions, deps: LinkDeps, signal?: AbortSignal): Promise<Link> {
+  const { log, timers = systemTimers } = deps;
   const { endpoints, silenceMs = SILENCE_MS } = options;
   const closing = new AbortController();
-  const best = createHeadFeed();
-  const finalized = createHeadFeed();
-  const first = await connectAny(endpoints, options.genesis, deps, signal ?? closing.signal);
-  const { genesis } = first.runtime;
-  let current: Connection | undefined;
+  const feeds: Readonly<Record<HeadKind, HeadFeed>> = { best: createHeadFeed(), finalized: createHeadFeed() };
+  const standings = createStandings(endpoints, { now: timers.now, chance: Math.random });
+  let current: Attached | undefined;
   let arrival = Promise.withResolvers<Connection>();
-  let progressed = performance.now();
-  let stalled: string | undefined;
-  await follow(first);
-  const watch = setInterval(() => void checkLife(), silenceMs / 3).unref();
+  let isRejoining = false;
+  let progressed = timers.now();
+  let heard = 0;
+  let silentLooks = 0;
+  const first = await tryAll(options.genesis, signal ?? closing.signal);
+  const { genesis } = first.connection.runtime;
+  adopt(first);
+  void watch();
 
-  async function follow(connection: Connection): Promise<void> {
-    const { socket, runtime } = connection;
-    const stop = AbortSignal.any([closing.signal, AbortSignal.timeout(READ_MS)]);
-    const onBest = (header: unknown) => publishBest(runtime.head(header));
-    const onFinalized = (header: unknown) => publishFinalized(runtime.head(header));
+  /** One try of every endpoint that does not rest: the first that is not behind what is known, else the one that is furthest. */
+  async function tryAll(chain: Hash | undefined, stop: AbortSignal): Promise<Attached> {
+    const failures: unknown[] = [];
+    const behind: Attached[] = [];
+    const close = (others: readonly Attached[]) => {
+      for (const { connection } of others) connection.socket.close();
+    };
+    for (const endpoint of standings.ready()) {
+      try {
+        const attached = await attach(endpoint, chain, stop);
+        if (!isBehind(attached)) {
+          close(behind);
+          return attached;
+        }
+        behind.push(attached);
+      } catch (error) {
+        standings.failed(endpoint);
+        failures.push(error);
+        log.debug('chain endpoint refused', { endpoint, message: errorMessage(error) });
+        if (stop.aborted) close(behind);
+        stop.throwIfAborted();
+      }
+    }
+    const [furthest, ...others] = behind.sort((a, b) => b.heads.best().number - a.heads.best().number);
+    close(others);
+    if (furthest !== undefined) return furthest;
+    const told = failures.find((error) => error instanceof ChainError && error.code !== 'CHAIN_UNREACHABLE');
+    throw told ?? unreachable(endpoints, failures[0]);
+  }
+
+  function isBehind({ heads }: Attached): boolean {
+    return heads.best().number + BEHIND_BLOCKS.best < (feeds.best.last?.number ?? 0);
+  }
+
+  async function attach(endpoint: string, chain: Hash | undefined, stop: AbortSignal): Promise<Attached> {
+    const connection = await openConnection(endpoint, chain, { log, timers }, stop);
+    const tell = (kind: HeadKind, head: Head) => {
+      if (current?.connection === connection) publish(kind, head);
+    };
     try {
-      await socket.subscribe('chain_subscribeFinalizedHeads', [], onFinalized, stop);
-      await socket.subscribe('chain_subscribeNewHeads', [], onBest, stop);
-      await firstHeads(stop);
+      return { endpoint, connection, heads: await followHeads(connection, { log, timers, tell }, stop) };
     } catch (error) {
-      socket.close();
+      connection.socket.close();
       throw error;
     }
-    current = connection;
-    socket.lost.addEventListener('abort', () => void replace(connection), { once: true });
-    if (socket.lost.aborted) void replace(connection);
-    arrival.resolve(connection);
-    log.info('chain connected', { endpoint: socket.endpoint, genesis });
   }
 
-  /** The first notice of a subscription comes right behind its answer. */
-  async function firstHeads(stop: AbortSignal): Promise<void> {
-    await best.until(() => true, stop);
-    await finalized.until(() => true, stop);
+  function adopt(next: Attached): void {
+    const { endpoint, connection, heads } = next;
+    const old = current;
+    current = next;
+    standings.joined(endpoint);
+    progressed = timers.now();
+    silentLooks = 0;
+    publish('finalized', heads.finalized());
+    publish('best', heads.best());
+    log.info('chain connected', { endpoint, genesis: connection.runtime.genesis });
+    old?.connection.socket.close();
+    const { lost } = connection.socket;
+    lost.addEventListener('abort', () => lose(next), { once: true });
+    if (lost.aborted) lose(next);
+    else arrival.resolve(connection);
   }
 
-  function publishBest(head: { number: number; hash: Hash } & Parameters<HeadFeed['publish']>[0]): void {
-    if (best.last?.hash === head.hash) return;
-    progressed = performance.now();
-    best.publish(head);
+  /** The best head may go back with a fork; finality only goes on. */
+  function publish(kind: HeadKind, head: Head): void {
+    const { last } = feeds[kind];
+    if (kind === 'finalized' ? head.number <= (last?.number ?? -1) : head.hash === last?.hash) return;
+    if (kind === 'finalized') progressed = timers.now();
+    feeds[kind].publish(head);
   }
 
-  function publishFinalized(head: Parameters<HeadFeed['publish']>[0]): void {
-    if (finalized.last === undefined || head.number > finalized.last.number) finalized.publish(head);
-  }
-
-  async function replace(old: Connection): Promise<void> {
-    if (current !== old || closing.signal.aborted) return;
+  function lose(lost: Attached): void {
+    if (current !== lost || closing.signal.aborted) return;
     current = undefined;
     arrival = Promise.withResolvers();
-    log.warn('chain connection lost', { endpoint: old.socket.endpoint });
-    for (let round = 0; current === undefined && !closing.signal.aborted; round++) {
-      if (round > 0) await pause(round);
+    standings.failed(lost.endpoint);
+    log.warn('chain connection lost', { endpoint: lost.endpoint });
+    void rejoin();
+  }
+
+  async function rejoin(): Promise<void> {
+    if (isRejoining) return;
+    isRejoining = true;
+    while (current === undefined && !closing.signal.aborted) {
       try {
-        await follow(await connectAny(inOrder(), genesis, deps, closing.signal));
-        progressed = performance.now();
+        await pause(timers, standings.restMs(), closing.signal);
+        const next = await tryAll(genesis, closing.signal);
+        if (current === undefined && !closing.signal.aborted) adopt(next);
+        else next.connection.socket.close();
       } catch (error) {
         log.debug('chain not reachable', { code: errorCode(error), message: errorMessage(error) });
       }
     }
+    isRejoining = false;
   }
 
-  /** 0.5 s, doubled up to 30 s, half of it by chance, so that many nodes do not come back at once. */
-  async function pause(round: number): Promise<void> {
-    const ms = Math.min(RETRY_MS.most, RETRY_MS.first * 2 ** (round - 1));
-    await sleep(ms * (0.5 + Math.random() / 2), undefined, { signal: closing.signal, ref: false }).catch(
-      () => undefined,
-    );
+  async function watch(): Promise<void> {
+    while (!closing.signal.aborted) {
+      await pause(timers, silenceMs / LOOKS, closing.signal);
+      if (current === undefined || closing.signal.aborted) continue;
+      await checkLife(current.connection.socket);
+      if (endpoints.length > 1 && current !== undefined) await lookAround(current);
+    }
   }
 
-  /** The one that stalled is tried last. */
-  function inOrder(): readonly string[] {
-    return [
-      ...endpoints.filter((endpoint) => endpoint !== stalled),
-      ...endpoints.filter((endpoint) => endpoint === stalled),
-    ];
+  /** One that has said nothing for so long is asked for a sign of life. */
+  async function checkLife(socket: RpcSocket): Promise<void> {
+    silentLooks = socket.received() === heard ? silentLooks + 1 : 0;
+    heard = socket.received();
+    if (silentLooks < LOOKS) return;
+    try {
+      await socket.send('system_health', [], timers.timeout(READ_MS));
+    } catch (error) {
+      if (!(error instanceof RpcFault)) leave(socket, 'chain endpoint silent');
+    }
   }
 
-  async function checkLife(): Promise<void> {
-    const socket = current?.socket;
-    if (socket === undefined) return;
-    if (endpoints.length > 1 && performance.now() - progressed > silenceMs) leave(socket);
-    else if (performance.now() - socket.lastHeard() > silenceMs) await ping(socket);
-  }
-
-  function leave(socket: RpcSocket): void {
-    log.warn('chain endpoint stalled', { endpoint: socket.endpoint });
-    stalled = socket.endpoint;
+  function leave(socket: RpcSocket, why: string): void {
+    if (!socket.lost.aborted) log.warn(why, { endpoint: socket.endpoint });
     socket.close();
   }
 
-  async function ping(socket: RpcSocket): Promise<void> {
+  /** Asks the other endpoints how far they are, and goes to one that is better, or preferred and well again. */
+  async function lookAround(at: Attached): Promise<void> {
+    const others = standings.ready().filter((endpoint) => endpoint !== at.endpoint);
+    const seen = await Promise.all(others.map(async (endpoint) => ({ endpoint, tips: await tipsOf(endpoint) })));
+    if (current !== at) return;
+    const [best, finalized] = [at.heads.best().number, at.heads.finalized().number];
+    const isStill = timers.now() - progressed >= silenceMs;
+    for (const { endpoint, tips } of seen) {
+      const isWell = tips !== undefined && tips.best + BEHIND_BLOCKS.best >= best;
+      standings.looked(endpoint, isWell && tips.finalized + BEHIND_BLOCKS.finalized >= finalized);
+    }
+    const ahead = seen.find(
+      ({ tips }) =>
+        tips !== undefined && (tips.best > best + BEHIND_BLOCKS.best || (isStill && tips.finalized > finalized)),
+    );
+    if (ahead !== undefined) log.warn('chain endpoint stalled', { endpoint: at.endpoint, best, finalized });
+    const target = ahead?.endpoint ?? standings.recovered(at.endpoint);
+    if (target !== undefined) await moveTo(target);
+  }
+
+  async function tipsOf(endpoint: string) {
+    return readTips(endpoint, genesis, timers, closing.signal).catch(() => undefined);
+  }
+
+  /** The old connection serves until the new one does. */
+  async function moveTo(endpoint: string): Promise<void> {
     try {
-      await socket.send('system_health', [], AbortSignal.timeout(READ_MS));
+      const next = await attach(endpoint, genesis, closing.signal);
+      if (closing.signal.aborted) next.connection.socket.close();
+      else adopt(next);
     } catch (error) {
-      if (error instanceof RpcFault) return;
-      log.warn('chain endpoint silent', { endpoint: socket.endpoint });
-      socket.close();
+      standings.failed(endpoint);
+      log.debug('chain endpoint refused', { endpoint, message: errorMessage(error) });
     }
   }
 
   async function connection(caller?: AbortSignal): Promise<Connection> {
     caller?.throwIfAborted();
     closing.signal.throwIfAborted();
-    if (current !== undefined) return current;
-    const wait = [AbortSignal.timeout(READ_MS), closing.signal, ...(caller === undefined ? [] : [caller])];
-    const stop = AbortSignal.any(wait);
+    if (current !== undefined) return current.connection;
+    const stop = AbortSignal.any([timers.timeout(READ_MS), closing.signal, ...(caller === undefined ? [] : [caller])]);
     const stopped = Promise.withResolvers<never>();
     const onStop = () => stopped.reject(caller?.aborted ? caller.reason : unreachable(endpoints));
     stop.addEventListener('abort', onStop, { once: true });
@@ -182,22 +270,25 @@ export async function createLink(
   }
 
   async function requestOnce(method: string, params: readonly unknown[], caller: AbortSignal | undefined, ms: number) {
+    const late = timers.timeout(ms);
     const { socket } = await connection(caller);
-    const stop = AbortSignal.any([withDeadline(caller, ms), closing.signal]);
+    const before = socket.received();
+    const stop = AbortSignal.any([late, closing.signal, ...(caller === undefined ? [] : [caller])]);
     try {
       return await socket.send(method, params, stop);
     } catch (error) {
-      if (caller?.aborted || closing.signal.aborted) throw error;
-      if (stop.aborted) throw chainTimeout(method, ms);
-      throw error;
+      if (caller?.aborted || closing.signal.aborted || !late.aborted) throw error;
+      if (socket.received() === before) leave(socket, 'chain endpoint silent');
+      throw chainTimeout(method, ms);
     }
   }
 
   async function request(method: string, params: readonly unknown[], caller?: AbortSignal) {
+    const used = current?.connection.socket;
     try {
       return await requestOnce(method, params, caller, READ_MS);
     } catch (error) {
-      if (errorCode(error) !== 'CHAIN_UNREACHABLE' || closing.signal.aborted) throw error;
+      if (used === undefined || !used.lost.aborted || caller?.aborted || closing.signal.aborted) throw error;
       return requestOnce(method, params, caller, READ_MS);
     }
   }
@@ -213,8 +304,7 @@ export async function createLink(
   }
 
   return {
-    best,
-    finalized,
+    ...feeds,
     genesis,
     closed: closing.signal,
     connection,
@@ -222,31 +312,10 @@ export async function createLink(
     requestOnce,
     ask,
     close() {
-      clearInterval(watch);
       closing.abort(unreachable(endpoints));
-      current?.socket.close();
-      best.close();
-      finalized.close();
+      current?.connection.socket.close();
+      feeds.best.close();
+      feeds.finalized.close();
     },
   };
-}
-
-async function connectAny(
-  endpoints: readonly string[],
-  genesis: Hash | undefined,
-  deps: { readonly log: Log },
-  signal: AbortSignal,
-): Promise<Connection> {
-  const failures: unknown[] = [];
-  for (const endpoint of endpoints) {
-    try {
-      return await openConnection(endpoint, genesis, deps, signal);
-    } catch (error) {
-      signal.throwIfAborted();
-      failures.push(error);
-      deps.log.debug('chain endpoint refused', { endpoint, message: errorMessage(error) });
-    }
-  }
-  const told = failures.find((error) => error instanceof ChainError && error.code !== 'CHAIN_UNREACHABLE');
-  throw told ?? unreachable(endpoints, failures[0]);
 }

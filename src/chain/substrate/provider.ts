@@ -44,6 +44,8 @@ export function createProvider(socket: RpcSocket): PolkadotProvider {
       if (type === 'connected') queueMicrotask(handler);
       if (type !== 'disconnected') return () => undefined;
       const onLost = () => handler();
+      // Its timer of 10 s would outlive a connection that is lost already.
+      if (socket.lost.aborted) queueMicrotask(onLost);
       socket.lost.addEventListener('abort', onLost, { once: true });
       return () => socket.lost.removeEventListener('abort', onLost);
     },

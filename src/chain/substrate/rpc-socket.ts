@@ -23,8 +23,8 @@ export interface RpcSocket {
   readonly endpoint: string;
   /** Aborts when the connection is gone, with CHAIN_UNREACHABLE as its reason. */
   readonly lost: AbortSignal;
-  /** Milliseconds (performance.now) at which something last came in. */
-  lastHeard(): number;
+  /** Messages that came in so far. */
+  received(): number;
   /** Errors: RpcFault, the signal's reason, CHAIN_UNREACHABLE. */
   send(method: string, params: readonly unknown[], signal?: AbortSignal): Promise<unknown>;
   /** Answers the subscription's id. */
@@ -75,7 +75,7 @@ function speakOver(socket: WebSocket, endpoint: string): RpcSocket {
   const listeners = new Map<string, Listener>();
   const early = new Map<string, unknown[]>();
   let lastId = 0;
-  let heard = performance.now();
+  let received = 0;
 
   function end(): void {
     if (lost.signal.aborted) return;
@@ -87,7 +87,7 @@ function speakOver(socket: WebSocket, endpoint: string): RpcSocket {
   }
 
   function receive(text: string): void {
-    heard = performance.now();
+    received += 1;
     const message = parseMessage(text);
     if (message === undefined) return;
     if (message.params) notify(String(message.params.subscription), message.params.result);
@@ -139,7 +139,7 @@ function speakOver(socket: WebSocket, endpoint: string): RpcSocket {
   return {
     endpoint,
     lost: lost.signal,
-    lastHeard: () => heard,
+    received: () => received,
     send,
     async subscribe(method, params, listener, signal) {
       const id = String(await send(method, params, signal));

@@ -2,16 +2,15 @@
 // that a lost connection, another endpoint or a reorganization changes nothing: the same bytes are offered again until they are in a block
 // or cannot get into one any more.
 
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Address, BlockNumber, Hash } from '../../types/ids.ts';
 import { createSerial } from '../../util/async.ts';
 import { fromHex } from '../../util/bytes.ts';
 import { errorCode } from '../../util/errors.ts';
-import type { Log } from '../../util/log.ts';
+import { pause, systemTimers } from '../../util/timers.ts';
 import { chainTimeout, extrinsicExpired, extrinsicFailed, extrinsicRejected, extrinsicWouldFail } from '../errors.ts';
 import { ChainError, type Head, type Receipt, type Signer, type SubmitOptions } from '../types.ts';
 import type { Connection } from './connection.ts';
-import type { Link } from './link.ts';
+import type { Link, LinkDeps } from './link.ts';
 import { RpcFault } from './rpc-socket.ts';
 import type { CallSpec } from './runtime.ts';
 
@@ -67,7 +66,8 @@ interface Account {
   waiting: number;
 }
 
-export function createSubmitter(link: Link, { log }: { readonly log: Log }, retryMs: number = RETRY_MS): Submitter {
+export function createSubmitter(link: Link, deps: LinkDeps, retryMs: number = RETRY_MS): Submitter {
+  const { log, timers = systemTimers } = deps;
   const accounts = new Map<Address, Account>();
 
   function accountOf(address: Address): Account {
@@ -180,7 +180,8 @@ export function createSubmitter(link: Link, { log }: { readonly log: Log }, retr
       } catch (error) {
         stop.throwIfAborted();
         if (!isSilence(error)) throw error;
-        await sleep(retryMs, undefined, { signal: stop, ref: false }).catch(() => stop.throwIfAborted());
+        await pause(timers, retryMs, stop);
+        stop.throwIfAborted();
       }
     }
   }
@@ -197,7 +198,7 @@ export function createSubmitter(link: Link, { log }: { readonly log: Log }, retr
   }
 
   async function awaitInclusion(sent: Sent, until: 'inBlock' | 'finalized', signal?: AbortSignal): Promise<Receipt> {
-    const deadline = AbortSignal.timeout(INCLUSION_MS);
+    const deadline = timers.timeout(INCLUSION_MS);
     const parts = [deadline, link.closed, ...(signal === undefined ? [] : [signal])];
     const stop = AbortSignal.any(parts);
     const visited = new Set<Hash>();
