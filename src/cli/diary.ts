@@ -5,15 +5,23 @@ import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { Outcome } from '../consensus/duty.ts';
+import type { Judged } from '../validator/validator.ts';
 
 /** As many as the chain keeps (chain.md 3.3). */
 const KEPT_EPOCHS = 64;
 const MAX_BYTES = 1 << 20;
 
+/** As JSON has it: a score is a decimal string. */
+export type DiaryEntry = Outcome | (Omit<Judged, 'score'> & { readonly score: string });
+
 export interface Diary {
   readonly subnet: number;
   readonly node: number;
-  readonly epochs: readonly { readonly epoch: number; readonly outcomes: readonly Outcome[] }[];
+  readonly epochs: readonly { readonly epoch: number; readonly outcomes: readonly DiaryEntry[] }[];
+}
+
+export function toDiary(event: Outcome | Judged): DiaryEntry {
+  return event.type === 'judged' ? { ...event, score: event.score.toString() } : event;
 }
 
 const DIARY = z.object({
@@ -41,7 +49,7 @@ export function readDiary(dataDir: string, subnet: number): Diary | undefined {
 }
 
 /** Adds one outcome; the file is replaced as a whole, so that a reader never sees half of it. */
-export function keepOutcome(dataDir: string, of: { subnet: number; node: number }, outcome: Outcome): void {
+export function keepOutcome(dataDir: string, of: { subnet: number; node: number }, outcome: DiaryEntry): void {
   const known = readDiary(dataDir, of.subnet);
   const diary = addOutcome(known?.node === of.node ? known : { ...of, epochs: [] }, outcome);
   const file = fileOf(dataDir);
@@ -50,7 +58,7 @@ export function keepOutcome(dataDir: string, of: { subnet: number; node: number 
   renameSync(`${file}.new`, file);
 }
 
-export function addOutcome(diary: Diary, outcome: Outcome): Diary {
+export function addOutcome(diary: Diary, outcome: DiaryEntry): Diary {
   const before = diary.epochs.find(({ epoch }) => epoch === outcome.epoch)?.outcomes ?? [];
   const told = before.some((one) => JSON.stringify(one) === JSON.stringify(outcome));
   const entry = { epoch: outcome.epoch as number, outcomes: told ? before : [...before, outcome] };

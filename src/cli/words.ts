@@ -1,7 +1,9 @@
 // What the program's words mean for a person: reasons of rewards, missed duties, refused votes. docs/operators.md says the same at length.
 
-import type { MissedReason, Outcome } from '../consensus/duty.ts';
+import type { MissedReason } from '../consensus/duty.ts';
+import type { Fault } from '../consensus/explain.ts';
 import type { RewardReason } from '../node/rewards.ts';
+import type { DiaryEntry } from './diary.ts';
 
 export const REWARD_WORDS: Readonly<Record<RewardReason, string>> = {
   open: 'the epoch is not settled yet',
@@ -41,13 +43,58 @@ const ABSTAIN_WORDS: Readonly<Record<string, string>> = {
   PROPOSAL_SCORES_DIFFER: 'the scores are not what the evidence gives',
 };
 
+/** What a record of a kind is for a person. */
+const KIND_WORDS = {
+  hc: 'commitment to its work',
+  hr: 'reveal of its work',
+  sc: 'commitment to its scores',
+  sr: 'reveal of its scores',
+  wa: 'first witness record',
+  wb: 'second witness record',
+} as const;
+
+/** By the `why` of a fault; docs/operators.md lists them. */
+export const FAULT_WORDS: Readonly<Record<Fault['why'], string>> = {
+  equivocator: 'signed two different records for one slot',
+  accused: 'named bad by the audits of most validators',
+  missing: 'nobody has its',
+  late: 'late: listed too seldom was its',
+  omitted: 'left out by the proposer, though most held it: its',
+  mismatch: 'what it revealed does not open its',
+  distance: 'too far from the others',
+  unconfirmed: 'too few show the same shard, half pay',
+};
+
+/** One fault as a person reads it. */
+export function describeFault(fault: Fault): string {
+  const words = FAULT_WORDS[fault.why];
+  switch (fault.why) {
+    case 'missing':
+    case 'mismatch':
+      return `${words} ${KIND_WORDS[fault.kind]}`;
+    case 'late':
+    case 'omitted':
+      return `${words} ${KIND_WORDS[fault.kind]} (${fault.listed} of ${fault.of} named witnesses list it)`;
+    case 'distance':
+      return `${words} on shard ${fault.shard}: ${fault.taus} tolerances, at most 16 are paid`;
+    case 'unconfirmed':
+      return `${words}: shard ${fault.shard}, ${fault.voters} of at least 3`;
+    default:
+      return words;
+  }
+}
+
 /** One outcome as a person reads it. */
-export function describeOutcome(outcome: Outcome): string {
+export function describeOutcome(outcome: DiaryEntry): string {
   switch (outcome.type) {
     case 'missed':
       return `missed ${outcome.duty}: ${MISSED_WORDS[outcome.why]}`;
     case 'abstained':
       return `abstained: ${ABSTAIN_WORDS[outcome.code] ?? outcome.code}`;
+    case 'judged':
+      return outcome.score === '0'
+        ? `scored 0: ${outcome.faults.map(describeFault).join('; ')}`
+        : 'scored by the others';
     case 'witnessed':
       return `witnessed ${outcome.kind}`;
     default:

@@ -73,10 +73,17 @@ export function score(
 
 /** q of one sketch against the reference (8.3), before the halving. */
 export function quality(entries: readonly bigint[], reference: readonly bigint[], tau: number): bigint {
-  const squares = entries.map((entry, i) => (entry - (reference[i] ?? 0n)) ** 2n);
-  const distance = isqrt(sum(squares));
+  return qualityAt(distanceOf(entries, reference), tau);
+}
+
+function qualityAt(distance: bigint, tau: number): bigint {
   const tolerance = BigInt(tau);
   return distance <= CUTOFF_TAUS * tolerance ? (ONE * tolerance) / (tolerance + distance) : 0n;
+}
+
+/** d of 8.3, in sketch units. */
+function distanceOf(entries: readonly bigint[], reference: readonly bigint[]): bigint {
+  return isqrt(sum(entries.map((entry, i) => (entry - (reference[i] ?? 0n)) ** 2n)));
 }
 
 /** a of one reveal against the median (8.5): 1 - sum|S - med| / sum(S + med). */
@@ -96,18 +103,44 @@ export function drawnAuditors(roster: Roster, seed: Uint8Array, shard: ShardInde
   return new Set(lots.slice(0, DRAWN_AUDITORS).map(({ node }) => node));
 }
 
+/** What 8.2 and 8.3 say of one shard. */
+export interface ShardJudgement {
+  readonly shard: ShardIndex;
+  /** In sketch units. */
+  readonly tau: number;
+  /** G_k in roster order: how far each is from the median, and q. */
+  readonly voters: readonly {
+    readonly node: NodeId;
+    readonly audits: boolean;
+    readonly distance: bigint;
+    readonly q: bigint;
+  }[];
+  /** Enough voters to confirm each other: else q is halved. */
+  readonly isConfirmed: boolean;
+}
+
+export function judgeShards(evidence: Evidence, roster: Roster, challenge: Challenge): readonly ShardJudgement[] {
+  return challenge.taus.map((tau, k) => {
+    const group = groupOf(evidence, roster, challenge.seed, k as ShardIndex);
+    const reference = medianVector(group.map(({ entries }) => entries));
+    const isConfirmed = group.length >= FULL_QUORUM;
+    const voters = group.map(({ node, audits, entries }) => {
+      const distance = distanceOf(entries, reference);
+      const q = qualityAt(distance, tau);
+      return { node, audits, distance, q: isConfirmed ? q : q / 2n };
+    });
+    return { shard: k as ShardIndex, tau, voters, isConfirmed };
+  });
+}
+
 /** H_i (8.4): what each hoster earned over all shards, in units of a whole shard's pay. */
 function hosterPay(evidence: Evidence, roster: Roster, challenge: Challenge): ReadonlyMap<NodeId, bigint> {
   const pay = new Map<NodeId, bigint>();
-  challenge.taus.forEach((tau, k) => {
-    const group = groupOf(evidence, roster, challenge.seed, k as ShardIndex);
-    const reference = medianVector(group.map(({ entries }) => entries));
-    const earned = group
-      .filter(({ audits }) => !audits)
-      .map(({ node, entries }) => ({ node, q: confirmed(quality(entries, reference, tau), group.length) }));
+  for (const { voters } of judgeShards(evidence, roster, challenge)) {
+    const earned = voters.filter(({ audits }) => !audits);
     const divisor = atLeast(sum(earned.map(({ q }) => q)), BigInt(FULL_QUORUM) * ONE);
     for (const { node, q } of earned) pay.set(node, (pay.get(node) ?? 0n) + (ONE * q) / divisor);
-  });
+  }
   return pay;
 }
 
@@ -120,10 +153,6 @@ function groupOf(evidence: Evidence, roster: Roster, seed: Uint8Array, shard: Sh
     if (hoster === undefined || entries === undefined || evidence.zeroed.has(id)) return [];
     return hoster.audits && !drawn.has(id) ? [] : [{ node: id, audits: hoster.audits, entries }];
   });
-}
-
-function confirmed(q: bigint, voters: number): bigint {
-  return voters < FULL_QUORUM ? q / 2n : q;
 }
 
 /** v_i (8.5): agreement of revealed scores with their median, times presence. */

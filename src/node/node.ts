@@ -19,6 +19,7 @@ import { createOverlay } from '../p2p/libp2p.ts';
 import { openNetworkKey } from '../p2p/network-key.ts';
 import type { Reach } from '../p2p/reach-names.ts';
 import type { Overlay, RecordRules } from '../p2p/types.ts';
+import { type Archive, createArchive } from '../store/archive.ts';
 import { createJournal } from '../store/sqlite.ts';
 import type { Journal } from '../store/types.ts';
 import type { ShardIndex } from '../types/ids.ts';
@@ -112,6 +113,10 @@ export async function createNode(options: NodeOptions, deps: NodeDeps, signal: A
   await using opened = new AsyncDisposableStack();
   const journalFile = join(options.dataDir, 'journal.sqlite');
   const journal = opened.adopt(createJournal({ file: journalFile, genesis: info.genesis }), (open) => open.close());
+  const archive = opened.adopt(
+    createArchive({ file: join(options.dataDir, 'archive.sqlite'), genesis: info.genesis, subnet: subnet.id }),
+    (open) => open.close(),
+  );
   const audits = options.role === 'attestor' && options.audits === true;
   const engine = options.role === 'hoster' || audits ? await startEngine(options, site, deps, opened) : undefined;
   const members = createMembers({ subnet: subnet.id, access, nodes }, { chain, log: log.child('members') });
@@ -131,7 +136,7 @@ export async function createNode(options: NodeOptions, deps: NodeDeps, signal: A
     engine === undefined ? [] : await shardsOf(options, site, deps, { overlay, engine, directory }, signal);
   await engine?.load(shards, signal);
   const place: Place = { ...site, shards, audits };
-  validator = buildValidator(place, deps, { overlay, engine, journal });
+  validator = buildValidator(place, deps, { overlay, engine, journal, archive });
   const hoster =
     engine === undefined || audits
       ? undefined
@@ -280,15 +285,22 @@ function buildValidator(
     overlay,
     engine,
     journal,
-  }: { readonly overlay: Overlay; readonly engine: Engine | undefined; readonly journal: Journal },
+    archive,
+  }: {
+    readonly overlay: Overlay;
+    readonly engine: Engine | undefined;
+    readonly journal: Journal;
+    readonly archive: Archive;
+  },
 ): Validator {
   return createValidator(
-    { genesis: info.genesis, subnet: subnet.id, node: node.id, clock, shards, audits },
+    { genesis: info.genesis, subnet: subnet.id, node: node.id, clock, shards, audits, watchesKeys: true },
     {
       chain,
       overlay,
       ...(engine === undefined ? {} : { engine }),
       journal,
+      archive,
       identity,
       hotkey,
       manifestOf: (hash) => (hash === model.hash ? model.manifest : undefined),

@@ -23,6 +23,13 @@ export type StoreErrorFacts =
       readonly kind: string;
     }
   | {
+      readonly code: 'SIGNED_ELSEWHERE' | 'SIGNED_BEFORE';
+      readonly subnet: number;
+      readonly node: number;
+      readonly epoch: number;
+      readonly what: string;
+    }
+  | {
       readonly code: 'SLOT_PAST';
       readonly subnet: number;
       readonly node: number;

@@ -1,7 +1,9 @@
 // Evidence and the records behind it (protocol.md 7): from the named witnesses follows which records are in, from all of them the root.
 // Proposer and voter compute the same here; they differ in where they look for records. Trusts records that were admitted, nothing else.
 
+import type { NodeScore } from '../consensus/commitment.ts';
 import type { NamedRecords } from '../consensus/evidence.ts';
+import type { Known } from '../consensus/explain.ts';
 import { epochOfKind, type Listed, majorityOf, readWitness } from '../consensus/witness.ts';
 import type { Epoch, NodeId } from '../types/ids.ts';
 import type {
@@ -36,6 +38,22 @@ export interface Dossier {
   readonly ids: EvidenceIds;
   readonly named: NamedRecords;
 }
+
+/** Evidence with the scores that follow from it. */
+export interface Finding extends Dossier {
+  readonly scores: readonly NodeScore[];
+}
+
+export const NO_RECORDS: NamedRecords = {
+  hc: new Map(),
+  hr: new Map(),
+  sc: new Map(),
+  sr: new Map(),
+  wa: new Map(),
+  wb: new Map(),
+  au: new Map(),
+  equivocators: new Set(),
+};
 
 export type ById = (id: Uint8Array) => SignedRecord | undefined;
 
@@ -136,6 +154,30 @@ export function membersOf(
     proofs.set(seat, proof);
   }
   return first === undefined || second === undefined ? undefined : { first, second, proofs };
+}
+
+/** What else is known of an epoch whose evidence was found: what the named witnesses say, and everything that is held. */
+export function knownOf(
+  scored: Epoch,
+  roster: Roster,
+  { ids }: Pick<Dossier, 'ids'>,
+  records: Pick<Records, 'first' | 'held' | 'byId'>,
+): Known {
+  const read = (all: Iterable<SignedRecord | undefined>): readonly Listed[] =>
+    [...all].flatMap((record) => (isWitness(record) ? (readWitness(record.body, roster.nodes.length) ?? []) : []));
+  const named = (place: 'a' | 'b') => read([...ids[place].values()].map((id) => records.byId(id)));
+  const validators = new Set(roster.validators);
+  const held = (kind: Witness['kind']) =>
+    read(records.held(kind, scored).filter(({ body }) => validators.has(body.node)));
+  return {
+    named: { wa: named('a'), wb: named('b') },
+    held: { wa: held('wa'), wb: held('wb') },
+    record: records.first,
+  };
+}
+
+function isWitness(record: SignedRecord | undefined): record is SignedRecord<Witness> {
+  return record?.body.kind === 'wa' || record?.body.kind === 'wb';
 }
 
 /** The proof that is known against a node: of the epoch scored, else of the one before. */

@@ -1,16 +1,15 @@
-// `/tessera/evidence/1` (protocol.md 10): makes the sets of records whole between roster peers. Three questions, each one frame in and one
-// out: what do I lack of a kind; give me these ids; which ids does your evidence name. Answers are records that prove themselves, so the
-// asker trusts nothing; the sizes of 14 bound both sides.
+// `/tessera/evidence/1` (protocol.md 10): makes the sets of records whole between roster peers, and lets anybody verify an epoch later. Four
+// questions, each one frame in and one out: what do I lack of a kind; give me these ids; which ids does your evidence name; who was in the
+// epoch. Answers are records that prove themselves, or are compared with the chain, so the asker trusts nothing; the sizes of 14 bound both sides.
 
 import type { ProtocolOptions } from '../p2p/types.ts';
 import type { Epoch, PeerId } from '../types/ids.ts';
-import { EPOCH_KINDS, type EpochKind, SHORT_ID_BYTES } from '../types/record.ts';
+import { EPOCH_KINDS, type EpochKind, SHORT_ID_BYTES, type SignedRecord } from '../types/record.ts';
 import { toHex } from '../util/bytes.ts';
 import { type Cbor, encodeCbor } from '../util/cbor.ts';
 import { byPlace, type EvidenceIds, PLACES, type Place } from '../wire/evidence.ts';
 import { bytes, exactly, type Field, list, parsing, readCbor, readMap, U32, uint } from '../wire/fields.ts';
 import { MAX_RECORD_BYTES } from '../wire/record.ts';
-import type { Records } from './records.ts';
 
 export const EVIDENCE_PROTOCOL = '/tessera/evidence/1';
 /** Records in one answer (protocol.md 14). */
@@ -30,7 +29,26 @@ export type EvidenceRequest =
   /** Each id whole, or shortened as witnesses do. */
   | { readonly ask: 'ids'; readonly ids: readonly Uint8Array[] }
   /** The ids, in the order of the seats, of the evidence of the epoch scored. */
-  | { readonly ask: 'named'; readonly epoch: Epoch };
+  | { readonly ask: 'named'; readonly epoch: Epoch }
+  /** What was read at the epoch's first block: roster, seed, the owner's policy. */
+  | { readonly ask: 'facts'; readonly epoch: Epoch };
+
+/** An answer to 'facts'. */
+export interface ToldFacts {
+  /** As roster.ts journals them. */
+  readonly facts: Uint8Array;
+  /** Of storage, against the state root of h(e); where the endpoint gave one. */
+  readonly proof: Uint8Array | undefined;
+}
+
+/** Where answers come from (library.ts). */
+export interface Answers {
+  held(kind: EpochKind, epoch: Epoch): readonly SignedRecord[];
+  byId(id: Uint8Array): SignedRecord | undefined;
+  /** The ids behind the evidence that this node proposed or attested, as `encodeNamed` writes them. */
+  named(scored: Epoch): Uint8Array | undefined;
+  facts(epoch: Epoch): ToldFacts | undefined;
+}
 
 /** Per place of the root its ids, in the order of the seats. */
 export type NamedIds = { readonly [P in Place]: readonly Uint8Array[] };
@@ -46,7 +64,8 @@ export function encodeRequest(request: EvidenceRequest): Uint8Array {
     case 'ids':
       return encodeCbor({ v: 1, q: 'ids', i: request.ids });
     case 'named':
-      return encodeCbor({ v: 1, q: 'named', e: request.epoch });
+    case 'facts':
+      return encodeCbor({ v: 1, q: request.ask, e: request.epoch });
   }
 }
 
@@ -55,27 +74,25 @@ export function decodeRequest(body: Uint8Array): EvidenceRequest | undefined {
   return tried(() => readRequest(readCbor(body, MAX_EVIDENCE_FRAME)));
 }
 
-/** The answer to a request out of what is held; never longer than a frame. `named` is this node's own finding for an epoch. */
-export function answer(
-  request: EvidenceRequest,
-  records: Pick<Records, 'held' | 'byId'>,
-  named: (epoch: Epoch) => EvidenceIds | undefined,
-): Uint8Array {
+/** The answer to a request out of what is there; never longer than a frame. */
+export function answer(request: EvidenceRequest, library: Answers): Uint8Array {
   switch (request.ask) {
     case 'lack': {
       const held = new Set(request.held.map((id) => toHex(shorten(id))));
-      const lacking = records.held(request.kind, request.epoch).filter(({ id }) => !held.has(toHex(shorten(id))));
+      const lacking = library.held(request.kind, request.epoch).filter(({ id }) => !held.has(toHex(shorten(id))));
       return encodeRecords(lacking.map((record) => record.bytes));
     }
     case 'ids':
       return encodeRecords(
         request.ids.flatMap((id) => {
-          const record = records.byId(id);
+          const record = library.byId(id);
           return record === undefined ? [] : [record.bytes];
         }),
       );
     case 'named':
-      return encodeNamed(named(request.epoch));
+      return library.named(request.epoch) ?? NOTHING;
+    case 'facts':
+      return encodeFacts(library.facts(request.epoch));
   }
 }
 
@@ -97,8 +114,27 @@ export function decodeNamed(body: Uint8Array): NamedIds | undefined {
   });
 }
 
-function encodeNamed(ids: EvidenceIds | undefined): Uint8Array {
-  if (ids === undefined) return encodeCbor({ v: 1 });
+/** What was read at h(e), not yet compared with anything; undefined when there is nothing or the bytes are no answer. */
+export function decodeFacts(body: Uint8Array): ToldFacts | undefined {
+  const some = bytes(0, MAX_ANSWER_BYTES);
+  return tried(() => {
+    const { f, p } = readMap(readCbor(body, MAX_EVIDENCE_FRAME), { v: exactly(1), f: some, p: some });
+    return { facts: f, proof: p.length === 0 ? undefined : p };
+  });
+}
+
+/** The answer of a node that has nothing. */
+const NOTHING = encodeCbor({ v: 1 });
+
+function encodeFacts(told: ToldFacts | undefined): Uint8Array {
+  if (told === undefined || told.facts.length > MAX_ANSWER_BYTES) return NOTHING;
+  const { facts, proof } = told;
+  const fits = proof !== undefined && facts.length + proof.length <= MAX_ANSWER_BYTES;
+  return encodeCbor({ v: 1, f: facts, p: fits ? proof : new Uint8Array() });
+}
+
+/** The ids of evidence as an answer to 'named'. */
+export function encodeNamed(ids: EvidenceIds): Uint8Array {
   const inOrder = (place: Place): Uint8Array[] => [...ids[place]].sort(([a], [b]) => a - b).map(([, id]) => id);
   return encodeCbor({ v: 1, n: PLACES.map(inOrder) });
 }
@@ -135,7 +171,8 @@ function readRequest(value: Cbor): EvidenceRequest {
     });
     return { ask: 'ids', ids: map.i };
   }
-  return { ask: 'named', epoch: readMap(value, { ...head, q: exactly('named') }).e };
+  const { q, e } = readMap(value, { ...head, q: exactly('named', 'facts') });
+  return { ask: q, epoch: e };
 }
 
 function shorten(id: Uint8Array): Uint8Array {

@@ -20,7 +20,12 @@ export interface Pen {
 
 export function createPen(
   options: { readonly subnet: SubnetId; readonly node: NodeId },
-  deps: { readonly journal: Journal; readonly identity: Identity },
+  deps: {
+    readonly journal: Journal;
+    readonly identity: Identity;
+    /** Throws when nothing may be signed for such a slot now. */
+    readonly demand: (kind: EpochKind, epoch: Epoch) => void;
+  },
 ): Pen {
   const { journal, identity } = deps;
   const slot = (kind: EpochKind, epoch: Epoch): Slot => ({ ...options, epoch, kind });
@@ -48,6 +53,7 @@ export function createPen(
     sign(body) {
       const before = signed(body.kind, body.epoch);
       if (before !== undefined) return before;
+      deps.demand(body.kind, body.epoch);
       const record = signRecord(body, identity);
       journal.claim(slot(body.kind, body.epoch), record.bytes);
       return record;

@@ -1,23 +1,30 @@
 // What this node proposes for the scores of an epoch: the witnesses it holds, the records that follow from them, the scores that follow
 // from those (protocol.md 7, 9). Made once; submission.ts journals it.
 
-import type { NodeScore } from '../consensus/commitment.ts';
 import { chooseWitnesses, type Listed, quorumOf, readWitness } from '../consensus/witness.ts';
 import type { Epoch, PeerId } from '../types/ids.ts';
 import type { SignedRecord, Witness } from '../types/record.ts';
 import type { Roster } from '../types/subnet.ts';
 import { fromHex } from '../util/bytes.ts';
 import { type EvidenceArgs, type EvidenceIds, type EvidenceKind, evidenceRoot, NO_IDS } from '../wire/evidence.ts';
-import { type Counts, countMembers, idsOf, knownProof, type Members, type Proof, recordsOf } from './dossier.ts';
+import {
+  type Counts,
+  countMembers,
+  type Finding,
+  idsOf,
+  knownProof,
+  type Members,
+  NO_RECORDS,
+  type Proof,
+  recordsOf,
+} from './dossier.ts';
 import type { Gather } from './gather.ts';
 import type { Records } from './records.ts';
 import type { EpochFacts } from './roster.ts';
-import type { Scoring } from './scoring.ts';
+import type { Rules } from './rules.ts';
 
-export interface Draft {
+export interface Draft extends Finding {
   readonly args: EvidenceArgs;
-  readonly scores: readonly NodeScore[];
-  readonly ids: EvidenceIds;
 }
 
 export interface Proposals {
@@ -48,11 +55,11 @@ interface Compiled {
 
 export function createProposals({
   records,
-  scoring,
+  rules,
   gather,
 }: {
   readonly records: Records;
-  readonly scoring: Scoring;
+  readonly rules: Pick<Rules, 'compute'>;
   readonly gather: Gather;
 }): Proposals {
   /** By seat, the witnesses of validators; the first record of one that signed two. */
@@ -105,8 +112,9 @@ export function createProposals({
 
   function toDraft(scored: Epoch, roster: Roster, { members, ids }: Compiled): Draft | undefined {
     const named = recordsOf(ids, roster, scored, records.byId);
-    const scores = named === undefined ? undefined : scoring.compute(scored, named);
-    return scores === undefined ? undefined : { scores, ids, args: argsOf(scored, roster, members, ids) };
+    const scores = named === undefined ? undefined : rules.compute(scored, named);
+    if (named === undefined || scores === undefined) return undefined;
+    return { scores, ids, named, args: argsOf(scored, roster, members, ids) };
   }
 
   return {
@@ -174,5 +182,10 @@ function argsOf(scored: Epoch, roster: Roster, members: Members, ids: EvidenceId
 
 function empty(scored: Epoch, roster: Roster): Draft {
   const root = evidenceRoot(roster, NO_IDS);
-  return { args: { epoch: scored, first: [], second: [], equivocators: [], root }, scores: [], ids: NO_IDS };
+  return {
+    args: { epoch: scored, first: [], second: [], equivocators: [], root },
+    scores: [],
+    ids: NO_IDS,
+    named: NO_RECORDS,
+  };
 }

@@ -11,8 +11,12 @@ import type { Roster } from '../types/subnet.ts';
 import { equalBytes, toHex } from '../util/bytes.ts';
 import { decodeRecord, type RecordFault, signedMessage } from '../wire/record.ts';
 
-/** How a record came; 'named': asked for by its id, because a proposal rests on it. */
-export type Via = 'gossip' | 'dht' | 'pull' | 'named' | 'self';
+/** How a record came; 'named': asked for by its id, because a proposal rests on it; 'disk': held before a restart. */
+export type Via = 'gossip' | 'dht' | 'pull' | 'named' | 'self' | 'disk';
+
+/** Ways by which records of others come. */
+export const CHANNELS = ['gossip', 'dht', 'pull'] as const satisfies readonly Via[];
+export type Channel = (typeof CHANNELS)[number];
 
 export type RefusalCode = RecordFault | 'RECORD_UNKNOWN_NODE' | 'RECORD_BAD_SIGNATURE' | 'RECORD_OUT_OF_WINDOW';
 
@@ -39,7 +43,16 @@ export interface RecordsDeps {
   /** The roster of an epoch once it is known here. */
   readonly rosterOf: (epoch: Epoch) => Roster | undefined;
   readonly verify: Verify;
+  /** Hears of each record that is kept. */
+  readonly onKept?: (record: SignedRecord) => void;
+  /** Hears of each well-formed record of this node that came from outside and is not the one that it holds. */
+  readonly onOwn?: (record: SignedRecord) => void;
+  /** What outlived the last run. */
+  readonly stored?: (kind: EpochKind, epoch: Epoch) => readonly Uint8Array[];
 }
+
+/** How many records of others are held of an epoch, and how many of them each channel brought, first or again. */
+export type Completeness = { readonly held: number } & { readonly [C in Channel]: number };
 
 export interface Records {
   /** A new best head: closes lists, forgets old epochs, tries records again that waited for their roster. */
@@ -59,6 +72,9 @@ export interface Records {
   watched(kind: EpochKind, epoch: Epoch): boolean;
   /** Nodes that signed two records of one kind of an epoch, with the two. */
   equivocators(epoch: Epoch): ReadonlyMap<NodeId, readonly [SignedRecord, SignedRecord]>;
+  completeness(epoch: Epoch): Completeness;
+  /** Records of others since the start, by the channel that brought them first. */
+  firstBy(): Readonly<Record<Channel, number>>;
   /** Refusals by code since the start. */
   refusals(): Readonly<Record<string, number>>;
 }
@@ -95,12 +111,15 @@ interface Book {
   closed: boolean;
   /** Records beyond the two of a slot. */
   faces: number;
+  /** By short id, the channels that brought a record of another node. */
+  readonly ways: Map<string, Set<Channel>>;
 }
 
 export function createRecords(options: RecordsOptions, deps: RecordsDeps): Records {
   const { genesis, subnet, node: self, clock } = options;
   const books = new Map<Epoch, Book>();
   const refused: Record<string, number> = {};
+  const first: Record<Channel, number> = { gossip: 0, dht: 0, pull: 0 };
   let waiting: Waiting[] = [];
   let best: BlockNumber | undefined;
 
@@ -132,7 +151,10 @@ export function createRecords(options: RecordsOptions, deps: RecordsDeps): Recor
       return refuse('RECORD_OUT_OF_WINDOW', 'ignore');
     }
     const entry = books.get(body.epoch)?.kinds[body.kind].get(body.node);
-    if (entry !== undefined && isHeld(entry, bytes)) return { verdict: 'accept', record };
+    if (entry !== undefined && isHeld(entry, bytes)) {
+      noteWay(bookOf(body.epoch), record, via);
+      return { verdict: 'accept', record };
+    }
     const roster = deps.rosterOf(body.epoch);
     if (roster === undefined) return wait(bytes, arrived);
     const seat = roster.nodes.find(({ id }) => id === body.node);
@@ -141,14 +163,26 @@ export function createRecords(options: RecordsOptions, deps: RecordsDeps): Recor
       return refuse('RECORD_BAD_SIGNATURE', 'reject');
     }
     if (!fitsRoster(body, roster)) return refuse('RECORD_MALFORMED', 'reject');
+    if (body.node === self && via !== 'self') deps.onOwn?.(record);
     const book = bookOf(body.epoch);
     const inTime = arrived < window.closes && !(body.kind === 'hc' && book.closed);
     const isNews = keep(book, body.kind, record, inTime);
     if (via === 'named') keepNamed(book, record);
+    noteWay(book, record, via);
     if (body.kind === 'wa') closeWith(book, roster);
     const outside = tooEarly || !inTime;
     if (outside && (via === 'gossip' || via === 'dht')) return refuse('RECORD_OUT_OF_WINDOW', 'ignore', record);
     return { verdict: isNews ? 'accept' : 'ignore', record };
+  }
+
+  /** Which channel brought a record that is kept; what was asked for by name was pulled. */
+  function noteWay({ ids, ways }: Book, { body, id }: SignedRecord, via: Via): void {
+    const name = shortName(id);
+    const channel = via === 'named' ? 'pull' : CHANNELS.find((one) => one === via);
+    if (channel === undefined || body.node === self || !ids.has(name)) return;
+    const known = ways.get(name);
+    if (known === undefined) first[channel] += 1;
+    ways.set(name, (known ?? new Set<Channel>()).add(channel));
   }
 
   /** A node whose head lags must not list late copies: enough others have closed theirs. */
@@ -163,11 +197,13 @@ export function createRecords(options: RecordsOptions, deps: RecordsDeps): Recor
     if (entry === undefined) {
       entries.set(record.body.node, { first: record, timely });
       book.ids.set(shortName(record.id), record);
+      deps.onKept?.(record);
       return true;
     }
     if (equalBytes(entry.first.id, record.id) || entry.second !== undefined) return false;
     entry.second = record;
     book.ids.set(shortName(record.id), record);
+    deps.onKept?.(record);
     book.equivocators.set(record.body.node, [entry.first, record]);
     return true;
   }
@@ -178,6 +214,7 @@ export function createRecords(options: RecordsOptions, deps: RecordsDeps): Recor
     if (book.ids.has(name) || book.faces >= MAX_FACES) return;
     book.faces += 1;
     book.ids.set(name, record);
+    deps.onKept?.(record);
   }
 
   /** Its roster is not final here yet: kept aside with the block of its arrival, which decides whether it was in time. */
@@ -218,8 +255,19 @@ export function createRecords(options: RecordsOptions, deps: RecordsDeps): Recor
     return new Map(counted.map(([node, { first }]) => [node, first]));
   }
 
+  /** At the first head: what was held before a restart is held again. */
+  function restore(block: BlockNumber): void {
+    const now = phaseAt(block, clock)?.epoch ?? 0;
+    for (let epoch = Math.max(0, now - KEPT_BACK) as Epoch; epoch <= now + KEPT_AHEAD; epoch++) {
+      for (const kind of EPOCH_KINDS) {
+        for (const bytes of deps.stored?.(kind, epoch) ?? []) admitAt(bytes, 'disk', block);
+      }
+    }
+  }
+
   return {
     observe(block) {
+      if (best === undefined) restore(block);
       best = block;
       for (const epoch of [...books.keys()]) if (!isKeptEpoch(epoch, block)) books.delete(epoch);
       waiting = waiting.filter(({ arrived }) => block - arrived < clock.epochLength);
@@ -243,6 +291,14 @@ export function createRecords(options: RecordsOptions, deps: RecordsDeps): Recor
     listed: (kind, epoch) => firsts(kind, epoch, ({ timely }, { watched }) => timely || !watched.has(kind)),
     watched: (kind, epoch) => books.get(epoch)?.watched.has(kind) ?? false,
     equivocators: (epoch) => books.get(epoch)?.equivocators ?? new Map(),
+    completeness(epoch) {
+      const book = books.get(epoch);
+      const ways = [...(book?.ways.values() ?? [])];
+      const by = (channel: Channel): number => ways.filter((one) => one.has(channel)).length;
+      const others = [...(book?.ids.values() ?? [])].filter(({ body }) => body.node !== self);
+      return { held: others.length, gossip: by('gossip'), dht: by('dht'), pull: by('pull') };
+    },
+    firstBy: () => ({ ...first }),
     refusals: () => ({ ...refused }),
   };
 }
@@ -255,6 +311,7 @@ function createBook(): Book {
     watched: new Set(),
     closed: false,
     faces: 0,
+    ways: new Map(),
   };
 }
 

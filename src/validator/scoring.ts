@@ -1,13 +1,10 @@
-// Scores of an epoch: records become evidence, evidence becomes scores; those that follow from this node's own lists become a commitment
-// that is opened in the next epoch (protocol.md 6, 7, 8).
+// This node's own scores of an epoch: those that follow from its own lists become a commitment that is opened in the next epoch
+// (protocol.md 6, 8).
 
-import { shardAt } from '../consensus/challenge.ts';
-import { commitmentOf, encodeScorePayload, type NodeScore } from '../consensus/commitment.ts';
-import { type NamedRecords, readEvidence } from '../consensus/evidence.ts';
-import { score } from '../consensus/score.ts';
+import { commitmentOf, encodeScorePayload } from '../consensus/commitment.ts';
+import type { NamedRecords } from '../consensus/evidence.ts';
 import { epochOfKind } from '../consensus/witness.ts';
-import type { Epoch, NodeId, PeerId, ShardIndex, SubnetId } from '../types/ids.ts';
-import type { Manifest } from '../types/model.ts';
+import type { Epoch, NodeId, PeerId, SubnetId } from '../types/ids.ts';
 import type { Audit, HosterCommit, RecordBody, Reveal, ScoreCommit, SignedRecord, Witness } from '../types/record.ts';
 import type { Roster } from '../types/subnet.ts';
 import { fromHex } from '../util/bytes.ts';
@@ -15,7 +12,7 @@ import type { EvidenceKind } from '../wire/evidence.ts';
 import type { Pen } from './pen.ts';
 import type { Records } from './records.ts';
 import type { EpochFacts } from './roster.ts';
-import type { ManifestOf } from './work.ts';
+import type { Rules } from './rules.ts';
 
 export interface ScoringOptions {
   readonly genesis: Uint8Array;
@@ -26,14 +23,12 @@ export interface ScoringOptions {
 
 export interface ScoringDeps {
   readonly factsOf: (epoch: Epoch) => EpochFacts | undefined;
-  readonly records: Records;
-  readonly manifestOf: ManifestOf;
+  readonly records: Pick<Records, 'listed' | 'equivocators'>;
+  readonly rules: Pick<Rules, 'compute'>;
   readonly pen: Pen;
 }
 
 export interface Scoring {
-  /** Scores that follow from records; undefined when rosters or the model are not at hand. */
-  compute(epoch: Epoch, records: NamedRecords): readonly NodeScore[] | undefined;
   /** The journaled commitment to the own scores of an epoch; undefined when they cannot be computed. */
   commit(epoch: Epoch): SignedRecord | undefined;
   /** Opens the scores committed in an epoch; undefined when none were. */
@@ -42,21 +37,8 @@ export interface Scoring {
 
 export function createScoring(options: ScoringOptions, deps: ScoringDeps): Scoring {
   const { genesis, subnet, node, peer } = options;
-  const { pen, records } = deps;
+  const { pen, records, rules } = deps;
   const head = (epoch: Epoch) => ({ genesis, subnet, epoch, node });
-
-  function compute(epoch: Epoch, named: NamedRecords): readonly NodeScore[] | undefined {
-    const facts = deps.factsOf(epoch);
-    const before = deps.factsOf((epoch - 1) as Epoch);
-    if (facts?.policy === undefined || before === undefined) return undefined;
-    const model = deps.manifestOf(facts.policy.manifest);
-    if (model === undefined) return undefined;
-    const manifest = fromHex(facts.policy.manifest);
-    const previousManifest = manifestHash(before) ?? manifest;
-    const rosters = { current: facts.roster, previous: before.roster };
-    const evidence = readEvidence(named, rosters, { genesis, subnet, manifest, previousManifest });
-    return score(evidence, rosters, { seed: facts.seed, taus: tausOf(model, facts.policy.cut) }, facts.policy);
-  }
 
   /** What this node's own lists say: the same evidence without asking witnesses. */
   function ownView(epoch: Epoch, roster: Roster): NamedRecords {
@@ -77,11 +59,10 @@ export function createScoring(options: ScoringOptions, deps: ScoringDeps): Scori
   }
 
   return {
-    compute,
     commit(epoch) {
       const facts = deps.factsOf(epoch);
       const manifest = manifestHash(facts);
-      const scores = facts === undefined ? undefined : compute(epoch, ownView(epoch, facts.roster));
+      const scores = facts === undefined ? undefined : rules.compute(epoch, ownView(epoch, facts.roster));
       if (scores === undefined || manifest === undefined) return undefined;
       const opening = pen.opening('sc', epoch, () => encodeScorePayload(scores));
       const binding = { what: 'score', ...head(epoch), peer, manifest, audits: false } as const;
@@ -96,11 +77,6 @@ export function createScoring(options: ScoringOptions, deps: ScoringDeps): Scori
 
 function manifestHash(facts: EpochFacts | undefined): Uint8Array | undefined {
   return facts?.policy === undefined ? undefined : fromHex(facts.policy.manifest);
-}
-
-function tausOf(manifest: Manifest, cut: string): readonly number[] {
-  const places = manifest.cuts[cut] ?? [];
-  return places.map((_, k) => shardAt(manifest, cut, k as ShardIndex)?.tau ?? 1);
 }
 
 /** The kind was decided by the list the records come from. */

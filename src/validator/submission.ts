@@ -7,8 +7,10 @@ import type { NodeScore } from '../consensus/commitment.ts';
 import type { Journal, Slot } from '../store/types.ts';
 import type { Epoch, NodeId, PeerId, SubnetId } from '../types/ids.ts';
 import { decodeCbor, encodeCbor } from '../util/cbor.ts';
-import { type EvidenceIds, encodeArgs } from '../wire/evidence.ts';
+import { encodeArgs } from '../wire/evidence.ts';
 import { bigUint, bytes, exactly, type Field, list, readMap, tuple, U32, uint } from '../wire/fields.ts';
+import type { Finding } from './dossier.ts';
+import type { OwnWatch } from './own-watch.ts';
 import type { Proposals } from './proposal.ts';
 import type { EpochFacts } from './roster.ts';
 import type { Voter } from './vote.ts';
@@ -28,8 +30,6 @@ export interface Submission {
   propose(epoch: Epoch, whole: boolean, signal: AbortSignal): Promise<boolean>;
   /** Recomputes the proposal of `epoch` and attests to it, or says why not; undefined when it is gone from the chain. */
   check(epoch: Epoch, signal: AbortSignal): Promise<Check | undefined>;
-  /** The ids behind the evidence that this node proposed or attested, for peers that lack them. */
-  named(scored: Epoch): EvidenceIds | undefined;
 }
 
 export interface SubmissionOptions {
@@ -45,11 +45,12 @@ export interface SubmissionDeps {
   /** Roster peers that answer, others than this node; best first. */
   readonly peersOf: (epoch: Epoch) => readonly PeerId[];
   readonly proposals: Pick<Proposals, 'draft'>;
-  readonly voter: Voter;
+  readonly voter: Pick<Voter, 'judge'>;
+  readonly watch: Pick<OwnWatch, 'sawSubmission' | 'maySign'>;
+  /** Hears of the evidence that is proposed or attested. */
+  readonly onFinding: (scored: Epoch, found: Finding) => void;
 }
 
-/** Findings kept for peers: scores of e-1 are checked in e, and records of e-2 are still held. */
-const KEPT_FINDINGS = 3;
 const MAX_SEATS = 256;
 /** What the chain allows. */
 const MAX_ARGS_BYTES = 4096;
@@ -64,13 +65,7 @@ interface Bundle {
 export function createSubmission(options: SubmissionOptions, deps: SubmissionDeps): Submission {
   const { subnet, node } = options;
   const { chain, journal } = deps;
-  const findings = new Map<Epoch, EvidenceIds>();
   const slot = (kind: 'propose' | 'attest', epoch: Epoch): Slot => ({ subnet, node, epoch, kind });
-
-  function find(scored: Epoch, ids: EvidenceIds): void {
-    findings.set(scored, ids);
-    while (findings.size > KEPT_FINDINGS) findings.delete(Math.min(...findings.keys()) as Epoch);
-  }
 
   /** Facts of the epoch scored; those of the one before are read beside them, since its roster's scores are judged too. */
   async function factsFor(scored: Epoch, signal: AbortSignal): Promise<EpochFacts | undefined> {
@@ -83,7 +78,7 @@ export function createSubmission(options: SubmissionOptions, deps: SubmissionDep
     if (facts === undefined) return undefined;
     const draft = await deps.proposals.draft(scored, facts, whole, deps.peersOf(scored), signal);
     if (draft === undefined) return undefined;
-    find(scored, draft.ids);
+    deps.onFinding(scored, draft);
     const { scores, args } = draft;
     return { scores, root: args.root, args: encodeArgs(args, facts.roster.nodes.length) };
   }
@@ -96,7 +91,7 @@ export function createSubmission(options: SubmissionOptions, deps: SubmissionDep
     if (facts === undefined) return { ok: false, code: 'ROSTER_UNAVAILABLE' };
     const verdict = await deps.voter.judge(scored, facts, submitted, signal);
     if (!verdict.ok) return verdict;
-    find(scored, verdict.ids);
+    deps.onFinding(scored, verdict);
     journal.claim(slot('attest', epoch), verdict.root);
     await chain.attest(deps.hotkey, subnet, epoch, verdict.root, { signal });
     return { ok: true };
@@ -108,6 +103,8 @@ export function createSubmission(options: SubmissionOptions, deps: SubmissionDep
         chain.electedValidator(subnet, epoch, undefined, signal),
         chain.submission(subnet, epoch, undefined, signal),
       ]);
+      if (submitted !== undefined) deps.watch.sawSubmission(epoch, submitted);
+      if (!deps.watch.maySign(epoch)) return 'voteless';
       if (submitted === undefined)
         return proposer === node ? 'elected' : proposer === undefined ? 'voteless' : 'nothing';
       if (submitted.proposer === node) return 'proposed';
@@ -125,7 +122,6 @@ export function createSubmission(options: SubmissionOptions, deps: SubmissionDep
       return true;
     },
     check,
-    named: (scored) => findings.get(scored),
   };
 }
 

@@ -1,11 +1,15 @@
 // This node's duties in each epoch: follows best heads, steps the duty (consensus/duty.ts) and carries its effects out. Every outcome is
-// an event with its reason; what goes wrong with peers, chain or engine is logged and counted, and nothing is thrown out of run().
+// an event with its reason; what goes wrong with peers, chain or engine is logged and counted. One thing ends it: somebody else signs with
+// its keys.
 
+import { isDeepStrictEqual } from 'node:util';
 import type { Chain, Head, Signer } from '../chain/types.ts';
 import { type Duty, type DutyEvent, IDLE, type Outcome, type Signed, step } from '../consensus/duty.ts';
+import type { Fault } from '../consensus/explain.ts';
 import { type ClockParams, phaseAt, windowsOf } from '../consensus/phase.ts';
 import type { Engine, Rows } from '../engine/types.ts';
 import type { Identity, Overlay, Verdict } from '../p2p/types.ts';
+import type { Archive } from '../store/archive.ts';
 import type { Journal } from '../store/types.ts';
 import type { BlockNumber, Epoch, Hash, NodeId, PeerId, ShardIndex, SubnetId } from '../types/ids.ts';
 import type { EpochKind } from '../types/record.ts';
@@ -14,14 +18,19 @@ import { errorCode, errorMessage } from '../util/errors.ts';
 import type { Log } from '../util/log.ts';
 import { decodeRecord } from '../wire/record.ts';
 import { formatRecordKey, keyOfBody, parseRecordKey } from '../wire/record-key.ts';
+import { type Finding, knownOf } from './dossier.ts';
 import { createEffects } from './effects.ts';
 import { answer, decodeRequest, EVIDENCE_PROTOCOL, protocolOptions } from './evidence-protocol.ts';
 import { createGather } from './gather.ts';
+import { createGuests } from './guests.ts';
+import { createLibrary, KEPT_EPOCHS } from './library.ts';
 import { createOpenChallenge } from './open-challenge.ts';
+import { createOwnWatch, NO_WATCH } from './own-watch.ts';
 import { createPen, type Pen } from './pen.ts';
 import { createProposals } from './proposal.ts';
-import { createRecords, type Verify } from './records.ts';
+import { type Channel, type Completeness, createRecords, type Records, type Verify } from './records.ts';
 import { createRosters } from './roster.ts';
+import { createRules } from './rules.ts';
 import { createScoring } from './scoring.ts';
 import { createSubmission } from './submission.ts';
 import { createTasks } from './tasks.ts';
@@ -40,6 +49,8 @@ export interface ValidatorOptions {
   readonly shards: readonly ShardIndex[];
   /** Serves nobody, and confirms the answers of the shards that it is drawn for. */
   readonly audits?: boolean;
+  /** Whether it stops when somebody else signs with its keys, as `tessera run` does. Adversaries in tests sign twice themselves. */
+  readonly watchesKeys?: boolean;
 }
 
 export interface ValidatorDeps {
@@ -48,6 +59,8 @@ export interface ValidatorDeps {
   /** Needed by a hoster, with its shards loaded. */
   readonly engine?: Pick<Engine, 'challenge'>;
   readonly journal: Journal;
+  /** For peers that ask later; without it only the last epochs are told. */
+  readonly archive?: Archive;
   readonly identity: Identity;
   readonly hotkey: Signer;
   readonly manifestOf: ManifestOf;
@@ -58,23 +71,38 @@ export interface ValidatorDeps {
 /** What listeners hear: every outcome with its reason, each head once it was acted on, and operating failures. */
 export type ValidatorEvent =
   | Outcome
+  | Judged
   | { readonly type: 'head'; readonly block: BlockNumber; readonly epoch: Epoch | undefined }
   | { readonly type: 'failed'; readonly what: string; readonly code: string; readonly message: string };
+
+/** What the evidence of an epoch that this node proposed or attested says of this node itself. */
+export interface Judged {
+  readonly type: 'judged';
+  /** The epoch of the submission: its scores are of the one before. */
+  readonly epoch: Epoch;
+  readonly score: bigint;
+  /** Where the score is 0: why. */
+  readonly faults: readonly Fault[];
+}
 
 export interface ValidatorStatus {
   /** The last best head that was acted on. */
   readonly block: BlockNumber | undefined;
   readonly duty: Duty;
   /** Outcomes of the last epochs, oldest first. */
-  readonly epochs: readonly { readonly epoch: Epoch; readonly outcomes: readonly Outcome[] }[];
+  readonly epochs: readonly { readonly epoch: Epoch; readonly outcomes: readonly (Outcome | Judged)[] }[];
   /** Records refused since the start, by code. */
   readonly refusals: Readonly<Record<string, number>>;
+  /** Records of others since the start, by the channel that brought them first. */
+  readonly firstBy: Readonly<Record<Channel, number>>;
+  /** Of the last epoch that is over. */
+  readonly completeness: Completeness;
   /** Jobs under way. */
   readonly busy: number;
 }
 
 export interface Validator {
-  /** Follows the chain until the signal aborts; never throws. Once per validator. */
+  /** Follows the chain until the signal aborts; throws SIGNED_ELSEWHERE, and nothing else, when another one signs with its keys. Once per validator. */
   run(signal: AbortSignal): Promise<void>;
   status(): ValidatorStatus;
   /** Returns what ends the subscription. */
@@ -94,29 +122,43 @@ export function createValidator(options: ValidatorOptions, deps: ValidatorDeps):
   const { audits = false } = options;
   const ids = { genesis: fromHex(options.genesis), subnet, node, peer: identity.peer, shards, audits };
   const listeners = new Set<(event: ValidatorEvent) => void>();
-  const shown = new Map<Epoch, Outcome[]>();
+  const shown = new Map<Epoch, (Outcome | Judged)[]>();
   const params = { windows: windowsOf(clock.epochLength), hosts: shards.length > 0 };
   let duty: Duty = IDLE;
   let block: BlockNumber | undefined;
   let ending: AbortSignal | undefined;
+  const halting = new AbortController();
 
   const rosters = createRosters(options, { chain, journal, log });
   const factsOf = rosters.known;
-  const records = createRecords(
+  const library = createLibrary({ records: () => records, archive: deps.archive, factsOf: rosters.saved });
+  const watch =
+    options.watchesKeys === true
+      ? createOwnWatch({ subnet, node, clock }, { journal, onElsewhere: halt, log })
+      : NO_WATCH;
+  const records: Records = createRecords(
     { genesis: ids.genesis, subnet, node, clock },
-    { rosterOf: (epoch) => factsOf(epoch)?.roster, verify: deps.verify },
+    {
+      rosterOf: (epoch) => factsOf(epoch)?.roster,
+      verify: deps.verify,
+      onKept: library.keepRecord,
+      stored: library.stored,
+      onOwn: watch.sawRecord,
+    },
   );
+  const guests = createGuests();
   const open = createOpenChallenge({ genesis: ids.genesis, subnet, clock }, { factsOf, manifestOf: deps.manifestOf });
-  const pen = createPen({ subnet, node }, { journal, identity });
+  const pen = createPen({ subnet, node }, { journal, identity, demand: watch.demand });
   const gather = createGather({ overlay, records, log });
-  const scoring = createScoring(ids, { factsOf, records, manifestOf: deps.manifestOf, pen });
+  const rules = createRules(ids, { factsOf, manifestOf: deps.manifestOf });
+  const scoring = createScoring(ids, { factsOf, records, rules, pen });
   const work = createWork(ids, { engine: deps.engine, manifestOf: deps.manifestOf, pen, log });
   const witness = createWitness(ids, { factsOf, records, pen });
-  const proposals = createProposals({ records, scoring, gather });
-  const voter = createVoter({ records, scoring, gather, proposals, peersOf });
+  const proposals = createProposals({ records, rules, gather });
+  const voter = createVoter({ records, rules, gather, proposals, peersOf });
   const submission = createSubmission(
     { subnet, node },
-    { chain, hotkey: deps.hotkey, journal, readFacts: rosters.read, peersOf, proposals, voter },
+    { chain, hotkey: deps.hotkey, journal, readFacts: rosters.read, peersOf, proposals, voter, watch, onFinding },
   );
   const tasks = createTasks(fail);
   const effects = createEffects(
@@ -159,14 +201,31 @@ export function createValidator(options: ValidatorOptions, deps: ValidatorDeps):
   }
 
   /** Tells an outcome once, however often it is come to: what a reorg undid is done again in silence. */
-  function report(outcome: Outcome): void {
+  function report(outcome: Outcome | Judged): void {
     const told = shown.get(outcome.epoch) ?? [];
-    if (told.some((one) => sameOutcome(one, outcome))) return;
+    if (told.some((one) => isDeepStrictEqual(one, outcome))) return;
     shown.set(outcome.epoch, [...told, outcome]);
     while (shown.size > SHOWN_EPOCHS) shown.delete(Math.min(...shown.keys()) as Epoch);
     const { type, ...facts } = outcome;
     log.info(type, facts);
     emit(outcome);
+  }
+
+  /** Nothing is signed from here on; the run ends. */
+  function halt(error: Error): void {
+    fail('keys', error);
+    halting.abort(error);
+  }
+
+  /** Evidence that this node proposes or attests: kept for peers, and said what it means for this node. */
+  function onFinding(scored: Epoch, found: Finding): void {
+    library.keepNamed(scored, found.ids);
+    const roster = factsOf(scored)?.roster;
+    if (roster === undefined || !roster.live || !roster.nodes.some(({ id }) => id === node)) return;
+    const epoch = (scored + 1) as Epoch;
+    const score = found.scores.find(({ nodeId }) => nodeId === node)?.score ?? 0n;
+    const explain = () => rules.explain(scored, found.named, knownOf(scored, roster, found, records))?.get(node);
+    report({ type: 'judged', epoch, score, faults: score > 0n ? [] : (explain() ?? []) });
   }
 
   function dispatch(event: DutyEvent, signal: AbortSignal): Promise<void> {
@@ -199,6 +258,8 @@ export function createValidator(options: ValidatorOptions, deps: ValidatorDeps):
   function onHead(head: Head, signal: AbortSignal): void {
     const first = block === undefined;
     block = head.number;
+    watch.observe(head.number);
+    guests.observe(head.number);
     records.observe(head.number);
     open.observe(head);
     const moment = phaseAt(head.number, clock);
@@ -209,23 +270,35 @@ export function createValidator(options: ValidatorOptions, deps: ValidatorDeps):
     }
     const { epoch, offset } = moment;
     if (first) effects.resend([epoch, (epoch - 1) as Epoch], pen, signal);
-    const signed = duty.at === 'epoch' && duty.epoch === epoch ? NOTHING_SIGNED : signedIn(epoch, pen);
+    const isEntered = duty.at === 'epoch' && duty.epoch === epoch;
+    if (!isEntered) forget(epoch);
+    const signed = isEntered ? NOTHING_SIGNED : signedIn(epoch, pen);
     const acted = dispatch({ type: 'head', epoch, offset, signed }, signal);
     void acted.then(() => emit(told));
   }
 
+  function forget(now: Epoch): void {
+    library.forget(now);
+    journal.forget(subnet, Math.max(0, now - KEPT_EPOCHS) as Epoch);
+  }
+
   async function serve(): Promise<void> {
     overlay.subscribe(recordTopic(subnet), async (message) => records.admit(message, 'gossip').verdict);
-    await overlay.handleRequest(EVIDENCE_PROTOCOL, protocolOptions(rosters.hasSeat), async (body) => {
+    await overlay.handleRequest(EVIDENCE_PROTOCOL, protocolOptions(mayAsk), async (body) => {
       const request = decodeRequest(body);
       if (request === undefined) throw new TypeError('unreadable evidence request');
-      return answer(request, records, submission.named);
+      return answer(request, library);
     });
   }
 
+  function mayAsk(peer: PeerId): boolean {
+    return rosters.hasSeat(peer) || guests.admit();
+  }
+
   return {
-    async run(signal) {
-      ending = signal;
+    async run(until) {
+      ending = until;
+      const signal = AbortSignal.any([until, halting.signal]);
       try {
         await serve();
         for await (const head of chain.heads('best', signal)) tryHead(head, signal);
@@ -233,12 +306,15 @@ export function createValidator(options: ValidatorOptions, deps: ValidatorDeps):
         fail('run', error);
       }
       await tasks.settled();
+      if (!until.aborted) halting.signal.throwIfAborted();
     },
     status: () => ({
       block,
       duty,
       epochs: [...shown].sort(([a], [b]) => a - b).map(([epoch, outcomes]) => ({ epoch, outcomes })),
       refusals: records.refusals(),
+      firstBy: records.firstBy(),
+      completeness: records.completeness(duty.at === 'epoch' ? ((duty.epoch - 1) as Epoch) : (0 as Epoch)),
       busy: tasks.count(),
     }),
     on(listener) {
@@ -282,8 +358,4 @@ function signedIn(epoch: Epoch, pen: Pen): Signed {
     lastSc: has('sc', before),
     sr: has('sr', before),
   };
-}
-
-function sameOutcome(a: Outcome, b: Outcome): boolean {
-  return JSON.stringify(a) === JSON.stringify(b);
 }

@@ -17,26 +17,38 @@ import {
   NO_IDS,
   PLACES,
 } from '../wire/evidence.ts';
-import { countMembers, type Dossier, idsOf, knownProof, type Members, membersOf, recordsOf } from './dossier.ts';
+import {
+  countMembers,
+  type Dossier,
+  type Finding,
+  idsOf,
+  knownProof,
+  type Members,
+  membersOf,
+  NO_RECORDS,
+  recordsOf,
+} from './dossier.ts';
 import type { NamedIds } from './evidence-protocol.ts';
 import type { Gather } from './gather.ts';
 import type { Proposals } from './proposal.ts';
 import type { Records } from './records.ts';
 import type { EpochFacts } from './roster.ts';
-import type { Scoring } from './scoring.ts';
+import type { Rules } from './rules.ts';
 
 export type Judgement =
-  | { readonly ok: true; readonly root: Uint8Array; readonly ids: EvidenceIds }
+  | ({ readonly ok: true; readonly root: Uint8Array } & Finding)
   | { readonly ok: false; readonly code: AbstainCode };
 
 export interface Voter {
+  /** The evidence behind what stands on chain, or why it cannot be had. */
+  examine(scored: Epoch, facts: EpochFacts, submitted: Submitted, signal: AbortSignal): Promise<Dossier | AbstainCode>;
   /** Whether to attest to what stands on chain for the scores of an epoch. */
   judge(scored: Epoch, facts: EpochFacts, submitted: Submitted, signal: AbortSignal): Promise<Judgement>;
 }
 
 export interface VoterDeps {
   readonly records: Records;
-  readonly scoring: Scoring;
+  readonly rules: Pick<Rules, 'compute'>;
   readonly gather: Gather;
   readonly proposals: Pick<Proposals, 'hasQuorum'>;
   /** Roster peers that answer, others than this node; best first. */
@@ -57,25 +69,26 @@ interface Case {
 /** Completes a short id. */
 type Full = (kind: EvidenceKind, short: string) => Uint8Array | undefined;
 
-export function createVoter({ records, scoring, gather, proposals, peersOf }: VoterDeps): Voter {
-  function judgeEmpty({ scored, facts: { roster }, submitted, args }: Case): Judgement {
-    if (!equalBytes(args.root, evidenceRoot(roster, NO_IDS))) return abstain('PROPOSAL_ROOT_MISMATCH');
-    if (submitted.scores.length > 0) return abstain('PROPOSAL_SCORES_DIFFER');
-    if (roster.live && proposals.hasQuorum(scored, roster)) return abstain('PROPOSAL_OMITS');
-    return { ok: true, root: args.root, ids: NO_IDS };
+export function createVoter({ records, rules, gather, proposals, peersOf }: VoterDeps): Voter {
+  function judgeEmpty({ scored, facts: { roster }, submitted, args }: Case): Dossier | AbstainCode {
+    if (!equalBytes(args.root, evidenceRoot(roster, NO_IDS))) return 'PROPOSAL_ROOT_MISMATCH';
+    if (submitted.scores.length > 0) return 'PROPOSAL_SCORES_DIFFER';
+    if (roster.live && proposals.hasQuorum(scored, roster)) return 'PROPOSAL_OMITS';
+    return { ids: NO_IDS, named: NO_RECORDS };
   }
 
-  async function judgeFull(proposal: Case, signal: AbortSignal): Promise<Judgement> {
-    const { scored, facts, submitted, args } = proposal;
-    if (!areQuorums(args, facts.roster)) return abstain('PROPOSAL_FEW_WITNESSES');
+  async function find(proposal: Case, signal: AbortSignal): Promise<Dossier | AbstainCode> {
+    if (!areQuorums(proposal.args, proposal.facts.roster)) return 'PROPOSAL_FEW_WITNESSES';
     const held = heldEvidence(proposal);
-    const found = typeof held === 'string' ? await fetchedEvidence(proposal, held, signal) : held;
-    if (typeof found === 'string') return abstain(found);
-    const mine = scoring.compute(scored, found.named);
-    if (mine === undefined) return abstain('ROSTER_UNAVAILABLE');
-    if (!scoresAgree({ ...submitted, epoch: (scored + 1) as Epoch }, mine)) return abstain('PROPOSAL_SCORES_DIFFER');
-    return { ok: true, root: args.root, ids: found.ids };
+    return typeof held === 'string' ? fetchedEvidence(proposal, held, signal) : held;
   }
+
+  const examine: Voter['examine'] = async (scored, facts, submitted, signal) => {
+    const decoded = decodeArgs(submitted.args, facts.roster.nodes.length);
+    if (!decoded.ok || decoded.args.epoch !== scored) return 'PROPOSAL_UNREADABLE';
+    const proposal = { scored, facts, submitted, args: decoded.args };
+    return isEmpty(decoded.args) ? judgeEmpty(proposal) : find(proposal, signal);
+  };
 
   /** The evidence out of what is held: the records seen first of witnesses, the proofs known here. */
   function heldEvidence(proposal: Case): Dossier | AbstainCode {
@@ -149,11 +162,17 @@ export function createVoter({ records, scoring, gather, proposals, peersOf }: Vo
   }
 
   return {
+    examine,
     async judge(scored, facts, submitted, signal) {
-      const decoded = decodeArgs(submitted.args, facts.roster.nodes.length);
-      if (!decoded.ok || decoded.args.epoch !== scored) return abstain('PROPOSAL_UNREADABLE');
-      const proposal = { scored, facts, submitted, args: decoded.args };
-      return isEmpty(decoded.args) ? judgeEmpty(proposal) : judgeFull(proposal, signal);
+      const found = await examine(scored, facts, submitted, signal);
+      if (typeof found === 'string') return abstain(found);
+      const { ids } = found;
+      const root = evidenceRoot(facts.roster, ids);
+      if (ids === NO_IDS) return { ok: true, root, ...found, scores: [] };
+      const mine = rules.compute(scored, found.named);
+      if (mine === undefined) return abstain('ROSTER_UNAVAILABLE');
+      if (!scoresAgree({ ...submitted, epoch: (scored + 1) as Epoch }, mine)) return abstain('PROPOSAL_SCORES_DIFFER');
+      return { ok: true, root, ...found, scores: mine };
     },
   };
 }

@@ -12,7 +12,7 @@ import { classRank } from '../../types/subnet.ts';
 import type { Log } from '../../util/log.ts';
 import type { ValidatorEvent } from '../../validator/validator.ts';
 import { defineCommand } from '../command.ts';
-import { keepOutcome } from '../diary.ts';
+import { keepOutcome, toDiary } from '../diary.ts';
 import { StandingError, UsageError } from '../exit.ts';
 import type { Io } from '../io.ts';
 import {
@@ -104,7 +104,7 @@ export const run = defineCommand({
       node.validator.on((event) => {
         tell(event, io);
         if (event.type !== 'head' && event.type !== 'failed')
-          keepOutcome(dataDir, { subnet: id, node: standing.id }, event);
+          keepOutcome(dataDir, { subnet: id, node: standing.id }, toDiary(event));
       });
       io.result(
         {

@@ -3,11 +3,14 @@ import fc from 'fast-check';
 import type { Epoch, NodeId, SubnetId } from '../../../src/types/ids.ts';
 import type { SignedRecord } from '../../../src/types/record.ts';
 import {
+  type Answers,
   answer,
+  decodeFacts,
   decodeNamed,
   decodeRecords,
   decodeRequest,
   type EvidenceRequest,
+  encodeNamed,
   encodeRequest,
   MAX_EVIDENCE_FRAME,
 } from '../../../src/validator/evidence-protocol.ts';
@@ -22,6 +25,7 @@ const request: fc.Arbitrary<EvidenceRequest> = fc.oneof(
     .map(([e, held]): EvidenceRequest => ({ ask: 'lack', kind: 'hr', epoch: e, held })),
   fc.array(id, { maxLength: 20 }).map((ids): EvidenceRequest => ({ ask: 'ids', ids })),
   epoch.map((e): EvidenceRequest => ({ ask: 'named', epoch: e })),
+  epoch.map((e): EvidenceRequest => ({ ask: 'facts', epoch: e })),
 );
 
 function reveal(node: number, bytes: number): SignedRecord {
@@ -30,8 +34,11 @@ function reveal(node: number, bytes: number): SignedRecord {
   return signRecord(body, { sign: () => new Uint8Array(64) });
 }
 
-function holding(records: readonly SignedRecord[]) {
+function holding(records: readonly SignedRecord[], also: Partial<Answers> = {}): Answers {
   return {
+    named: () => undefined,
+    facts: () => undefined,
+    ...also,
     held: () => records,
     byId: (wanted: Uint8Array) => records.find((one) => Buffer.compare(one.id, wanted) === 0),
   };
@@ -52,28 +59,29 @@ describe('evidence protocol', () => {
     fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => assert.equal(decodeRequest(bytes), undefined)));
     assert.equal(decodeRecords(new Uint8Array([0xa0])), undefined);
     assert.equal(decodeNamed(new Uint8Array([0xa0])), undefined);
+    assert.equal(decodeFacts(new Uint8Array([0xa0])), undefined);
   });
 
   it('hands over what the asker lacks, and only that', () => {
     const all = [1, 2, 3].map((node) => reveal(node, 10));
     const held = [(all[1] as SignedRecord).id];
-    const body = answer({ ask: 'lack', kind: 'hr', epoch: 7 as Epoch, held }, holding(all), () => undefined);
+    const body = answer({ ask: 'lack', kind: 'hr', epoch: 7 as Epoch, held }, holding(all));
     assert.equal(decodeRecords(body)?.length, 2);
   });
 
   it('hands over records by id', () => {
     const all = [1, 2].map((node) => reveal(node, 10));
     const ids = [(all[0] as SignedRecord).id, new Uint8Array(32)];
-    assert.equal(decodeRecords(answer({ ask: 'ids', ids }, holding(all), () => undefined))?.length, 1);
+    assert.equal(decodeRecords(answer({ ask: 'ids', ids }, holding(all)))?.length, 1);
   });
 
   it('never answers with more than a frame', () => {
     const all = Array.from({ length: 512 }, (_, node) => reveal(node, 20_000));
-    const body = answer({ ask: 'lack', kind: 'hr', epoch: 7 as Epoch, held: [] }, holding(all), () => undefined);
+    const body = answer({ ask: 'lack', kind: 'hr', epoch: 7 as Epoch, held: [] }, holding(all));
     assert.ok(body.length <= MAX_EVIDENCE_FRAME);
     assert.ok((decodeRecords(body)?.length ?? 0) > 10);
     const small = Array.from({ length: 512 }, (_, node) => reveal(node, 10));
-    const many = answer({ ask: 'lack', kind: 'hr', epoch: 7 as Epoch, held: [] }, holding(small), () => undefined);
+    const many = answer({ ask: 'lack', kind: 'hr', epoch: 7 as Epoch, held: [] }, holding(small));
     assert.equal(decodeRecords(many)?.length, 256);
   });
 
@@ -85,12 +93,24 @@ describe('evidence protocol', () => {
         [1, new Uint8Array(32).fill(1)],
       ]),
     };
-    const named = decodeNamed(answer({ ask: 'named', epoch: 7 as Epoch }, holding([]), () => ids));
+    const named = decodeNamed(
+      answer({ ask: 'named', epoch: 7 as Epoch }, holding([], { named: () => encodeNamed(ids) })),
+    );
     assert.deepEqual(
       named?.hc.map((one) => one[0]),
       [1, 3],
     );
     assert.deepEqual(named?.au, []);
-    assert.equal(decodeNamed(answer({ ask: 'named', epoch: 7 as Epoch }, holding([]), () => undefined)), undefined);
+    assert.equal(decodeNamed(answer({ ask: 'named', epoch: 7 as Epoch }, holding([]))), undefined);
+  });
+
+  it('tells who was in an epoch, with the proof where it fits', () => {
+    const ask = { ask: 'facts', epoch: 7 as Epoch } as const;
+    const told = (facts: ReturnType<Answers['facts']>) => decodeFacts(answer(ask, holding([], { facts: () => facts })));
+    const [facts, proof] = [Uint8Array.of(1), Uint8Array.of(2, 3)];
+    assert.deepEqual(told({ facts, proof }), { facts, proof });
+    assert.deepEqual(told({ facts, proof: undefined }), { facts, proof: undefined });
+    assert.deepEqual(told({ facts, proof: new Uint8Array(1 << 20) }), { facts, proof: undefined });
+    assert.equal(told(undefined), undefined);
   });
 });
