@@ -17,6 +17,8 @@ export interface Members {
   /** Nodes of class Idle and above: they serve the DHT and stay connected. */
   peers(): readonly PeerId[];
   isMember(peer: PeerId): boolean;
+  /** Whether it is a validator's: it may look at what was served here. */
+  isValidator(peer: PeerId): boolean;
   /** Where the chain says that a member may be found. */
   addressesOf(peer: PeerId): readonly string[];
   /** Stake of the node whose peer, boot node or client this is, planck; 0 for strangers. */
@@ -31,6 +33,7 @@ export function createMembers(
   deps: { readonly chain: Pick<Chain, 'heads' | 'nodes'>; readonly log: Log },
 ): Members {
   let members = new Set<PeerId>();
+  let validators = new Set<PeerId>();
   /** Stake of everybody who belongs to a node. */
   let known = new Map<PeerId, bigint>();
   let addresses = new Map<PeerId, string>();
@@ -40,6 +43,7 @@ export function createMembers(
     members = new Set(
       nodes.filter((node) => classRank(node.nodeClass) >= MIN_SERVING_RANK).map((node) => node.peerInfo.peer),
     );
+    validators = new Set(nodes.filter(({ nodeClass }) => nodeClass === 'Validator').map((node) => node.peerInfo.peer));
     addresses = new Map(
       nodes.flatMap(({ peerInfo: { peer, multiaddr } }) =>
         multiaddr === undefined ? [] : [[peer, multiaddr] as const],
@@ -70,6 +74,7 @@ export function createMembers(
     },
     peers: () => [...members],
     isMember: (peer) => members.has(peer),
+    isValidator: (peer) => validators.has(peer),
     addressesOf: (peer) => (addresses.has(peer) ? [addresses.get(peer) ?? ''] : []),
     stakeOf: (peer) => known.get(peer) ?? 0n,
     mayAsk: (peer) => options.access !== 'registered' || known.has(peer),

@@ -1,5 +1,6 @@
 // The one place that constructs a node: chain, keys, model, engine, overlay, journal, and the services that marry rules with them.
 
+import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Chain, ChainInfo, Signer, Subnet, SubnetNode } from '../chain/types.ts';
@@ -19,6 +20,7 @@ import { createOverlay } from '../p2p/libp2p.ts';
 import { openNetworkKey } from '../p2p/network-key.ts';
 import type { Reach } from '../p2p/reach-names.ts';
 import type { Overlay, RecordRules } from '../p2p/types.ts';
+import { type Auditor, createAuditor } from '../receipts/auditor.ts';
 import { type Archive, createArchive } from '../store/archive.ts';
 import { createJournal } from '../store/sqlite.ts';
 import type { Journal } from '../store/types.ts';
@@ -279,7 +281,7 @@ async function enterOverlay(
 }
 
 function buildValidator(
-  { info, clock, shards, audits }: Place,
+  { info, clock, cut, shards, audits }: Place,
   { chain, subnet, node, hotkey, identity, model, log }: NodeDeps,
   {
     overlay,
@@ -299,6 +301,9 @@ function buildValidator(
       chain,
       overlay,
       ...(engine === undefined ? {} : { engine }),
+      ...(engine === undefined || !audits
+        ? {}
+        : { auditor: buildAuditor(model, cut, shards, { overlay, engine, log }) }),
       journal,
       archive,
       identity,
@@ -307,6 +312,22 @@ function buildValidator(
       verify: verifySignature,
       log: log.child('validator'),
     },
+  );
+}
+
+function buildAuditor(
+  model: Model,
+  cut: string,
+  holds: readonly ShardIndex[],
+  { overlay, engine, log }: { readonly overlay: Overlay; readonly engine: Engine; readonly log: Log },
+): Auditor {
+  const { width, vocab } = model.manifest.shape;
+  const all = cutShards(model.manifest, cut);
+  const shards = all.map(({ rmsBits, tau, auditable }) => ({ rms: floatOfBits(rmsBits), tau, auditable }));
+  const secret = new Uint8Array(randomBytes(32));
+  return createAuditor(
+    { model: { hash: model.hash, width, vocab, shardCount: all.length }, shards, holds },
+    { overlay, engine, verify: verifySignature, secret, log: log.child('audit') },
   );
 }
 
@@ -356,6 +377,7 @@ function buildHoster(
       board: directory,
       verify: verifySignature,
       mayAsk: members.mayAsk,
+      mayAudit: members.isValidator,
       stakeOf: members.stakeOf,
       openChallenge: validator.openChallenge,
       now: () => performance.now(),

@@ -107,6 +107,7 @@ async function judgeDraws(
   if (!equalBytes(drawn, receipt.given))
     return { at: 'bad', shard: (receipt.to - 1) as ShardIndex, why: 'tokens that are not those of the receipt' };
   const draws = await replayDraws(source, receipt, answer.drawn, deps.model, deps.engine, signal);
+  if (draws.length === 0) return { at: 'unclear', why: 'no drawn row that is sketched' };
   const sketch = segmentSketch(receipt.taken, drawValues(draws), 1);
   const last = deps.shards[receipt.to - 1];
   if (sketch === undefined || last === undefined) return { at: 'unclear', why: 'outputs that are not finite' };

@@ -10,6 +10,7 @@ import { equalBytes } from '../util/bytes.ts';
 import { errorCode } from '../util/errors.ts';
 import type { Log } from '../util/log.ts';
 import { keyOfBody } from '../wire/record-key.ts';
+import type { Audits } from './audit.ts';
 import type { Gather } from './gather.ts';
 import type { Pen } from './pen.ts';
 import type { Records } from './records.ts';
@@ -29,6 +30,7 @@ export interface EffectsDeps {
   readonly witness: WitnessBook;
   readonly scoring: Scoring;
   readonly submission: Submission;
+  readonly audits: Audits;
   readonly gather: Gather;
   readonly tasks: Tasks;
   readonly peersOf: (epoch: Epoch) => readonly PeerId[];
@@ -54,7 +56,7 @@ export function createEffects(
   options: { readonly subnet: SubnetId; readonly node: NodeId },
   deps: EffectsDeps,
 ): Effects {
-  const { overlay, rosters, records, work, scoring, submission, gather, tasks, dispatch, fail } = deps;
+  const { overlay, rosters, records, work, scoring, submission, audits, gather, tasks, dispatch, fail } = deps;
   /** Sending is nobody's to wait for, and no failure of a duty: what did not spread is pulled. */
   const sending = createTasks((what, error) => deps.log.debug('not sent', { what, code: errorCode(error) }));
   const topic = recordTopic(options.subnet);
@@ -102,6 +104,13 @@ export function createEffects(
     const record = await attempt('score', undefined, async () => scoring.commit(epoch));
     if (record !== undefined) send(record, signal);
     await dispatch({ type: record === undefined ? 'unscored' : 'scored', epoch }, signal);
+  }
+
+  async function audit(epoch: Epoch, signal: AbortSignal): Promise<void> {
+    const facts = rosters.known(epoch);
+    const judge = async () => (facts === undefined ? undefined : audits.audit(epoch, facts, signal));
+    const record = await attempt('audit', undefined, judge);
+    if (record !== undefined) send(record, signal);
   }
 
   async function look(epoch: Epoch, signal: AbortSignal): Promise<void> {
@@ -157,6 +166,7 @@ export function createEffects(
       case 'infer':
         return void task(infer);
       case 'score':
+        void tasks.start(`audit ${epoch}`, () => audit(epoch, signal));
         return void task(score);
       case 'propose':
         return void tasks.start(`propose ${epoch}`, () => propose(epoch, effect.whole, signal));
@@ -164,6 +174,7 @@ export function createEffects(
         return void task(check);
       case 'gather': {
         const { kind } = effect;
+        if (kind === 'au') audits.close(epoch);
         const job = () => gather.missing(kind, epoch, deps.peersOf(epoch), signal);
         return void tasks.start(`gather ${kind} ${epoch}`, job);
       }

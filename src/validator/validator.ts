@@ -9,6 +9,7 @@ import type { Fault } from '../consensus/explain.ts';
 import { type ClockParams, phaseAt, windowsOf } from '../consensus/phase.ts';
 import type { Engine, Rows } from '../engine/types.ts';
 import type { Identity, Overlay, Verdict } from '../p2p/types.ts';
+import type { Auditor } from '../receipts/auditor.ts';
 import type { Archive } from '../store/archive.ts';
 import type { Journal } from '../store/types.ts';
 import type { BlockNumber, Epoch, Hash, NodeId, PeerId, ShardIndex, SubnetId } from '../types/ids.ts';
@@ -18,6 +19,7 @@ import { errorCode, errorMessage } from '../util/errors.ts';
 import type { Log } from '../util/log.ts';
 import { decodeRecord } from '../wire/record.ts';
 import { formatRecordKey, keyOfBody, parseRecordKey } from '../wire/record-key.ts';
+import { createAudits } from './audit.ts';
 import { type Finding, knownOf } from './dossier.ts';
 import { createEffects } from './effects.ts';
 import { answer, decodeRequest, EVIDENCE_PROTOCOL, protocolOptions } from './evidence-protocol.ts';
@@ -58,6 +60,8 @@ export interface ValidatorDeps {
   readonly overlay: Overlay;
   /** Needed by a hoster, with its shards loaded. */
   readonly engine?: Pick<Engine, 'challenge'>;
+  /** Of a node that looks at what others served. */
+  readonly auditor?: Auditor;
   readonly journal: Journal;
   /** For peers that ask later; without it only the last epochs are told. */
   readonly archive?: Archive;
@@ -153,6 +157,7 @@ export function createValidator(options: ValidatorOptions, deps: ValidatorDeps):
   const rules = createRules(ids, { factsOf, manifestOf: deps.manifestOf });
   const scoring = createScoring(ids, { factsOf, records, rules, pen });
   const work = createWork(ids, { engine: deps.engine, manifestOf: deps.manifestOf, pen, log });
+  const auditing = createAudits(ids, { auditor: deps.auditor, pen });
   const witness = createWitness(ids, { factsOf, records, pen });
   const proposals = createProposals({ records, rules, gather });
   const voter = createVoter({ records, rules, gather, proposals, peersOf });
@@ -171,6 +176,7 @@ export function createValidator(options: ValidatorOptions, deps: ValidatorDeps):
       witness,
       scoring,
       submission,
+      audits: auditing,
       gather,
       tasks,
       peersOf,
