@@ -3,6 +3,7 @@
 
 import type { LlamaShape } from '../graph/weights.ts';
 import type { ShardIndex } from '../types/ids.ts';
+import type { NamedTensor } from '../types/tensor.ts';
 import type { BorderCodec, EngineInfo, Rows, StepResult } from './types.ts';
 
 /** A cache of the backend; numbers are never reused. */
@@ -18,6 +19,14 @@ export interface CacheSpec {
   readonly owner: string;
 }
 
+/** A run of a stateless model. */
+export interface Computation {
+  readonly from: ShardIndex;
+  readonly to: ShardIndex;
+  readonly tensors: readonly NamedTensor[];
+  readonly owner: string;
+}
+
 export interface Backend {
   readonly info: EngineInfo;
   load(shard: ShardIndex): Promise<void>;
@@ -28,6 +37,8 @@ export interface Backend {
    */
   run(cache: CacheId, at: number, rows: Rows, signal?: AbortSignal): Promise<StepResult>;
   free(cache: CacheId): Promise<void>;
+  /** Consecutive shards without state. Rejects with E_ABORTED as `run` does. */
+  compute(computation: Computation, signal?: AbortSignal): Promise<readonly NamedTensor[]>;
   /** (rows, columns) f32 of the shard's deterministic graph. */
   challenge(shard: ShardIndex, rows: Rows, signal?: AbortSignal): Promise<Float32Array>;
   /** Runs that wait. */

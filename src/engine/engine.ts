@@ -8,6 +8,7 @@ import { type Backend, capacityFor, chunkRows, rowCount } from './backend.ts';
 import { createLedger } from './ledger.ts';
 import { checkRows, type Input } from './rows.ts';
 import { createSession, gone } from './session.ts';
+import { checkTensors, workspaceBytes } from './tensors.ts';
 import { type Engine, EngineError } from './types.ts';
 
 export interface EngineOptions {
@@ -36,6 +37,10 @@ export function createEngine(options: EngineOptions, backend: Backend): Engine {
   const assertLoaded = (from: ShardIndex, to: ShardIndex) => {
     const missing = from >= to || range(from, to).some((shard) => !ready.has(shard));
     if (missing) throw new EngineError({ code: 'E_RANGE', from, to }, `shards [${from}, ${to}) are not loaded here`);
+  };
+  const assertState = (wanted: 'text' | 'stateless', what: string) => {
+    if ((manifest.arch === 'llama') === (wanted === 'text')) return;
+    throw new EngineError({ code: 'E_SHAPE', expected: wanted, found: manifest.arch }, `this model has no ${what}`);
   };
   const loadOne = async (shard: ShardIndex): Promise<void> => {
     const entry = shards[shard];
@@ -77,6 +82,7 @@ export function createEngine(options: EngineOptions, backend: Backend): Engine {
     async openSession({ from, to }, { maxTokens, owner, codec }) {
       assertOpen();
       assertLoaded(from, to);
+      assertState('text', 'sessions');
       const limit = manifest.shape.maxContext;
       if (!Number.isInteger(maxTokens) || maxTokens < 1 || maxTokens > limit)
         throw new EngineError(
@@ -98,6 +104,23 @@ export function createEngine(options: EngineOptions, backend: Backend): Engine {
         onRelease();
         throw error;
       });
+    },
+    async run({ from, to }, tensors, { owner }, signal) {
+      assertOpen();
+      assertLoaded(from, to);
+      assertState('stateless', 'runs without sessions');
+      if (signal?.aborted === true) throw new EngineError({ code: 'E_ABORTED', length: 0 }, 'aborted');
+      checkTensors(manifest, shards[from]?.inputs ?? [], tensors);
+      const bytes = workspaceBytes(manifest, tensors);
+      const rows = tensors[0]?.dims[0] ?? 0;
+      ledger.reserveKv(bytes, owner);
+      try {
+        const outputs = await backend.compute({ from, to, tensors, owner }, signal);
+        onRun(rows);
+        return outputs;
+      } finally {
+        ledger.releaseKv(bytes, owner);
+      }
     },
     async challenge(shard, rows, signal) {
       assertOpen();

@@ -94,7 +94,7 @@ export async function startLane(data: LaneData, log: Log): Promise<Lane> {
           reject(error);
         },
       });
-      send({ ...request, id }, 'rows' in request ? transferOf(request.rows) : []);
+      send({ ...request, id }, buffersOf(request));
       signal?.addEventListener('abort', onAbort, { once: true });
     });
   };
@@ -120,6 +120,11 @@ export async function startLane(data: LaneData, log: Log): Promise<Lane> {
       clearTimeout(timer);
     },
   };
+}
+
+function buffersOf(request: LaneCall | { readonly op: 'close' }): ArrayBuffer[] {
+  if ('rows' in request) return transferOf(request.rows);
+  return 'tensors' in request ? transferOf(request.tensors) : [];
 }
 
 function lost(reason: string): EngineError {

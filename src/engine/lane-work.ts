@@ -1,11 +1,13 @@
 // What the lane can do, one thing at a time: shards, caches, chunks of one session or one row each of several (engine.md 1.3).
 // Trusts its caller to have checked positions, sizes and files.
 
-import { type CacheId, type CacheSpec, rowCount } from './backend.ts';
+import type { NamedTensor } from '../types/tensor.ts';
+import { type CacheId, type CacheSpec, type Computation, rowCount } from './backend.ts';
 import { createKvCaches, type KvPool } from './kv-pool.ts';
 import type { Binding, LaneData, LaneRequest, ShardFiles } from './lane-protocol.ts';
 import type { Place } from './schedule.ts';
 import { assertFinite, type Batch, createShardRunner, type ShardRunner } from './shard-runner.ts';
+import { createStatelessRunner, type StatelessRunner } from './stateless-runner.ts';
 import type { Rows, StepResult } from './types.ts';
 
 export type RunRequest = Extract<LaneRequest, { op: 'run' }>;
@@ -22,12 +24,15 @@ export interface LaneWork {
   mayIdle(place: Place<KvPool>): boolean;
   /** A chunk of one session, or one row each of sessions by ascending slot of one pool; results in their order. */
   run(requests: readonly RunRequest[]): Promise<readonly StepResult[]>;
+  /** Consecutive shards of a stateless model. */
+  compute(computation: Computation): Promise<readonly NamedTensor[]>;
   challenge(shard: number, rows: Rows): Promise<Float32Array>;
   release(): Promise<void>;
 }
 
 export function createLaneWork(data: LaneData, binding: Binding): LaneWork {
   const shards = new Map<number, ShardRunner>();
+  const stateless = new Map<number, StatelessRunner>();
   const caches = createKvCaches(data.shape);
   const shardAt = (index: number): ShardRunner => {
     const shard = shards.get(index);
@@ -59,7 +64,9 @@ export function createLaneWork(data: LaneData, binding: Binding): LaneWork {
   };
   return {
     async load(files) {
-      shards.set(files.index, await createShardRunner(files, data.shape, data.threads, binding));
+      const { index, ports } = files;
+      if (ports === undefined) shards.set(index, await createShardRunner(files, data.shape, data.threads, binding));
+      else stateless.set(index, await createStatelessRunner(files, ports, data.threads));
     },
     open(cache, spec) {
       const blocks = { from: shardAt(spec.from).files.from, to: shardAt(spec.to - 1).files.to };
@@ -87,9 +94,20 @@ export function createLaneWork(data: LaneData, binding: Binding): LaneWork {
       for (const place of slots) pool.setWritten(slot + place, totals[place] ?? 0);
       return results;
     },
-    challenge: (shard, rows) => shardAt(shard).challenge(rows, rowCount(rows)),
+    async compute({ from, to, tensors }) {
+      const known = new Map(tensors.map((tensor) => [tensor.name, tensor]));
+      let outputs: readonly NamedTensor[] = [];
+      for (let index = from as number; index < to; index++) {
+        const runner = stateless.get(index);
+        if (runner === undefined) throw new RangeError(`shard ${index} is not loaded`);
+        outputs = await runner.run(known);
+        for (const tensor of outputs) known.set(tensor.name, tensor);
+      }
+      return outputs;
+    },
+    challenge: (shard, rows) => (stateless.get(shard) ?? shardAt(shard)).challenge(rows, rowCount(rows)),
     async release() {
-      for (const shard of shards.values()) await shard.release();
+      for (const shard of [...shards.values(), ...stateless.values()]) await shard.release();
     },
   };
 }

@@ -93,7 +93,7 @@ function startLane(port: NonNullable<typeof parentPort>, data: LaneData, binding
       const decodes = chosen.flatMap((request) => (request.op === 'run' && isDecode(request) ? [request.cache] : []));
       last = { caches: decodes, ms: performance.now() - begin };
       claim = nextClaim(claim, decodes.length > 0 ? 'decodes' : 'other', last.ms);
-      for (const request of chosen) if (isPrompt(request)) turns.took(work.owner(request.cache), last.ms);
+      for (const request of chosen) if (takesTurns(request)) turns.took(ownerOf(work, request), last.ms);
     }
     busy = false;
   };
@@ -128,6 +128,8 @@ async function perform(work: LaneWork, request: Exclude<Queued, RunRequest>): Pr
     case 'free':
       work.free(request.cache);
       return null;
+    case 'compute':
+      return work.compute(request);
     case 'challenge':
       return work.challenge(request.shard, request.rows);
     case 'close':
@@ -143,9 +145,15 @@ function isInstant(request: Queued): request is Instant {
   return request.op === 'open' || request.op === 'free';
 }
 
-/** Rows of a session that run alone. */
-function isPrompt(request: Queued): request is RunRequest {
-  return request.op === 'run' && !isDecode(request);
+type Owned = RunRequest | Extract<Queued, { op: 'compute' }>;
+
+/** Work of somebody that runs alone. */
+function takesTurns(request: Queued): request is Owned {
+  return request.op === 'compute' || (request.op === 'run' && !isDecode(request));
+}
+
+function ownerOf(work: LaneWork, request: Owned): string {
+  return request.op === 'compute' ? request.owner : work.owner(request.cache);
 }
 
 /** One row of a session: what may share a batch. */
@@ -154,6 +162,7 @@ function isDecode(request: Queued): boolean {
 }
 
 function waiting(work: LaneWork, request: Queued) {
+  if (request.op === 'compute') return { id: request.id, owner: request.owner };
   if (request.op !== 'run') return { id: request.id, duty: request.op === 'challenge' };
   if (isDecode(request)) return { id: request.id, place: work.place(request.cache) };
   return { id: request.id, owner: work.owner(request.cache) };

@@ -10,7 +10,7 @@ import type { Backend, CacheId } from './backend.ts';
 import { checkedGraph } from './checked.ts';
 import { createEngine, type EngineOptions } from './engine.ts';
 import { type Lane, startLane } from './lane-client.ts';
-import type { LaneValue, ShardFiles } from './lane-protocol.ts';
+import { isTensors, type LaneValue, type ShardFiles } from './lane-protocol.ts';
 import { createPrepackedCache, type PrepackedCache, type PrepackedOptions } from './prepacked.ts';
 import { type Engine, EngineError, type EngineInfo, type StepResult } from './types.ts';
 
@@ -108,6 +108,11 @@ async function createOnnxBackend(
       homes.delete(cache);
       if (home?.alive === true) await home.call({ op: 'free', cache });
     },
+    async compute(computation, signal) {
+      const value = await (await currentLane()).call({ op: 'compute', ...computation }, signal);
+      if (!isTensors(value)) throw new RangeError('the lane answered a computation without tensors');
+      return value;
+    },
     async challenge(shard, rows, signal) {
       const value = await (await currentLane()).call({ op: 'challenge', shard, rows }, signal);
       if (!(value instanceof Float32Array)) throw new RangeError('the lane answered a challenge without values');
@@ -159,13 +164,14 @@ function whyCpu(device: 'auto' | 'cpu'): string {
 }
 
 function filesOf(model: Model, shard: ManifestShard, index: number): ShardFiles {
-  const { from, to, first, last, graph, det, probe } = shard;
+  const { from, to, first, last, graph, det, probe, inputs, outputs } = shard;
   const columns = last ? probe.length : model.manifest.shape.width;
-  return { index, from, to, first, last, serve: model.path(graph), det: model.path(det.graph), columns };
+  const ports = model.manifest.arch === 'llama' ? {} : { ports: { inputs, outputs } };
+  return { index, from, to, first, last, serve: model.path(graph), det: model.path(det.graph), columns, ...ports };
 }
 
 function stepResult(value: LaneValue): StepResult {
-  if (value === null || value instanceof Float32Array)
+  if (value === null || value instanceof Float32Array || isTensors(value))
     throw new RangeError('the lane answered a step without a result');
   return value;
 }

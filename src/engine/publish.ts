@@ -2,9 +2,10 @@
 
 import { mkdir, rename, rm, stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import { openEncoderTokenizer } from '../model/encoder-tokenizer.ts';
 import { ModelError } from '../model/errors.ts';
 import { type Model, openModel } from '../model/open.ts';
-import type { LlamaSource } from '../model/source.ts';
+import type { ModelSource } from '../model/source.ts';
 import { openTokenizer } from '../model/tokenizer.ts';
 import { DEFAULT_CUT, setBoundaryRms, type WriteOptions, writeModel } from '../model/write.ts';
 import type { Log } from '../util/log.ts';
@@ -31,7 +32,7 @@ export interface PublishOptions extends WriteOptions {
  */
 export async function publishModel(
   folder: string,
-  source: LlamaSource,
+  source: ModelSource,
   options: PublishOptions,
   { log }: { readonly log: Log },
 ): Promise<Model> {
@@ -53,8 +54,7 @@ const DEFAULT_CALIBRATION_TOKENS = 256;
 
 async function calibrate(folder: string, tokens: number, log: Log): Promise<void> {
   const model = await openModel(folder);
-  const { encodePrompt } = await openTokenizer(model);
-  const ids = encodePrompt(CALIBRATION_TEXT).slice(0, Math.min(tokens, model.manifest.shape.maxContext));
+  const ids = (await idsOf(model, CALIBRATION_TEXT)).slice(0, Math.min(tokens, model.manifest.shape.maxContext));
   // One thread: the sums of the RMS then come out the same on every machine with this arithmetic.
   const engine = await createOnnxEngine({ model, cut: DEFAULT_CUT, threads: 1, device: 'cpu' }, { log });
   try {
@@ -62,6 +62,12 @@ async function calibrate(folder: string, tokens: number, log: Log): Promise<void
   } finally {
     await engine.close();
   }
+}
+
+/** As the model reads a text. */
+async function idsOf(model: Model, text: string): Promise<readonly number[]> {
+  if (model.manifest.arch === 'bert') return (await openEncoderTokenizer(model)).encode(text).ids;
+  return (await openTokenizer(model)).encodePrompt(text);
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -89,3 +89,21 @@ function divergence(a: TopLogits, b: TopLogits): number {
 
 /** Below it the rest of the vocabulary is rounding. */
 const SMALLEST_REST = 1e-6;
+
+/** What rounding an encoder's weights costs: cosines between both vectors of a text. */
+export interface EmbeddingReport {
+  readonly texts: number;
+  readonly cosine: { readonly mean: number; readonly least: number };
+}
+
+/** Compares the vectors that two encoders give the same texts. */
+export function compareEmbeddings(before: readonly Float32Array[], after: readonly Float32Array[]): EmbeddingReport {
+  const cosines = before.map((vector, i) => cosine(vector, after[i] ?? new Float32Array()));
+  const mean = cosines.reduce((sum, value) => sum + value, 0) / cosines.length;
+  return { texts: before.length, cosine: { mean, least: Math.min(...cosines) } };
+}
+
+function cosine(a: Float32Array, b: Float32Array): number {
+  const dot = a.reduce((sum, value, i) => sum + value * (b[i] ?? 0), 0);
+  return dot / (Math.hypot(...a) * Math.hypot(...b));
+}

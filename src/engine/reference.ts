@@ -1,12 +1,12 @@
 // The slow truth: the same engine in plain TypeScript on the same model files (engine.md 3.2). It serves comparisons, and tests that want no native code.
 
 import { setImmediate as turn } from 'node:timers/promises';
-import { quantParts, type WeightFormat } from '../graph/formats.ts';
+import { isFloat, quantParts, type WeightFormat } from '../graph/formats.ts';
 import { TOP_K } from '../graph/llama.ts';
 import type { OnnxModel, OnnxTensor } from '../graph/onnx.ts';
 import { dequantizeLayer } from '../graph/quant.ts';
 import { hasHead, type Llama, linearDims } from '../graph/weights.ts';
-import { cutShards, llamaOf } from '../model/manifest.ts';
+import { cutShards, llamaOf, textManifest } from '../model/manifest.ts';
 import type { Model } from '../model/open.ts';
 import type { ShardIndex } from '../types/ids.ts';
 import type { ManifestShard } from '../types/model.ts';
@@ -28,7 +28,7 @@ interface Cache {
 }
 
 function createReferenceBackend(model: Model, shards: readonly ManifestShard[]): Backend {
-  const llama = llamaOf(model.manifest);
+  const llama = llamaOf(textManifest(model.manifest));
   const { shape } = llama;
   const stored = new Map<string, Float32Array>();
   const caches = new Map<CacheId, Cache>();
@@ -99,6 +99,9 @@ function createReferenceBackend(model: Model, shards: readonly ManifestShard[]):
     async free(id) {
       caches.delete(id);
     },
+    async compute({ from, to }) {
+      throw new EngineError({ code: 'E_RANGE', from, to }, 'the reference runs models with a state alone');
+    },
     async challenge(index, rows, signal) {
       await turn();
       signal?.throwIfAborted();
@@ -148,7 +151,7 @@ async function readTensors(
     }
     const layer = name.slice(0, name.lastIndexOf('.'));
     const scales = raw.get(quantParts(layer).scales);
-    if (format === 'f16' || !(scales instanceof Float32Array)) throw new RangeError(`${name} has no scales`);
+    if (isFloat(format) || !(scales instanceof Float32Array)) throw new RangeError(`${name} has no scales`);
     tensors.set(
       layer,
       dequantizeLayer(format, { values, scales: scales as Float32Array<ArrayBuffer> }, linearDims(shape, layer)),

@@ -2,6 +2,7 @@
 // Implementations: onnx.ts (ONNX Runtime in a worker thread) and reference.ts (the slow truth); test/compliance/engine.ts compares them (engine.md 3).
 
 import type { ShardIndex } from '../types/ids.ts';
+import type { NamedTensor } from '../types/tensor.ts';
 import { CodedError } from '../util/errors.ts';
 
 /** What enters a shard: token ids for the first one, else `count` rows of `width` float32 values, row-major. Ownership of the buffer moves to the engine. */
@@ -91,6 +92,16 @@ export interface Engine {
     range: { readonly from: ShardIndex; readonly to: ShardIndex },
     options: { readonly maxTokens: number; readonly owner: string; readonly codec: BorderCodec },
   ): Promise<KvSession>;
+  /**
+   * Runs consecutive shards [from, to) of a stateless model on the tensors that the first of them takes by its ports, and answers what the last gives.
+   * Takes the buffers over. Rejects with E_SHAPE, E_TOKEN, E_FULL, E_MEMORY, E_NONFINITE; with E_ABORTED when the signal comes before the run begins.
+   */
+  run(
+    range: { readonly from: ShardIndex; readonly to: ShardIndex },
+    tensors: readonly NamedTensor[],
+    options: { readonly owner: string },
+    signal?: AbortSignal,
+  ): Promise<readonly NamedTensor[]>;
   /** One prefill of one shard in the deterministic profile (protocol.md 5): all rows x columns, row-major float32. */
   challenge(shard: ShardIndex, rows: Rows, signal?: AbortSignal): Promise<Float32Array>;
   stats(): EngineStats;

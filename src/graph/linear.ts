@@ -2,7 +2,7 @@
 // does: it is f32 arithmetic on the weights as they are stored (engine.md 1.3).
 
 import type { GraphBuilder } from './builder.ts';
-import { INT4_BLOCK, isInt4, quantParts, type WeightFormat } from './formats.ts';
+import { INT4_BLOCK, isFloat, isInt4, quantParts, type WeightFormat } from './formats.ts';
 import { attribute } from './onnx.ts';
 
 /** `serve` is for users, `det` answers challenges. */
@@ -35,7 +35,7 @@ const SMALLEST_SCALE = 1e-30;
 
 export function createLinear(context: LinearContext): Linear {
   const { format, profile } = context;
-  if (format === 'f16') return (input, name) => context.graph.node('MatMul', [input, context.float(name)]);
+  if (isFloat(format)) return (input, name) => context.graph.node('MatMul', [input, context.float(name)]);
   if (isInt4(format)) return (input, name, dims) => int4(context, INT4_BLOCK[format], input, name, dims);
   return profile === 'serve' ? createW8a8(context) : (input, name) => dequantized(context, input, name);
 }

@@ -2,9 +2,10 @@
 // Between linear layers all arithmetic is f32 and the norms are Add + RMSNormalization, so that neither cut nor threads change a bit.
 
 import { createGraphBuilder, type GraphBuilder } from './builder.ts';
-import type { WeightFormat } from './formats.ts';
+import { isFloat, type WeightFormat } from './formats.ts';
 import { createConstants, createLinear, type Linear, type Profile } from './linear.ts';
 import { attribute, type ExternalData, type OnnxModel } from './onnx.ts';
+import { createStoredTensors, type StoredTensors, TO_FLOAT } from './stored.ts';
 import {
   blockTensor,
   EMBED,
@@ -55,8 +56,7 @@ export const PORT = {
 const MICROSOFT = 'com.microsoft';
 /** RMSNormalization came with opset 23. */
 const OPSETS = { '': 23, [MICROSOFT]: 1 };
-/** onnx.proto's number of FLOAT and INT32, for Cast. */
-const TO_FLOAT = attribute.int(1);
+/** onnx.proto's number of INT32, for Cast. */
 const TO_INT32 = attribute.int(6);
 
 /** Names of the KV ports of one block, each f32 (B, kvHeads, capacity, headDim); past and present may be the same memory. */
@@ -70,14 +70,10 @@ export function kvPorts(block: number) {
 }
 
 /** What building a shard needs at every place. */
-interface Building extends ShardOptions {
+interface Building extends ShardOptions, StoredTensors {
   readonly graph: GraphBuilder;
   readonly linear: Linear;
   readonly constants: ReturnType<typeof createConstants>;
-  /** A stored tensor as it is. */
-  stored(name: string): string;
-  /** A stored tensor as f32, cast once per graph; the runtime folds the casts when it loads the graph. */
-  float(name: string): string;
 }
 
 /** Builds one shard; the same options give the same graph. Takes ids when `from` is 0 and ends the model when `to` is its last block. */
@@ -99,30 +95,15 @@ export function llamaShard(options: ShardOptions): OnnxModel {
 }
 
 function startBuilding(graph: GraphBuilder, options: ShardOptions): Building {
-  const specs = new Map(llamaWeights(options, options.format).map((spec) => [spec.name, spec]));
-  const floats = new Map<string, string>();
-  const stored = (name: string): string => {
-    const spec = specs.get(name);
-    const place = options.places.get(name);
-    if (spec === undefined || place === undefined) throw new RangeError(`no such tensor: ${name}`);
-    return graph.constant(name, spec.type, spec.dims, place);
-  };
-  const float = (name: string): string => {
-    const known = floats.get(name);
-    if (known !== undefined) return known;
-    const raw = stored(name);
-    const value = specs.get(name)?.type === 'f32' ? raw : toFloat(graph, raw);
-    floats.set(name, value);
-    return value;
-  };
-  const linear = createLinear({ ...options, graph, stored, float });
-  return { ...options, graph, linear, constants: createConstants(graph), stored, float };
+  const tensors = createStoredTensors(graph, llamaWeights(options, options.format), options.places);
+  const linear = createLinear({ ...options, graph, ...tensors });
+  return { ...options, graph, linear, constants: createConstants(graph), ...tensors };
 }
 
 /** Only the rows that are asked for are cast: the table stays small in memory. */
-function embedding({ graph, stored }: Building): string {
+function embedding({ graph, stored, widen }: Building): string {
   const ids = graph.input(PORT.ids, 'i64', ['B', 'S']);
-  return toFloat(graph, graph.node('Gather', [stored(EMBED), ids], { attributes: { axis: attribute.int(0) } }));
+  return widen(EMBED, graph.node('Gather', [stored(EMBED), ids], { attributes: { axis: attribute.int(0) } }));
 }
 
 function decoderBlock(building: Building, block: number, hidden: string): string {
@@ -223,24 +204,20 @@ function head(building: Building, normed: string): string {
   ]);
 }
 
-/** In half precision only the probed columns of the head are multiplied; a quantised head is multiplied whole. */
+/** Of floats only the probed columns of the head are multiplied; a quantised head is multiplied whole. */
 function probeColumns(building: Building, hidden: string): void {
-  const { graph, traits, format, constants, float, stored, probe } = building;
+  const { graph, traits, format, constants, float, stored, widen, probe } = building;
   const normed = norm(building, hidden, float(FINAL_NORM));
   const columns = constants.integers(probe, [probe.length], 'probe');
   const pick = (from: string, axis: number, outputs?: readonly string[]) =>
     graph.node('Gather', [from, columns], { attributes: { axis: attribute.int(axis) }, ...(outputs && { outputs }) });
-  if (format !== 'f16') pick(head(building, normed), -1, [PORT.probe]);
+  if (!isFloat(format)) pick(head(building, normed), -1, [PORT.probe]);
   else if (hasHead(traits, format))
-    graph.node('MatMul', [normed, toFloat(graph, pick(stored(HEAD), 1))], { outputs: [PORT.probe] });
+    graph.node('MatMul', [normed, widen(HEAD, pick(stored(HEAD), 1))], { outputs: [PORT.probe] });
   else {
-    const table = toFloat(graph, pick(stored(EMBED), 0)); // (columns, width)
+    const table = widen(EMBED, pick(stored(EMBED), 0)); // (columns, width)
     const turned = graph.node('Transpose', [table], { attributes: { perm: attribute.ints([1, 0]) } });
     graph.node('MatMul', [normed, turned], { outputs: [PORT.probe] });
   }
   graph.output(PORT.probe, 'f32', ['B', 'S', probe.length]);
-}
-
-function toFloat(graph: GraphBuilder, value: string): string {
-  return graph.node('Cast', [value], { attributes: { to: TO_FLOAT } });
 }

@@ -1,6 +1,6 @@
 // Weights of linear layers as small integers and back. Rounding is to the nearest, ties away from zero; the same weights give the same bytes.
 
-import { INT4_BLOCK, type WeightFormat } from './formats.ts';
+import { type FloatFormat, INT4_BLOCK, type WeightFormat } from './formats.ts';
 
 export interface QuantizedLayer {
   /** Laid out as formats.ts says. */
@@ -8,7 +8,7 @@ export interface QuantizedLayer {
   readonly scales: Float32Array<ArrayBuffer>;
 }
 
-type QuantFormat = Exclude<WeightFormat, 'f16'>;
+type QuantFormat = Exclude<WeightFormat, FloatFormat>;
 
 /** @param weights (in, out) row-major */
 export function quantizeLayer(

@@ -1,7 +1,7 @@
 // Which tensors a model of the Llama family has, in which files they are stored and where: a pure function of its shape and format, so that any
 // cut of its blocks is a small graph over the same weight files (engine.md 2.1).
 
-import { linearSpecs, type WeightFormat } from './formats.ts';
+import { isFloat, linearSpecs, plainType, type WeightFormat } from './formats.ts';
 import { type ExternalData, type OnnxType, TYPE_BYTES } from './onnx.ts';
 
 /** The numbers of a Llama-style decoder; the manifest's `shape` is one. */
@@ -98,11 +98,12 @@ export function llamaWeights({ shape, traits }: Llama, format: WeightFormat): We
     q_norm: traits.qkNorm,
     k_norm: traits.qkNorm,
   };
+  const type = plainType(format);
   const ofBlock = (block: number): WeightSpec[] => {
     const file = `block-${block}.${format}`;
     const vectors = (Object.entries(vectorParts(shape)) as [VectorPart, number][])
       .filter(([part]) => has[part])
-      .map(([part, length]): WeightSpec => ({ name: blockTensor(block, part), dims: [length], type: 'f16', file }));
+      .map(([part, length]): WeightSpec => ({ name: blockTensor(block, part), dims: [length], type, file }));
     const linears = (Object.entries(linearParts(shape)) as [LinearPart, readonly [number, number]][]).flatMap(
       ([part, dims]) => linearSpecs(format, blockTensor(block, part), dims).map((spec) => ({ ...spec, file })),
     );
@@ -111,9 +112,9 @@ export function llamaWeights({ shape, traits }: Llama, format: WeightFormat): We
   const rope = [shape.maxContext, shape.headDim / 2];
   const end = `end.${format}`;
   return [
-    { name: EMBED, dims: [shape.vocab, shape.width], type: 'f16', file: 'embed.f16' },
+    { name: EMBED, dims: [shape.vocab, shape.width], type, file: `embed.${type}` },
     ...Array.from({ length: shape.blocks }, (_, block) => ofBlock(block)).flat(),
-    { name: FINAL_NORM, dims: [shape.width], type: 'f16', file: end },
+    { name: FINAL_NORM, dims: [shape.width], type, file: end },
     ...(hasHead(traits, format) ? linearSpecs(format, HEAD, linearDims(shape, HEAD)) : []).map((spec) => ({
       ...spec,
       file: end,
@@ -125,7 +126,7 @@ export function llamaWeights({ shape, traits }: Llama, format: WeightFormat): We
 
 /** Whether the head is a tensor of its own, or the embedding read the other way. */
 export function hasHead({ tie }: LlamaTraits, format: WeightFormat): boolean {
-  return !tie || format !== 'f16';
+  return !tie || !isFloat(format);
 }
 
 /** Where each tensor lies: by name, in the order of `specs`. */

@@ -190,6 +190,6 @@ function parseJson(file: string, text: string): unknown {
   }
 }
 
-function unsupported(key: string): ModelError {
+export function unsupported(key: string): ModelError {
   return new ModelError({ code: 'MODEL_UNSUPPORTED', key }, `this model cannot be imported: ${key} is not supported`);
 }

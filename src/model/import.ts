@@ -13,11 +13,10 @@ import {
   linearDims,
   type VectorPart,
 } from '../graph/weights.ts';
-import { errorMessage } from '../util/errors.ts';
-import { ModelError } from './errors.ts';
 import { readHfConfig, readJson } from './hf-config.ts';
 import { openWeights, type Safetensors } from './safetensors.ts';
 import type { LlamaSource } from './source.ts';
+import { countSpecials, readTokenizer } from './tokenizer-file.ts';
 import { transpose } from './transpose.ts';
 
 export interface ImportedModel extends LlamaSource {
@@ -42,6 +41,7 @@ export async function importHf(folder: string, { maxContext }: ImportOptions = {
   const opened = await openWeights(folder); // last: nothing below may fail and leave it open
   const weights = packed ? unpack(opened, shape) : opened;
   return {
+    arch: 'llama',
     shape,
     traits,
     rope,
@@ -74,42 +74,6 @@ function unpack(weights: Safetensors, shape: LlamaShape): Safetensors {
       return whole.slice(from * shape.width, (from + count) * shape.width);
     },
   };
-}
-
-async function readTokenizer(folder: string): Promise<Uint8Array> {
-  const file = 'tokenizer.json';
-  return readFile(join(folder, file)).catch((error: unknown) => {
-    const advice = 'save the model with a fast tokenizer of transformers to get one';
-    throw new ModelError(
-      { code: 'MODEL_FILE', file, why: 'it is missing' },
-      `${file} cannot be read (${errorMessage(error)}); ${advice}`,
-      { cause: error },
-    );
-  });
-}
-
-/** How many of the first ids are special: challenges leave those out (protocol.md 5). Special tokens elsewhere do no harm there. */
-function countSpecials(json: Uint8Array): number {
-  const special = new Set(
-    (parseTokenizer(json).added_tokens ?? []).flatMap((token) => (token.special === true ? [token.id] : [])),
-  );
-  let count = 0;
-  while (special.has(count)) count++;
-  return count;
-}
-
-const tokenizerJson = z.looseObject({
-  added_tokens: z.array(z.looseObject({ id: z.number().int(), special: z.boolean().optional() })).optional(),
-});
-
-function parseTokenizer(json: Uint8Array): z.infer<typeof tokenizerJson> {
-  try {
-    return tokenizerJson.parse(JSON.parse(Buffer.from(json).toString('utf8')));
-  } catch (error) {
-    const file = 'tokenizer.json';
-    const why = 'it is no tokenizer';
-    throw new ModelError({ code: 'MODEL_FILE', file, why }, `${file} cannot be read: ${why}`, { cause: error });
-  }
 }
 
 /** A file of its own in newer folders, else a key of tokenizer_config.json. */

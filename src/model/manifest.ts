@@ -2,9 +2,10 @@
 // so only the one canonical text is taken. Trusts nothing: a manifest comes from strangers.
 
 import { z } from 'zod';
+import { ACTIVATIONS, type Encoder, embeddingSize, POOLINGS } from '../graph/encoder-weights.ts';
 import { WEIGHT_FORMATS } from '../graph/formats.ts';
 import type { Llama } from '../graph/weights.ts';
-import type { Manifest, ManifestHash, ManifestShard } from '../types/model.ts';
+import type { EncoderManifest, LlamaManifest, Manifest, ManifestHash, ManifestShard } from '../types/model.ts';
 import { toHex, utf8 } from '../util/bytes.ts';
 import { sha256 } from '../util/hash.ts';
 import { ModelError } from './errors.ts';
@@ -74,22 +75,35 @@ const ropeScaling = z.discriminatedUnion('kind', [
   }),
 ]);
 
-const manifest = z.strictObject({
+const base = {
   format: z.literal('tessera-model/1'),
   name: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/),
   license: z.string().min(1).max(100),
-  arch: z.literal('llama'),
   shape: z.strictObject({
     blocks: count.max(MAX_SHARDS),
     width: count,
     ffn: count,
     heads: count,
     kvHeads: count,
-    headDim: count.multipleOf(HEAD_DIM_STEP),
+    headDim: count,
     vocab: count,
     maxContext: count.max(MAX_CONTEXT),
     eps: z.number().positive().max(1),
   }),
+  files: z.record(
+    fileName,
+    z.strictObject({
+      bytes: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER),
+      sha256: z.string().regex(/^[0-9a-f]{64}$/),
+    }),
+  ),
+  cuts: z.record(z.string().min(1).max(40), z.array(z.string()).min(1).max(MAX_SHARDS)),
+  shards: z.array(shard).min(1).max(MAX_SHARDS),
+};
+
+const llama = z.strictObject({
+  ...base,
+  arch: z.literal('llama'),
   rope: z.strictObject({ theta: positive, scaling: ropeScaling.optional() }),
   tie: z.boolean(),
   attention: z
@@ -102,16 +116,36 @@ const manifest = z.strictObject({
     specials: index,
   }),
   chatTemplate: fileName,
-  files: z.record(
-    fileName,
-    z.strictObject({
-      bytes: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER),
-      sha256: z.string().regex(/^[0-9a-f]{64}$/),
-    }),
-  ),
-  cuts: z.record(z.string().min(1).max(40), z.array(z.string()).min(1).max(MAX_SHARDS)),
-  shards: z.array(shard).min(1).max(MAX_SHARDS),
 });
+
+const MAX_PREFIX_CHARS = 1000;
+const headStep = z.discriminatedUnion('kind', [
+  z.strictObject({
+    kind: z.literal('dense'),
+    inputs: count,
+    outputs: count,
+    bias: z.boolean(),
+    activation: z.enum(['identity', 'tanh']),
+  }),
+  z.strictObject({ kind: z.literal('normalize') }),
+]);
+
+const encoder = z.strictObject({
+  ...base,
+  arch: z.literal('bert'),
+  encoder: z.strictObject({
+    activation: z.enum(ACTIVATIONS),
+    types: index,
+    relative: z.boolean(),
+    pooling: z.array(z.enum(POOLINGS)).min(1).max(POOLINGS.length),
+    head: z.array(headStep).max(16),
+    lowercase: z.boolean(),
+    prefix: z.string().max(MAX_PREFIX_CHARS),
+  }),
+  tokenizer: z.strictObject({ file: fileName, specials: index }),
+});
+
+const manifest = z.discriminatedUnion('arch', [llama, encoder]);
 
 /** Throws ModelError MODEL_MANIFEST unless `bytes` are the canonical text of a manifest that agrees with itself. */
 export function parseManifest(bytes: Uint8Array): Manifest {
@@ -125,8 +159,31 @@ export function parseManifest(bytes: Uint8Array): Manifest {
 }
 
 /** The decoder that a manifest describes. */
-export function llamaOf({ shape, tie, attention }: Manifest): Llama {
+export function llamaOf({ shape, tie, attention }: LlamaManifest): Llama {
   return { shape, traits: { tie, ...(attention ?? { qkvBias: false, qkNorm: false, window: null }) } };
+}
+
+/** The encoder that a manifest describes. */
+export function encoderOf({ shape, encoder: traits }: EncoderManifest): Encoder {
+  return { shape, encoder: traits };
+}
+
+/** The manifest of a model that writes text. Throws ModelError MODEL_UNSUPPORTED for others. */
+export function textManifest(value: Manifest): LlamaManifest {
+  if (value.arch === 'llama') return value;
+  const advice = 'it gives vectors: use tessera embed, or /v1/embeddings';
+  throw new ModelError({ code: 'MODEL_UNSUPPORTED', key: value.arch }, `${value.name} writes no text; ${advice}`);
+}
+
+/** The manifest of a model that gives a vector for a text. Throws ModelError MODEL_UNSUPPORTED for others. */
+export function encoderManifest(value: Manifest): EncoderManifest {
+  if (value.arch === 'bert') return value;
+  throw new ModelError({ code: 'MODEL_UNSUPPORTED', key: value.arch }, `${value.name} gives no embeddings`);
+}
+
+/** The files that tell texts from token ids. */
+export function textFiles(value: Manifest): string[] {
+  return value.arch === 'llama' ? [value.tokenizer.file, value.chatTemplate] : [value.tokenizer.file];
 }
 
 /** The canonical text, UTF-8. */
@@ -170,9 +227,11 @@ function refused(why: string): ModelError {
 
 function contradiction(value: Manifest): string | undefined {
   const { shape, shards, cuts, tokenizer } = value;
-  if (shape.heads % shape.kvHeads !== 0) return 'heads is no multiple of kvHeads';
-  if ([tokenizer.bos ?? 0, ...tokenizer.eos, tokenizer.specials].some((id) => id >= shape.vocab))
+  const marks = value.arch === 'llama' ? [value.tokenizer.bos ?? 0, ...value.tokenizer.eos] : [];
+  if ([...marks, tokenizer.specials].some((id) => id >= shape.vocab))
     return 'a special token lies outside of the vocabulary';
+  const wrong = value.arch === 'llama' ? decoderContradiction(value) : encoderContradiction(value);
+  if (wrong !== undefined) return wrong;
   if (new Set(shards.map((item) => item.id)).size !== shards.length) return 'two shards have one id';
   const missing = namedFiles(value).find((file) => !Object.hasOwn(value.files, file));
   if (missing !== undefined) return `${missing} is named but not listed in files`;
@@ -185,15 +244,30 @@ function contradiction(value: Manifest): string | undefined {
   return undefined;
 }
 
-function shardContradiction({ shape }: Manifest, item: ManifestShard): string | undefined {
+function decoderContradiction({ shape }: LlamaManifest): string | undefined {
+  if (shape.headDim % HEAD_DIM_STEP !== 0) return `headDim is no multiple of ${HEAD_DIM_STEP}`;
+  return shape.heads % shape.kvHeads === 0 ? undefined : 'heads is no multiple of kvHeads';
+}
+
+function encoderContradiction(value: EncoderManifest): string | undefined {
+  const { shape, encoder: traits } = value;
+  if (shape.kvHeads !== shape.heads || shape.heads * shape.headDim !== shape.width)
+    return 'heads do not fill the width';
+  for (const [i, step] of traits.head.entries()) {
+    const size = embeddingSize({ shape, encoder: { ...traits, head: traits.head.slice(0, i) } });
+    if (step.kind === 'dense' && step.inputs !== size) return `a dense layer of ${step.inputs} inputs behind ${size}`;
+  }
+  return undefined;
+}
+
+function shardContradiction({ arch, shape }: Manifest, item: ManifestShard): string | undefined {
   if (item.from >= item.to || item.to > shape.blocks) return `blocks [${item.from}, ${item.to})`;
   if (item.first !== (item.from === 0) || item.last !== (item.to === shape.blocks))
     return 'first or last disagrees with its blocks';
   if (item.first !== (item.gBits === 0)) return 'gBits is 0 exactly for the first shard';
   if (item.last !== item.probe.length > 0) return 'probe columns belong to the last shard';
-  return item.probe.some((column) => column >= shape.vocab)
-    ? 'a probe column lies outside of the vocabulary'
-    : undefined;
+  const columns = arch === 'llama' ? shape.vocab : shape.width;
+  return item.probe.some((column) => column >= columns) ? 'a probe column lies outside of the output' : undefined;
 }
 
 function covers({ shape, shards }: Manifest, ids: readonly string[]): boolean {
@@ -207,6 +281,6 @@ function covers({ shape, shards }: Manifest, ids: readonly string[]): boolean {
 }
 
 /** Every file that the manifest says it needs. */
-function namedFiles({ tokenizer, chatTemplate, shards }: Manifest): string[] {
-  return [tokenizer.file, chatTemplate, ...shards.flatMap((item) => [item.graph, item.det.graph, ...item.weights])];
+function namedFiles(value: Manifest): string[] {
+  return [...textFiles(value), ...value.shards.flatMap((item) => [item.graph, item.det.graph, ...item.weights])];
 }

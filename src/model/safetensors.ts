@@ -3,7 +3,7 @@
 // Trusts nothing: lengths are checked against the file before memory is taken.
 
 import type { FileHandle } from 'node:fs/promises';
-import { open, readFile } from 'node:fs/promises';
+import { open, readdir, readFile, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { z } from 'zod';
 import { ModelError } from './errors.ts';
@@ -11,6 +11,7 @@ import { ModelError } from './errors.ts';
 export interface Safetensors {
   /** A tensor as row-major float32. Throws ModelError MODEL_FILE when it is missing, of another shape, or of a type that is no float. */
   read(name: string, dims: readonly number[]): Promise<Float32Array>;
+  has(name: string): boolean;
   close(): Promise<void>;
 }
 
@@ -26,6 +27,8 @@ const entry = z.object({
 type Entry = z.infer<typeof entry>;
 
 const SINGLE_FILE = 'model.safetensors';
+/** What torch writes unless told otherwise. */
+const PICKLE = /^pytorch_model.*\.bin$|\.(pt|pth|ckpt)$/;
 const INDEX_FILE = 'model.safetensors.index.json';
 /** Files beside the index: bare names only. */
 const index = z.looseObject({ weight_map: z.record(z.string(), z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/)) });
@@ -33,7 +36,7 @@ const index = z.looseObject({ weight_map: z.record(z.string(), z.string().regex(
 /** The weights of a folder, in one file or in those that the index names. */
 export async function openWeights(folder: string): Promise<Safetensors> {
   const text = await readFile(join(folder, INDEX_FILE), 'utf8').catch(() => undefined);
-  if (text === undefined) return openSafetensors(join(folder, SINGLE_FILE));
+  if (text === undefined) return openSingle(folder);
   const { weight_map: homes } = parseIndex(text);
   const files = new Map<string, Safetensors>();
   const close = async () => {
@@ -50,7 +53,22 @@ export async function openWeights(folder: string): Promise<Safetensors> {
     if (home === undefined) throw bad(INDEX_FILE, `no tensor ${name}`);
     return home.read(name, dims);
   };
-  return { read, close };
+  return { read, has: (name) => Object.hasOwn(homes, name), close };
+}
+
+async function openSingle(folder: string): Promise<Safetensors> {
+  const path = join(folder, SINGLE_FILE);
+  const [pickle] = (await readdir(folder).catch(() => [])).filter((name) => PICKLE.test(name));
+  const isThere = await stat(path).then(
+    () => true,
+    () => false,
+  );
+  if (isThere || pickle === undefined) return openSafetensors(path);
+  const advice = `${pickle} is a pickle, which may run any code when it is read: save the model again with safe_serialization=True`;
+  throw new ModelError(
+    { code: 'MODEL_FILE', file: SINGLE_FILE, why: 'it is missing' },
+    `${SINGLE_FILE} is missing, and ${advice}`,
+  );
 }
 
 function parseIndex(text: string): z.infer<typeof index> {
@@ -69,6 +87,7 @@ async function openSafetensors(path: string): Promise<Safetensors> {
   try {
     const { header, start } = await readHeader(handle, file);
     return {
+      has: (name) => header.has(name),
       read: (name, dims) => readTensor(handle, file, header.get(name), start, name, dims),
       close: () => handle.close(),
     };

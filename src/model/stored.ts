@@ -1,35 +1,62 @@
-// A model of our own as the source of another one: the way from half precision to a smaller format.
+// A model of our own as the source of another one: the way from floats to a smaller format.
 
 import { type FileHandle, open } from 'node:fs/promises';
-import { layoutWeights, llamaWeights } from '../graph/weights.ts';
+import { encoderWeights } from '../graph/encoder-weights.ts';
+import { type FloatFormat, isFloat } from '../graph/formats.ts';
+import { layoutWeights, llamaWeights, type WeightSpec } from '../graph/weights.ts';
 import { ModelError } from './errors.ts';
-import { llamaOf } from './manifest.ts';
+import { encoderOf, llamaOf } from './manifest.ts';
 import type { Model } from './open.ts';
-import type { LlamaSource } from './source.ts';
+import type { ModelSource } from './source.ts';
 
-/** The weights must be in half precision: what is rounded already is not rounded again. Throws ModelError MODEL_UNSUPPORTED. */
-export async function storedSource(model: Model): Promise<LlamaSource> {
+/** The weights must be floats: what is rounded already is not rounded again. Throws ModelError MODEL_UNSUPPORTED. */
+export async function storedSource(model: Model): Promise<ModelSource> {
   const { manifest } = model;
-  const format = manifest.shards.find((shard) => shard.format !== 'f16')?.format;
-  if (format !== undefined)
-    throw new ModelError(
-      { code: 'MODEL_UNSUPPORTED', key: format },
-      `weights in ${format} cannot be quantised again: take the model in half precision`,
-    );
+  const format = floatFormatOf(model);
+  if (manifest.arch === 'bert') {
+    const { lowercase, prefix } = manifest.encoder;
+    const encoder = encoderOf(manifest);
+    return {
+      arch: 'bert',
+      ...encoder,
+      tokenizer: { ...manifest.tokenizer, json: await model.read(manifest.tokenizer.file) },
+      text: { lowercase, prefix },
+      tensor: createReader(model, encoderWeights(encoder, format)),
+    };
+  }
   const llama = llamaOf(manifest);
-  const places = layoutWeights(llamaWeights(llama, 'f16'));
   return {
+    arch: 'llama',
     ...llama,
     rope: manifest.rope,
     tokenizer: { ...manifest.tokenizer, json: await model.read(manifest.tokenizer.file) },
     chatTemplate: Buffer.from(await model.read(manifest.chatTemplate)).toString('utf8'),
-    async tensor(name) {
-      const place = places.get(name);
-      if (place === undefined) throw new RangeError(`no such tensor: ${name}`);
-      await using handle = await open(model.path(place.location), 'r');
-      const bytes = await readPart(handle, place.location, place.offset, place.length);
-      return Float32Array.from(new Float16Array(bytes.buffer));
-    },
+    tensor: createReader(model, llamaWeights(llama, format)),
+  };
+}
+
+function floatFormatOf({ manifest }: Model): FloatFormat {
+  const formats = new Set(manifest.shards.map((shard) => shard.format));
+  const [format] = formats;
+  if (format !== undefined && formats.size === 1 && isFloat(format)) return format;
+  const key = [...formats].join(', ');
+  throw new ModelError(
+    { code: 'MODEL_UNSUPPORTED', key },
+    `weights in ${key} cannot be quantised again: take the model in half precision or in f32`,
+  );
+}
+
+function createReader(model: Model, specs: readonly WeightSpec[]): ModelSource['tensor'] {
+  const places = layoutWeights(specs);
+  const types = new Map(specs.map(({ name, type }) => [name, type]));
+  return async (name) => {
+    const place = places.get(name);
+    if (place === undefined) throw new RangeError(`no such tensor: ${name}`);
+    await using handle = await open(model.path(place.location), 'r');
+    const bytes = await readPart(handle, place.location, place.offset, place.length);
+    return types.get(name) === 'f32'
+      ? new Float32Array(bytes.buffer)
+      : Float32Array.from(new Float16Array(bytes.buffer));
   };
 }
 

@@ -5,6 +5,7 @@ import { Tokenizer } from '@huggingface/tokenizers';
 import { z } from 'zod';
 import { type ChatMessage, createChatRenderer } from './chat.ts';
 import { ModelError } from './errors.ts';
+import { textManifest } from './manifest.ts';
 import type { Model } from './open.ts';
 
 /** Turns ids into text as they come; no piece ends within a character. */
@@ -42,9 +43,9 @@ const REPLACEMENT = '\ufffd';
 /** Tokens decoded again with each new one, so that spacing between words comes out right; a character has at most 4 bytes. */
 const CONTEXT_TOKENS = 8;
 
-/** Reads the tokenizer and the chat template that the manifest names. Throws ModelError. */
+/** Reads the tokenizer and the chat template that the manifest of a model that writes text names. Throws ModelError. */
 export async function openTokenizer(model: Model): Promise<ModelTokenizer> {
-  const { tokenizer: names, chatTemplate } = model.manifest;
+  const { tokenizer: names, chatTemplate } = textManifest(model.manifest);
   const json = parse(names.file, await model.read(names.file));
   const template = Buffer.from(await model.read(chatTemplate)).toString('utf8');
   return createTokenizer(json, template, names);

@@ -4,30 +4,19 @@
 import { createHash } from 'node:crypto';
 import { type FileHandle, mkdir, open, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { quantParts, type WeightFormat } from '../graph/formats.ts';
+import { isFloat, quantParts, type WeightFormat } from '../graph/formats.ts';
 import type { Profile } from '../graph/linear.ts';
-import { llamaShard, PORT } from '../graph/llama.ts';
 import { type ExternalData, encodeModel, type OnnxModel, type OnnxValue, TYPE_BYTES } from '../graph/onnx.ts';
 import { quantizeLayer } from '../graph/quant.ts';
-import { ropeTables } from '../graph/rope.ts';
-import {
-  EMBED,
-  HEAD,
-  layoutWeights,
-  linearDims,
-  llamaWeights,
-  ROPE_COS,
-  ROPE_SIN,
-  type WeightSpec,
-} from '../graph/weights.ts';
+import { layoutWeights, type WeightSpec } from '../graph/weights.ts';
 import type { Manifest, ManifestShard, ModelFile, Port } from '../types/model.ts';
 import { toHex } from '../util/bytes.ts';
 import { sha256 } from '../util/hash.ts';
 import { ModelError } from './errors.ts';
 import { manifestBytes, parseManifest } from './manifest.ts';
 import { MANIFEST_FILE } from './open.ts';
-import type { LlamaSource } from './source.ts';
-import { transpose } from './transpose.ts';
+import { isWhole, type ModelPlan, planModel } from './plan.ts';
+import type { ModelSource } from './source.ts';
 
 export interface WriteOptions {
   readonly name: string;
@@ -55,22 +44,21 @@ const CHALLENGE_RMS = 37837.23;
 const FLOAT_BYTES = 4;
 
 /** Writes the whole folder. Boundaries are left at RMS 1: measure them by running the model, then call setBoundaryRms. */
-export async function writeModel(folder: string, source: LlamaSource, options: WriteOptions): Promise<void> {
+export async function writeModel(folder: string, source: ModelSource, options: WriteOptions): Promise<void> {
   const { format = 'f16' } = options;
   await mkdir(folder, { recursive: true });
-  const specs = llamaWeights(source, format);
-  const places = layoutWeights(specs);
-  const files = await writeWeights(folder, source, format, specs, places, options.onProgress);
+  const plan = planModel(source, format);
+  const places = layoutWeights(plan.specs);
+  const files = await writeWeights(folder, plan, format, places, options.onProgress);
   const put = async (name: string, bytes: Uint8Array) => {
     files[name] = { bytes: bytes.length, sha256: toHex(sha256(bytes)) };
     await writeFile(join(folder, name), bytes);
   };
-  await put('tokenizer.json', source.tokenizer.json);
-  await put('chat_template.jinja', Buffer.from(source.chatTemplate, 'utf8'));
+  for (const [name, bytes] of Object.entries(plan.texts)) await put(name, bytes);
   const shards: ManifestShard[] = [];
   for (const [from, to] of blockRanges(options.shardBlocks))
-    shards.push(await writeShard(source, format, places, from, to, put));
-  await writeFile(join(folder, MANIFEST_FILE), manifestBytes(describe(source, options, files, shards)));
+    shards.push(await writeShard(plan, format, places, from, to, put));
+  await writeFile(join(folder, MANIFEST_FILE), manifestBytes(describe(plan, options, files, shards)));
 }
 
 /** Writes what was measured on real text: the RMS of each shard's output, in the order of the cut. */
@@ -92,20 +80,19 @@ type Places = ReadonlyMap<string, ExternalData>;
 /** Tensor after tensor, hashed as it is written. */
 async function writeWeights(
   folder: string,
-  source: LlamaSource,
+  plan: ModelPlan,
   format: WeightFormat,
-  specs: readonly WeightSpec[],
   places: Places,
   onProgress: WriteOptions['onProgress'],
 ): Promise<Record<string, ModelFile>> {
   const files: Record<string, ModelFile> = {};
-  const stored = createStored(source, format);
+  const stored = createStored(plan, format);
   let total = 0;
-  for (const file of new Set(specs.map((spec) => spec.file))) {
+  for (const file of new Set(plan.specs.map((spec) => spec.file))) {
     await using handle = await open(join(folder, file), 'w');
     const hash = createHash('sha256');
     let end = 0;
-    for (const spec of specs.filter((candidate) => candidate.file === file)) {
+    for (const spec of plan.specs.filter((candidate) => candidate.file === file)) {
       const padding = new Uint8Array((places.get(spec.name)?.offset ?? 0) - end);
       const bytes = await stored(spec);
       for (const part of [padding, bytes]) {
@@ -129,29 +116,27 @@ async function writeAll(handle: FileHandle, bytes: Uint8Array, at: number): Prom
 }
 
 /** The bytes of a stored tensor. Values and scales of one layer are asked for one after the other: it is quantised once. */
-function createStored(source: LlamaSource, format: WeightFormat): (spec: WeightSpec) => Promise<Uint8Array> {
-  const { shape, traits, rope } = source;
-  const tables = ropeTables(shape, rope);
+function createStored(plan: ModelPlan, format: WeightFormat): (spec: WeightSpec) => Promise<Uint8Array> {
   let layer: { readonly name: string; readonly parts: ReturnType<typeof quantizeLayer> } | undefined;
   const quantized = async (name: string) => {
-    if (format === 'f16') throw new RangeError(`${name} is not quantised`);
-    const dims = linearDims(shape, name);
-    layer =
-      layer?.name === name ? layer : { name, parts: quantizeLayer(format, await readLinear(source, name, dims), dims) };
+    if (isFloat(format)) throw new RangeError(`${name} is not quantised`);
+    const dims = plan.linearDims(name);
+    layer = layer?.name === name ? layer : { name, parts: quantizeLayer(format, await plan.tensor(name, dims), dims) };
     return layer.parts;
   };
   return async (spec) => {
-    if (spec.name === ROPE_COS) return new Uint8Array(tables.cos.buffer);
-    if (spec.name === ROPE_SIN) return new Uint8Array(tables.sin.buffer);
-    if (spec.type === 'f16') return halves(spec.name, await source.tensor(spec.name, spec.dims));
+    if (isWhole(format, spec)) {
+      const values = await plan.tensor(spec.name, spec.dims);
+      return spec.type === 'f16' ? halves(spec.name, values) : bytesOf(values);
+    }
     const name = spec.name.slice(0, spec.name.lastIndexOf('.'));
     const { values, scales } = await quantized(name);
     return new Uint8Array(spec.name === quantParts(name).values ? values.buffer : scales.buffer);
   };
-  async function readLinear(from: LlamaSource, name: string, dims: readonly [number, number]): Promise<Float32Array> {
-    if (name !== HEAD || !traits.tie) return from.tensor(name, dims);
-    return transpose(await from.tensor(EMBED, [shape.vocab, shape.width]), shape.vocab, shape.width);
-  }
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
 }
 
 /** Throws MODEL_UNSUPPORTED for what half precision cannot hold. */
@@ -166,21 +151,20 @@ function halves(name: string, values: Float32Array): Uint8Array {
 }
 
 async function writeShard(
-  source: LlamaSource,
+  plan: ModelPlan,
   format: WeightFormat,
   places: Places,
   from: number,
   to: number,
   put: (name: string, bytes: Uint8Array) => Promise<void>,
 ): Promise<ManifestShard> {
-  const { shape, traits } = source;
-  const last = to === shape.blocks;
-  const probe = last ? spread(shape.vocab, PROBE_COLUMNS) : [];
-  const build = (profile: Profile) => llamaShard({ shape, traits, format, from, to, profile, probe, places });
+  const last = to === plan.facts.shape.blocks;
+  const probe = last ? spread(plan.probeColumns, PROBE_COLUMNS) : [];
+  const build = (profile: Profile) => plan.shard({ from, to, profile, probe, places });
   const [serve, det] = [build('serve'), build('det')];
   const graph = `${format}-${from}-${to}.onnx`;
-  // Inside a model in half precision both profiles are the same f32 arithmetic with the same output; only the end differs.
-  const same = format === 'f16' && !last;
+  // Inside a model of floats both profiles are the same f32 arithmetic with the same output; only the end differs.
+  const same = isFloat(format) && !last;
   const detGraph = same ? graph : `${format}-${from}-${to}.det.onnx`;
   await put(graph, encodeModel(serve));
   if (!same) await put(detGraph, encodeModel(det));
@@ -194,7 +178,7 @@ async function writeShard(
     graph,
     weights: weightsOf([serve, det]),
     inputs: serve.inputs.map(port),
-    outputs: serve.outputs.filter((value) => value.name !== PORT.quiet).map(port),
+    outputs: serve.outputs.filter(({ name }) => !plan.hiddenOutputs.includes(name)).map(port),
     det: { graph: detGraph },
     tau: TAU,
     rmsBits: floatBits(1),
@@ -203,31 +187,22 @@ async function writeShard(
     auditable: true,
     memory: {
       weights: loadedBytes(serve, 'serve') + (same ? 0 : loadedBytes(det, 'det')),
-      kvPerToken: 2 * (to - from) * shape.kvHeads * shape.headDim * FLOAT_BYTES,
+      kvPerToken: (to - from) * plan.cacheValues * FLOAT_BYTES,
     },
   };
 }
 
 function describe(
-  source: LlamaSource,
+  plan: ModelPlan,
   options: WriteOptions,
   files: Readonly<Record<string, ModelFile>>,
   shards: readonly ManifestShard[],
 ): Manifest {
-  const { bos, eos, specials } = source.tokenizer;
-  const { tie, ...attention } = source.traits;
-  const plain = !attention.qkvBias && !attention.qkNorm && attention.window === null;
   return {
     format: 'tessera-model/1',
     name: options.name,
     license: options.license,
-    arch: 'llama',
-    shape: source.shape,
-    rope: source.rope,
-    tie,
-    ...(plain ? {} : { attention }),
-    tokenizer: { file: 'tokenizer.json', bos, eos, specials },
-    chatTemplate: 'chat_template.jinja',
+    ...plan.facts,
     files,
     cuts: { [DEFAULT_CUT]: shards.map((shard) => shard.id) },
     shards,

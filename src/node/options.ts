@@ -74,8 +74,14 @@ export const OPTIONS = {
   bootnode: option(list.default([]), 'multiaddr of a boot node, ending in /p2p/<peer id>', 'list'),
   'min-stake': option(tensor.default(100n * 10n ** 18n), 'least stake of a node, TENSOR'),
   'max-stake': option(tensor.default(1000n * 10n ** 18n), 'most stake of a node, TENSOR'),
+  'initial-coldkeys': option(
+    list.default([]),
+    'only these may register before the subnet is active: accounts or keys, each with =N for more than one node',
+    'list',
+  ),
   stake: option(tensor.default(100n * 10n ** 18n), 'stake to put down, TENSOR'),
   access: option(z.enum(['open', 'registered', 'private']).default('open'), 'who may ask for inference'),
+  'fund-hotkey': option(tensor.default(0n), 'TENSOR that the coldkey sends the hotkey, where it has less'),
   wait: option(flag.default(false), 'wait for the start epoch', 'flag'),
   role: option(z.enum(['hoster', 'attestor']).default('hoster'), 'serve shards, or only verify'),
   audit: option(
@@ -147,8 +153,8 @@ export const OPTIONS = {
   local: option(flag.default(false), 'run all shards in this process, without a network', 'flag'),
   out: option(text.optional(), 'new folder for the model, or new file'),
   format: option(
-    z.enum(['f16', 'int4', 'int4b32', 'int4b128', 'int8']).optional(),
-    'how weights are stored: f16, int8 (fastest for prompts and batches) or int4 (smallest, fastest for one user)',
+    z.enum(['f32', 'f16', 'int4', 'int4b32', 'int4b128', 'int8']).optional(),
+    'how weights are stored: f32 (as published; what embeddings come in), f16, int8 (fastest for prompts and batches) or int4 (smallest, fastest for one user)',
   ),
   parts: option(positive.max(4096).default(4), 'shards to cut the model into'),
   'model-name': option(text.optional(), 'name of the model (default: that of its folder)'),

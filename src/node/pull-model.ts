@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Chain, Subnet } from '../chain/types.ts';
 import { type FetchProgress, fetchModel } from '../distribution/fetch.ts';
 import { peerSource, type Source, webSource } from '../distribution/source.ts';
-import { cutShards, MAX_MANIFEST_BYTES } from '../model/manifest.ts';
+import { cutShards, MAX_MANIFEST_BYTES, textFiles } from '../model/manifest.ts';
 import { type Model, openModel } from '../model/open.ts';
 import type { OpenIdentity } from '../p2p/identity.ts';
 import { createOverlay } from '../p2p/libp2p.ts';
@@ -74,7 +74,7 @@ export function neededFiles(
     const shard = all[index];
     return shard === undefined ? [] : [shard.graph, shard.det.graph, ...shard.weights];
   });
-  return new Set([manifest.tokenizer.file, manifest.chatTemplate, ...files]);
+  return new Set([...textFiles(manifest), ...files]);
 }
 
 async function joinAsClient(

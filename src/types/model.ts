@@ -17,7 +17,7 @@ export interface Port {
 
 export interface ManifestShard {
   readonly id: string;
-  readonly format: 'f16' | 'int4b32' | 'int4b128' | 'w8a8';
+  readonly format: 'f32' | 'f16' | 'int4b32' | 'int4b128' | 'w8a8';
   /** Blocks [from, to). */
   readonly from: number;
   readonly to: number;
@@ -60,11 +60,10 @@ export type RopeScaling =
       readonly amplitude: number;
     };
 
-export interface Manifest {
+interface ManifestBase {
   readonly format: 'tessera-model/1';
   readonly name: string;
   readonly license: string;
-  readonly arch: 'llama';
   readonly shape: {
     readonly blocks: number;
     readonly width: number;
@@ -76,6 +75,15 @@ export interface Manifest {
     readonly maxContext: number;
     readonly eps: number;
   };
+  readonly files: Readonly<Record<string, ModelFile>>;
+  /** Name of a cut -> shard ids in order; a policy names one. */
+  readonly cuts: Readonly<Record<string, readonly string[]>>;
+  readonly shards: readonly ManifestShard[];
+}
+
+/** A decoder of the Llama family: text in, text out, with a cache per session. */
+export interface LlamaManifest extends ManifestBase {
+  readonly arch: 'llama';
   /** `scaling` is a record of how the tables were made, which are files of the model. */
   readonly rope: { readonly theta: number; readonly scaling?: RopeScaling | undefined };
   readonly tie: boolean;
@@ -99,8 +107,40 @@ export interface Manifest {
     readonly specials: number;
   };
   readonly chatTemplate: string;
-  readonly files: Readonly<Record<string, ModelFile>>;
-  /** Name of a cut -> shard ids in order; a policy names one. */
-  readonly cuts: Readonly<Record<string, readonly string[]>>;
-  readonly shards: readonly ManifestShard[];
 }
+
+/** An encoder of the BERT family: texts in, one vector each out; stateless. */
+export interface EncoderManifest extends ManifestBase {
+  readonly arch: 'bert';
+  readonly encoder: {
+    readonly activation: 'gelu' | 'gelu_tanh' | 'quick_gelu' | 'relu' | 'silu';
+    /** Kinds of segments that have an embedding; 0: none. */
+    readonly types: number;
+    /** Whether how far apart two positions are weighs on their attention. */
+    readonly relative: boolean;
+    /** How the rows of a text become one vector; several are put behind each other. */
+    readonly pooling: readonly ('cls' | 'max' | 'mean' | 'mean_sqrt_len')[];
+    /** What follows the pooling, in order. */
+    readonly head: readonly (
+      | {
+          readonly kind: 'dense';
+          readonly inputs: number;
+          readonly outputs: number;
+          readonly bias: boolean;
+          readonly activation: 'identity' | 'tanh';
+        }
+      | { readonly kind: 'normalize' }
+    )[];
+    /** Whether texts are put in lower case before the tokenizer sees them. */
+    readonly lowercase: boolean;
+    /** Put before every text. */
+    readonly prefix: string;
+  };
+  readonly tokenizer: {
+    readonly file: string;
+    /** Ids below this are special: challenges never draw them. */
+    readonly specials: number;
+  };
+}
+
+export type Manifest = LlamaManifest | EncoderManifest;

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { createOnnxEngine } from '../../src/engine/onnx.ts';
 import { createReferenceEngine } from '../../src/engine/reference.ts';
 import type { Engine, KvSession, Rows, TopLogits } from '../../src/engine/types.ts';
-import { WEIGHT_FORMATS, type WeightFormat } from '../../src/graph/formats.ts';
+import { isFloat, WEIGHT_FORMATS, type WeightFormat } from '../../src/graph/formats.ts';
 import type { LlamaTraits } from '../../src/graph/weights.ts';
 import { type Model, openModel } from '../../src/model/open.ts';
 import { DEFAULT_CUT } from '../../src/model/write.ts';
@@ -79,13 +79,13 @@ for (const format of WEIGHT_FORMATS)
             Float32Array.from(shared, (at) => top.values[at] ?? 0),
           ];
           assert.ok(
-            relative(ours, theirs) < (format === 'f16' ? EXACT : ROUNDED),
+            relative(ours, theirs) < (isFloat(format) ? EXACT : ROUNDED),
             `step ${i}: ${relative(ours, theirs)}`,
           );
         }
       });
 
-      if (format === 'f16' || format === 'w8a8')
+      if (isFloat(format) || format === 'w8a8')
         it('company changes no bit', async () => {
           const prompts = [ids(5), ids(30, 3), ids(2, 9), ids(20, 1)];
           const calls = prompts.map((prompt, i) => [prompt, [i + 1], [i + 20], [i + 30]]);

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createReferenceEngine } from '../../src/engine/reference.ts';
 import { importHf } from '../../src/model/import.ts';
+import { textManifest } from '../../src/model/manifest.ts';
 import { openModel } from '../../src/model/open.ts';
 import { openTokenizer } from '../../src/model/tokenizer.ts';
 import { DEFAULT_CUT, writeModel } from '../../src/model/write.ts';
@@ -237,7 +238,7 @@ describe('model: import of a Hugging Face folder', () => {
     const source = await importHf(folder);
     await writeModel(join(folder, 'out'), source, { name: 'imported', license: 'MIT', shardBlocks: [1] });
     await source.close();
-    const { manifest } = await openModel(join(folder, 'out'));
+    const manifest = textManifest((await openModel(join(folder, 'out'))).manifest);
     assert.deepEqual([manifest.shape.vocab, manifest.tie, manifest.tokenizer.eos], [300, false, [1]]);
   });
 

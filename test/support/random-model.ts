@@ -69,6 +69,7 @@ function shapeOf(options: RandomModelOptions): LlamaShape {
 
 function randomSource(shape: LlamaShape, { seed = 'tessera', tie = true, traits }: RandomModelOptions): LlamaSource {
   return {
+    arch: 'llama',
     shape,
     rope: { theta: 10_000 },
     traits: { tie, qkvBias: false, qkNorm: false, window: null, ...traits },

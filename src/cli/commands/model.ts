@@ -3,23 +3,24 @@
 import { readFile } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
 import { checkedGraph } from '../../engine/checked.ts';
+import { embedLocal } from '../../engine/embed.ts';
 import { createOnnxEngine } from '../../engine/onnx.ts';
 import { CALIBRATION_TEXT, type PublishOptions, publishModel } from '../../engine/publish.ts';
-import { compareQuality, type QualityReport } from '../../engine/quality.ts';
+import { compareEmbeddings, compareQuality, type EmbeddingReport, type QualityReport } from '../../engine/quality.ts';
 import { INT4_BLOCK, type WeightFormat } from '../../graph/formats.ts';
-import { llamaWeights } from '../../graph/weights.ts';
+import { isEncoderFolder } from '../../model/hf-encoder.ts';
 import { importHf } from '../../model/import.ts';
-import { llamaOf } from '../../model/manifest.ts';
+import { importEncoder } from '../../model/import-encoder.ts';
 import { type Model, openModel, readManifest } from '../../model/open.ts';
-import type { LlamaSource } from '../../model/source.ts';
+import { planModel } from '../../model/plan.ts';
+import type { ModelSource } from '../../model/source.ts';
 import { storedSource } from '../../model/stored.ts';
 import { openTokenizer } from '../../model/tokenizer.ts';
 import { DEFAULT_CUT } from '../../model/write.ts';
 import type { OptionName } from '../../node/options.ts';
-import type { Manifest } from '../../types/model.ts';
 import { type CommandContext, defineCommand } from '../command.ts';
 import { UsageError } from '../exit.ts';
-import { table } from '../io.ts';
+import { describeModel, describeQuality, megabytes, modelFacts, weightBytes } from '../model-words.ts';
 import { createProgress } from '../progress.ts';
 
 const OPTIONS = [
@@ -67,16 +68,22 @@ async function importModel(context: Context, folder: string): Promise<void> {
   const out = needOut(context);
   if (options.license === undefined)
     io.note('No --license was given: the manifest says "unknown", and whoever serves the model cannot know.');
-  const source = await importHf(folder, { maxContext: options.context });
+  const encoder = await isEncoderFolder(folder);
+  const source = await (encoder ? importEncoder : importHf)(folder, { maxContext: options.context });
   try {
     const made = await publish(context, out, source, {
       name: options['model-name'] ?? safeName(folder),
       license: options.license ?? 'unknown',
       shardBlocks: evenly(source.shape.blocks, options.parts),
-      format: formatOf(options.format ?? 'f16', source),
+      format: formatOf(options.format ?? (encoder ? 'f32' : 'f16'), source),
     });
-    io.result({ event: 'imported', folder: out, manifest: made.hash, ...facts(made.manifest) }, describe(made));
-    io.note(`Next: tessera generate "..." --local --model ${out}, or tessera register-subnet --model ${out}`);
+    io.result(
+      { event: 'imported', folder: out, manifest: made.hash, ...modelFacts(made.manifest) },
+      describeModel(made),
+    );
+    io.note(
+      `Next: tessera ${encoder ? 'embed' : 'generate'} "..." --local --model ${out}, or tessera register-subnet --model ${out}`,
+    );
   } finally {
     await source.close();
   }
@@ -101,13 +108,13 @@ async function quantizeModel(context: Context, folder: string): Promise<void> {
   const sizes = { before: weightBytes(before.manifest), after: weightBytes(made.manifest) };
   io.result(
     { event: 'quantized', folder: out, manifest: made.hash, format, bytes: sizes, quality: report },
-    `${describe(made)}\n${describeQuality(report, sizes)}`,
+    `${describeModel(made)}\n${describeQuality(report, sizes)}`,
   );
 }
 
 async function inspectModel({ io }: Context, folder: string): Promise<void> {
   const found = await readManifest(resolve(folder));
-  io.result({ event: 'model', folder, manifest: found.hash, ...facts(found.manifest) }, describe(found));
+  io.result({ event: 'model', folder, manifest: found.hash, ...modelFacts(found.manifest) }, describeModel(found));
 }
 
 /** Every byte by its hash, and every graph by the rules of safe loading. */
@@ -123,8 +130,8 @@ async function verifyModel({ io, signal }: Context, folder: string): Promise<voi
   );
 }
 
-async function publish({ log }: Context, out: string, source: LlamaSource, options: PublishOptions): Promise<Model> {
-  const total = llamaWeights(source, options.format ?? 'f16').length;
+async function publish({ log }: Context, out: string, source: ModelSource, options: PublishOptions): Promise<Model> {
+  const total = planModel(source, options.format ?? 'f16').specs.length;
   let written = 0;
   const progress = createProgress({ label: 'writing', unit: 'tensors', total });
   try {
@@ -145,22 +152,30 @@ async function publish({ log }: Context, out: string, source: LlamaSource, optio
   }
 }
 
-async function measure(before: Model, after: Model, text: string, log: Context['log']): Promise<QualityReport> {
-  const { encodePrompt } = await openTokenizer(before);
-  const ids = encodePrompt(text).slice(0, before.manifest.shape.maxContext);
-  const [first, second] = [before, after].map((one) =>
-    createOnnxEngine({ model: one, cut: DEFAULT_CUT, device: 'auto' }, { log }),
-  );
+async function measure(
+  before: Model,
+  after: Model,
+  text: string,
+  log: Context['log'],
+): Promise<QualityReport | EmbeddingReport> {
+  const started = [before, after].map(async (model) => {
+    const engine = await createOnnxEngine({ model, cut: DEFAULT_CUT, device: 'auto' }, { log });
+    return { engine, model, manifest: model.manifest, cut: DEFAULT_CUT };
+  });
+  const [first, second] = await Promise.all(started);
   if (first === undefined || second === undefined) throw new RangeError('two models expected');
-  const engines = [await first, await second] as const;
   try {
-    return await compareQuality(
-      { engine: engines[0], manifest: before.manifest, cut: DEFAULT_CUT },
-      { engine: engines[1], manifest: after.manifest, cut: DEFAULT_CUT },
-      ids,
-    );
+    if (before.manifest.arch === 'bert') {
+      const sentences = text.split(/(?<=[.!?])\s+/).filter((one) => one !== '');
+      return compareEmbeddings(
+        await embedLocal(first.engine, first, sentences),
+        await embedLocal(second.engine, second, sentences),
+      );
+    }
+    const { encodePrompt } = await openTokenizer(before);
+    return await compareQuality(first, second, encodePrompt(text).slice(0, before.manifest.shape.maxContext));
   } finally {
-    await Promise.all(engines.map((engine) => engine.close()));
+    await Promise.all([first.engine.close(), second.engine.close()]);
   }
 }
 
@@ -170,7 +185,7 @@ function needOut({ options }: Context): string {
 }
 
 /** `int4` takes the larger block where it fits: smaller and faster. */
-function formatOf(word: 'f16' | 'int4' | 'int4b32' | 'int4b128' | 'int8', { shape }: LlamaSource): WeightFormat {
+function formatOf(word: NonNullable<Context['options']['format']>, { shape }: ModelSource): WeightFormat {
   if (word === 'int8') return 'w8a8';
   if (word !== 'int4') return word;
   const inputs = [shape.width, shape.ffn, shape.heads * shape.headDim];
@@ -192,71 +207,4 @@ function safeName(folder: string): string {
     .replace(/^[^A-Za-z0-9]+/, '')
     .slice(0, 64);
   return name === '' ? 'model' : name;
-}
-
-function facts(manifest: Manifest) {
-  const { name, license, arch, shape, tie, attention, rope, cuts, shards } = manifest;
-  return {
-    name,
-    license,
-    arch,
-    parameters: parameters(manifest),
-    shape,
-    tie,
-    attention,
-    rope,
-    cuts,
-    shards: shards.map(shardFacts),
-  };
-}
-
-function shardFacts({ id, format, from, to, memory }: Manifest['shards'][number]) {
-  return { id, format, from, to, memory };
-}
-
-function parameters(manifest: Manifest): number {
-  return llamaWeights(llamaOf(manifest), 'f16')
-    .filter(({ type }) => type === 'f16')
-    .reduce((sum, { dims }) => sum + dims.reduce((product, dim) => product * dim, 1), 0);
-}
-
-function weightBytes({ files, shards }: Manifest): number {
-  const weights = new Set(shards.flatMap((shard) => shard.weights));
-  return [...weights].reduce((sum, file) => sum + (files[file]?.bytes ?? 0), 0);
-}
-
-function describe({ manifest, hash }: Pick<Model, 'manifest' | 'hash'>): string {
-  const { shape, attention, shards } = manifest;
-  const traits = [
-    manifest.tie ? 'tied head' : 'head of its own',
-    ...(attention?.qkvBias === true ? ['bias on queries, keys and values'] : []),
-    ...(attention?.qkNorm === true ? ['normalised queries and keys'] : []),
-    ...(typeof attention?.window === 'number' ? [`sees ${attention.window} positions`] : []),
-    ...(manifest.rope.scaling === undefined ? [] : [`positions stretched (${manifest.rope.scaling.kind})`]),
-  ];
-  const lines = [
-    `${manifest.name} (${manifest.license}), ${(parameters(manifest) / 1e6).toFixed(1)} million parameters, ${traits.join(', ')}`,
-    `manifest ${hash}`,
-    `${shape.blocks} blocks of width ${shape.width}, ${shape.heads} heads of ${shape.headDim} (${shape.kvHeads} key heads), vocabulary ${shape.vocab}, context ${shape.maxContext}`,
-    `weights ${megabytes(weightBytes(manifest))}`,
-  ];
-  const rows = shards.map(({ id, from, to, memory }) => [
-    `  ${id}`,
-    `blocks ${from} to ${to - 1}`,
-    `${megabytes(memory.weights)} loaded`,
-    `${memory.kvPerToken} bytes per token`,
-  ]);
-  return `${lines.join('\n')}\n${table(rows)}`;
-}
-
-function describeQuality(report: QualityReport, sizes: { readonly before: number; readonly after: number }): string {
-  const { positions, sameBest, divergence, perplexity } = report;
-  return [
-    `weights ${megabytes(sizes.before)} -> ${megabytes(sizes.after)}`,
-    `on ${positions} positions: the same likeliest token at ${(100 * sameBest).toFixed(1)} %, divergence ${divergence.toFixed(4)} nats, perplexity ${perplexity.before.toFixed(2)} -> ${perplexity.after.toFixed(2)}`,
-  ].join('\n');
-}
-
-function megabytes(bytes: number): string {
-  return `${(bytes / 1e6).toFixed(1)} MB`;
 }

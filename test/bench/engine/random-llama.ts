@@ -22,6 +22,7 @@ export const THETA = 10_000;
 export function randomLlama(shape: LlamaShape): LlamaSource {
   const pool = normalPool();
   return {
+    arch: 'llama',
     shape,
     traits: { tie: false, qkvBias: false, qkNorm: false, window: null },
     rope: { theta: THETA },

@@ -18,7 +18,7 @@ const vectors: readonly Vector[] = JSON.parse(
 
 /** A model that is only its tokenizer. */
 function open({ tokenizer }: Vector): Promise<ModelTokenizer> {
-  const manifest = { tokenizer: { file: 'tokenizer.json', bos: 1, eos: [2] }, chatTemplate: 'template' };
+  const manifest = { arch: 'llama', tokenizer: { file: 'tokenizer.json', bos: 1, eos: [2] }, chatTemplate: 'template' };
   const read = async (file: string) =>
     Buffer.from(file === 'template' ? "{{ messages[0]['content'] }}" : JSON.stringify(tokenizer));
   return openTokenizer({ manifest, read } as unknown as Model);

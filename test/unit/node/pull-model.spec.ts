@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { parseManifest } from '../../../src/model/manifest.ts';
+import { parseManifest, textFiles } from '../../../src/model/manifest.ts';
 import { neededFiles } from '../../../src/node/pull-model.ts';
 
 describe('files that a node needs of a model', () => {
   const manifest = parseManifest(new Uint8Array(readFileSync('models/tiny/manifest.json')));
   const [cut = ''] = Object.keys(manifest.cuts);
-  const small = [manifest.tokenizer.file, manifest.chatTemplate];
+  const small = textFiles(manifest);
 
   it('are those of its shards', () => {
     const [first] = manifest.shards;

@@ -1,0 +1,110 @@
+// What writing a model takes of each architecture: its tensors, its graphs, its part of the manifest (engine.md 2.1).
+
+import { encoderShard } from '../graph/encoder.ts';
+import { encoderLinearDims, encoderWeights } from '../graph/encoder-weights.ts';
+import { isFloat, type WeightFormat } from '../graph/formats.ts';
+import type { Profile } from '../graph/linear.ts';
+import { llamaShard, PORT } from '../graph/llama.ts';
+import type { ExternalData, OnnxModel } from '../graph/onnx.ts';
+import { ropeTables } from '../graph/rope.ts';
+import { EMBED, HEAD, linearDims, llamaWeights, ROPE_COS, ROPE_SIN, type WeightSpec } from '../graph/weights.ts';
+import type { EncoderManifest, LlamaManifest } from '../types/model.ts';
+import { utf8 } from '../util/bytes.ts';
+import type { EncoderSource, LlamaSource, ModelSource } from './source.ts';
+import { transpose } from './transpose.ts';
+
+/** Blocks [from, to) in one profile; `probe` names columns of the last shard's output. */
+export interface ShardPlan {
+  readonly from: number;
+  readonly to: number;
+  readonly profile: Profile;
+  readonly probe: readonly number[];
+  readonly places: ReadonlyMap<string, ExternalData>;
+}
+
+export interface ModelPlan {
+  readonly specs: readonly WeightSpec[];
+  /** (in, out) of a linear layer. */
+  linearDims(name: string): readonly [number, number];
+  /** A tensor that is stored in a float format, in the dims of its spec. */
+  tensor(name: string, dims: readonly number[]): Promise<Float32Array>;
+  shard(plan: ShardPlan): OnnxModel;
+  /** Columns of the last shard's output that a challenge may probe. */
+  readonly probeColumns: number;
+  /** Values of cache per position and block. */
+  readonly cacheValues: number;
+  /** Outputs of a graph that are none of the shard's. */
+  readonly hiddenOutputs: readonly string[];
+  /** Files beside weights and graphs. */
+  readonly texts: Readonly<Record<string, Uint8Array>>;
+  /** What the manifest says of this architecture alone. */
+  readonly facts: ArchitectureFacts;
+}
+
+/** Without what all manifests have. */
+type ArchitectureFacts =
+  | Pick<LlamaManifest, 'arch' | 'shape' | 'rope' | 'tie' | 'attention' | 'tokenizer' | 'chatTemplate'>
+  | Pick<EncoderManifest, 'arch' | 'shape' | 'encoder' | 'tokenizer'>;
+
+const TOKENIZER_FILE = 'tokenizer.json';
+const TEMPLATE_FILE = 'chat_template.jinja';
+
+export function planModel(source: ModelSource, format: WeightFormat): ModelPlan {
+  return source.arch === 'llama' ? planLlama(source, format) : planEncoder(source, format);
+}
+
+function planLlama(source: LlamaSource, format: WeightFormat): ModelPlan {
+  const { shape, traits, rope, tokenizer, chatTemplate } = source;
+  const tables = ropeTables(shape, rope);
+  const { tie, ...attention } = traits;
+  const plain = !attention.qkvBias && !attention.qkNorm && attention.window === null;
+  return {
+    specs: llamaWeights(source, format),
+    linearDims: (name) => linearDims(shape, name),
+    async tensor(name, dims) {
+      if (name === ROPE_COS) return tables.cos;
+      if (name === ROPE_SIN) return tables.sin;
+      if (name !== HEAD || !tie) return source.tensor(name, dims);
+      return transpose(await source.tensor(EMBED, [shape.vocab, shape.width]), shape.vocab, shape.width);
+    },
+    shard: (plan) => llamaShard({ shape, traits, format, ...plan }),
+    probeColumns: shape.vocab,
+    cacheValues: 2 * shape.kvHeads * shape.headDim,
+    hiddenOutputs: [PORT.quiet],
+    texts: { [TOKENIZER_FILE]: tokenizer.json, [TEMPLATE_FILE]: utf8(chatTemplate) },
+    facts: {
+      arch: 'llama',
+      shape,
+      rope,
+      tie,
+      ...(plain ? {} : { attention }),
+      tokenizer: { file: TOKENIZER_FILE, bos: tokenizer.bos, eos: tokenizer.eos, specials: tokenizer.specials },
+      chatTemplate: TEMPLATE_FILE,
+    },
+  };
+}
+
+function planEncoder(source: EncoderSource, format: WeightFormat): ModelPlan {
+  const { shape, encoder, text, tokenizer } = source;
+  return {
+    specs: encoderWeights(source, format),
+    linearDims: (name) => encoderLinearDims(shape, name),
+    tensor: (name, dims) => source.tensor(name, dims),
+    shard: (plan) => encoderShard({ shape, encoder, format, ...plan }),
+    probeColumns: shape.width,
+    cacheValues: 0,
+    hiddenOutputs: [],
+    texts: { [TOKENIZER_FILE]: tokenizer.json },
+    facts: {
+      arch: 'bert',
+      shape,
+      encoder: { ...encoder, ...text },
+      tokenizer: { file: TOKENIZER_FILE, specials: tokenizer.specials },
+    },
+  };
+}
+
+/** Whether a tensor of the float formats is asked for as it is, and not a part of a quantised layer. */
+export function isWhole(format: WeightFormat, { type, name }: WeightSpec): boolean {
+  return type === 'f16' || (type === 'f32' && (isFloat(format) || !name.endsWith('.scales')));
+}
