@@ -40,8 +40,8 @@ async function findDone(reads: Reads, { error, subnet, epoch, hotkey, signal }: 
   return { block: { number, hash }, extrinsicHash: NO_EXTRINSIC, events: [] };
 }
 
-/** The receipt of an earlier process's transaction does not know its hash. */
-const NO_EXTRINSIC = `0x${'00'.repeat(32)}` as Hash;
+/** The receipt of an earlier process's transaction does not know its hash; nor does that of what a chain did by itself. */
+export const NO_EXTRINSIC = `0x${'00'.repeat(32)}` as Hash;
 
 function blockOfProposal({ proposer, block }: Submission, node: number) {
   return proposer === node ? block : undefined;

@@ -34,7 +34,7 @@ export const NETWORK_ERRORS: Readonly<Record<string, Advice>> = {
   InvalidSubnetStakeParameters: never('the minimum stake is above the maximum: change --min-stake or --max-stake'),
   InvalidMinDelegateStakePercentage: never('the share of delegators must be between 5 % and 95 %'),
   InvalidSubnetRegistrationInitialColdkeys: never(
-    'the list of first coldkeys is too short, or one may register 0 nodes',
+    'the list of first coldkeys is too short, or one may register 0 nodes: name the owners of the first nodes with --initial-coldkeys',
   ),
   BootnodesEmpty: never('a subnet needs at least one boot node: give one with --bootnode'),
   TooManyBootnodes: never('a subnet has at most 32 boot nodes: give fewer'),
@@ -129,6 +129,43 @@ export const NETWORK_ERRORS: Readonly<Record<string, Advice>> = {
   AlreadyAttested: never('this node has attested in this epoch already: nothing to do'),
 };
 
+/** What only Hypertensor's pallet of the same name says, as far as our calls can bring it up. */
+export const HYPERTENSOR_ERRORS: Readonly<Record<string, Advice>> = {
+  SubnetMustBeRegistering: never('the subnet is active already: this can be done only before'),
+  SubnetMustBeActive: afterAction('the subnet is not active: its owner has to activate it first'),
+  SubnetIsPaused: afterAction('the owner has paused the subnet: wait until it goes on'),
+  MaxSubnetNodes: nextEpoch('the subnet is full: wait until a node leaves'),
+  MultiaddrExist: never('another node of the subnet has this address: give the own one with --announce-maddrs'),
+  InvalidMultiaddr: never(`a multiaddr is malformed, or of a protocol that the chain does not know: ${MULTIADDR}`),
+  UniqueParameterTaken: never('another node has this unique parameter: choose another'),
+  MustUnstakeToRegister: afterAction(
+    'this hotkey still holds stake of an earlier node: take it out first (`tessera stake remove`), or use a new hotkey',
+  ),
+  HotkeyAlreadyRegisteredToColdkey: never('this coldkey has a node with this hotkey already: use another hotkey'),
+  TxRateLimitExceeded: nextBlock(
+    'the chain takes no two money calls of one account so soon: try again in a few blocks',
+  ),
+  CouldNotConvertToBalance: never('the chain cannot express this amount as a balance: give a smaller one'),
+  NotEnoughBalance: afterAction('the account does not have that much: send TENSOR to it first'),
+  BalanceWithdrawalError: afterAction('the account cannot pay this and stay alive: send TENSOR to it first'),
+  BalanceBurnError: afterAction('the account cannot pay what registering burns: send TENSOR to it first'),
+  TransferToSelfNotAllowed: never('sender and receiver are the same account: name another with --to'),
+  MinDelegateStake: never('less than the least delegation would be left: move all of it, or less'),
+  SharesZero: never('an amount of 0 was given: give a larger one'),
+  MinActiveNodeStakeEpochs: nextEpoch(
+    'the node became active too recently: its stake can be lowered a few epochs later',
+  ),
+  InvalidSubnetRemoval: never('the subnet does not qualify for removal: nothing to do'),
+  SubnetEpochDataIsNone: nextEpoch('the subnet has no epoch yet: wait until its first one begins'),
+  ElectionSlotInsertFail: nextEpoch('the node could not be made a validator: try again in the next epoch'),
+  InvalidEmergencySubnetNodeId: nextEpoch(
+    'the owner has named a temporary set of validators, and this node is not in it: wait until the set has ended',
+  ),
+  EmergencyValidatorsSet: afterAction('the owner has named a temporary set of validators: wait until it has ended'),
+  InvalidDelegateAccountRate: never('the share for the delegate account must be at most 100 %'),
+  ColdkeyBlacklisted: never('this coldkey may not do that on this network: use another'),
+};
+
 const OTHER_ERRORS: Readonly<Record<string, Advice>> = {
   'Balances.InsufficientBalance': afterAction('the account does not have that much: send TENSOR to it first'),
   'Token.FundsUnavailable': afterAction('the account does not have that much: send TENSOR to it first'),
@@ -151,7 +188,8 @@ export function extrinsicWouldFail(call: string, pallet: string, error: string):
 
 function refusedByPallet(call: string, pallet: string, error: string, what: string): ChainError {
   const name = pallet === '' ? error : `${pallet}.${error}`;
-  const advice = (pallet === 'Network' ? NETWORK_ERRORS[error] : OTHER_ERRORS[name]) ?? {
+  const inNetwork = NETWORK_ERRORS[error] ?? HYPERTENSOR_ERRORS[error];
+  const advice = (pallet === 'Network' ? inNetwork : OTHER_ERRORS[name]) ?? {
     says: 'the chain gives no reason that this program knows: look the name up in the documentation of the chain',
     retry: 'never',
   };

@@ -289,6 +289,7 @@ export function createMemoryChain(options: MemoryChainOptions): MemoryChain {
           specName: 'tessera-memory',
           specVersion: 1,
           dialect: 'tessera',
+          capabilities: { explicitActivation: true, consensusResult: true },
           epochLength,
           symbol: 'TENSOR',
           decimals: 18,

@@ -3,13 +3,14 @@
 
 import type { Address, BlockNumber, Epoch, Hash, NodeId, SubnetId } from '../types/ids.ts';
 import { dutyPeriod, ERA_BLOCKS } from './clock.ts';
-import type { Dialect, Read } from './dialects/tessera.ts';
-import { orDoneAlready } from './duties.ts';
-import { answerUnreadable } from './errors.ts';
+import type { Dialect, Read, Reader } from './dialects/dialect.ts';
+import { NO_EXTRINSIC, orDoneAlready } from './duties.ts';
+import { answerUnreadable, extrinsicFailed } from './errors.ts';
 import type { Connection } from './substrate/connection.ts';
 import { createLink, type Link, type LinkDeps } from './substrate/link.ts';
+import type { CallSpec, RuntimeEvent } from './substrate/runtime.ts';
 import { rememberStake } from './substrate/stake.ts';
-import { createSubmitter, EVENTS_KEY } from './substrate/submit.ts';
+import { createSubmitter } from './substrate/submit.ts';
 import type { Chain, Head, Receipt, Signer, SubmitOptions } from './types.ts';
 
 export interface ChainOptions {
@@ -21,7 +22,7 @@ export interface ChainOptions {
   readonly silenceMs?: number;
 }
 
-type Make = (dialect: Dialect) => ReturnType<Dialect['activateSubnet']>;
+type Make = (dialect: Dialect) => CallSpec;
 
 /**
  * Connects, or fails when no endpoint answers at all; from then on lost connections are replaced in the background.
@@ -38,14 +39,24 @@ export async function connectChain(options: ChainOptions, deps: LinkDeps, signal
   );
 
   async function ask<T>(read: (dialect: Dialect) => Read<T>, at?: Hash, stop?: AbortSignal): Promise<T> {
-    const { query, parse } = read((await link.connection(stop)).dialect);
-    const { method, decode, params } = query();
-    const answer = await link.ask(method, params, at, stop);
-    try {
-      return parse(decode(answer));
-    } catch (error) {
-      throw answerUnreadable(method, error);
-    }
+    const { dialect } = await link.connection(stop);
+    return read(dialect)(readerAt(at, stop));
+  }
+
+  function readerAt(at: Hash | undefined, stop: AbortSignal | undefined): Reader {
+    const reader: Reader = {
+      async ask({ method, params, decode }, parse) {
+        const answer = await link.ask(method, params, at, stop);
+        try {
+          return parse(decode(answer));
+        } catch (error) {
+          throw answerUnreadable(method, error);
+        }
+      },
+      pinned: async () => (at === undefined ? readerAt((await currentHead(link, 'best', stop)).hash, stop) : reader),
+      at: (block) => readerAt(block, stop),
+    };
+    return reader;
   }
 
   function send(signer: Signer, call: string, make: Make, options: SubmitOptions = {}): Promise<Receipt> {
@@ -76,6 +87,24 @@ export async function connectChain(options: ChainOptions, deps: LinkDeps, signal
     return id === undefined ? undefined : ask((dialect) => dialect.node(subnet, id), at, stop);
   }
 
+  /** For chains on which nodes activate by themselves; fails as the call would. */
+  async function awaitActivation(
+    hotkey: Signer,
+    subnet: SubnetId,
+    id: NodeId,
+    options: SubmitOptions,
+  ): Promise<Receipt> {
+    const { until = 'inBlock', signal } = options;
+    const stop = signal === undefined ? link.closed : AbortSignal.any([signal, link.closed]);
+    for await (const block of link[until === 'finalized' ? 'finalized' : 'best'].stream(stop)) {
+      const node = await chain.node(subnet, id, block.hash, stop);
+      if (node === undefined) throw extrinsicFailed(ACTIVATE, 'Network', 'InvalidSubnetNodeId');
+      if (node.hotkey !== hotkey.address) throw extrinsicFailed(ACTIVATE, 'Network', 'NotUidOwner');
+      if (node.nodeClass !== 'Registered') return { block, extrinsicHash: NO_EXTRINSIC, events: [] };
+    }
+    throw stop.reason;
+  }
+
   const chain: Chain = {
     async info(stop) {
       const { runtime, dialect } = await link.connection(stop);
@@ -87,6 +116,7 @@ export async function connectChain(options: ChainOptions, deps: LinkDeps, signal
         symbol,
         decimals,
         dialect: dialect.name,
+        capabilities: dialect.capabilities,
         epochLength: dialect.epochLength,
       };
     },
@@ -114,8 +144,8 @@ export async function connectChain(options: ChainOptions, deps: LinkDeps, signal
     },
     async events(at, stop) {
       const { runtime } = await link.connection(stop);
-      const records = await link.ask('state_getStorage', [EVENTS_KEY], at, stop);
-      return runtime.events(records).map(({ pallet, name, data }) => ({ pallet, name, data }));
+      const events = await readerAt(at, stop).ask(runtime.blockEvents(), (found) => found as readonly RuntimeEvent[]);
+      return events.map(({ pallet, name, data }) => ({ pallet, name, data }));
     },
 
     async holdings(account, stop) {
@@ -131,17 +161,21 @@ export async function connectChain(options: ChainOptions, deps: LinkDeps, signal
     async registerSubnet(owner, subnet, submitOptions) {
       const make: Make = (dialect) => dialect.registerSubnet(subnet);
       const receipt = await send(owner, 'register_subnet', make, submitOptions);
-      return { ...receipt, subnet: eventNumber(receipt, 'SubnetRegistered', 'subnetId') as SubnetId };
+      return { ...receipt, subnet: eventNumber(receipt, ['SubnetRegistered'], 'subnetId') as SubnetId };
     },
     activateSubnet: (owner, subnet, submitOptions) =>
       send(owner, 'activate_subnet', (dialect) => dialect.activateSubnet(subnet), submitOptions),
     async registerNode(coldkey, node, submitOptions) {
       const make: Make = (dialect) => dialect.registerNode(node);
       const receipt = await send(coldkey, 'register_subnet_node', make, submitOptions);
-      return { ...receipt, node: eventNumber(receipt, 'SubnetNodeRegistered', 'subnetNodeId') as NodeId };
+      return { ...receipt, node: eventNumber(receipt, NODE_REGISTERED, 'subnetNodeId') as NodeId };
     },
-    activateNode: (hotkey, subnet, node, submitOptions) =>
-      send(hotkey, 'activate_subnet_node', (dialect) => dialect.activateNode(subnet, node), submitOptions),
+    async activateNode(hotkey, subnet, node, submitOptions = {}) {
+      const { activateNode } = (await link.connection(submitOptions.signal)).dialect;
+      if (activateNode === undefined) return awaitActivation(hotkey, subnet, node, submitOptions);
+      const make: Make = ({ activateNode: call = activateNode }) => call(subnet, node);
+      return send(hotkey, ACTIVATE, make, submitOptions);
+    },
     removeNode: (key, subnet, node, submitOptions) =>
       send(key, 'remove_subnet_node', (dialect) => dialect.removeNode(subnet, node), submitOptions),
     updatePeer: (key, { subnet, node, role }, info, submitOptions) =>
@@ -199,6 +233,11 @@ async function currentHead(link: Link, kind: 'best' | 'finalized', signal?: Abor
   return head ?? { number: 0 as BlockNumber, hash: link.genesis };
 }
 
-function eventNumber({ events }: Receipt, name: string, field: string): number {
-  return Number(events.find((event) => event.name === name)?.data[field]);
+/** The second where a node activates in the same block. */
+const NODE_REGISTERED: readonly string[] = ['SubnetNodeRegistered', 'SubnetNodeActivated'];
+
+const ACTIVATE = 'activate_subnet_node';
+
+function eventNumber({ events }: Receipt, names: readonly string[], field: string): number {
+  return Number(events.find((event) => names.includes(event.name))?.data[field]);
 }

@@ -10,11 +10,21 @@ export interface Head {
   readonly hash: Hash;
 }
 
+/** In what the runtimes differ for who uses them. */
+export interface ChainCapabilities {
+  /** A node is activated by its hotkey; else it activates by itself: at once while its subnet is registered, later from a queue. */
+  readonly explicitActivation: boolean;
+  /** The chain stores how an epoch ended; else it is told from the submission and the events of the settlement block. */
+  readonly consensusResult: boolean;
+}
+
 export interface ChainInfo {
   readonly genesis: Hash;
   readonly specName: string;
   readonly specVersion: number;
-  readonly dialect: 'tessera';
+  /** Which generation of the interface the runtime has (chain.md 10.3). */
+  readonly dialect: 'tessera' | 'hypertensor-f26';
+  readonly capabilities: ChainCapabilities;
   /** Blocks per epoch. */
   readonly epochLength: number;
   readonly symbol: string;
@@ -36,8 +46,8 @@ export interface Subnet {
   readonly misc: Uint8Array;
   /** Peer id -> multiaddr. */
   readonly bootnodes: ReadonlyMap<PeerId, string>;
-  /** Subnet epochs in which a registered node may activate after its start epoch. */
-  readonly activationGraceEpochs: number;
+  /** Subnet epochs in which a registered node may activate after its start epoch; undefined where registrations do not expire. */
+  readonly activationGraceEpochs?: number;
 }
 
 export interface PeerInfo {
@@ -88,8 +98,9 @@ export interface EpochResult {
   readonly outcome: Outcome;
   /** Of ONE. */
   readonly attestationRatio: bigint;
-  readonly minted: bigint;
-  readonly slashed: bigint;
+  /** Undefined where it is told by events (no `consensusResult`) that the endpoint no longer has. */
+  readonly minted: bigint | undefined;
+  readonly slashed: bigint | undefined;
 }
 
 export interface AccountState {
@@ -148,6 +159,8 @@ export interface RegisterSubnet {
   readonly maxStake: bigint;
   readonly delegateStakePercentage: bigint;
   readonly bootnodes: ReadonlyMap<PeerId, string>;
+  /** Only these coldkeys may register before the subnet is active, each so many nodes; default anybody, where the runtime allows that. */
+  readonly initialColdkeys?: ReadonlyMap<Address, number>;
   readonly maxCost: bigint;
 }
 
@@ -241,6 +254,7 @@ export interface Chain {
     node: RegisterNode,
     options?: SubmitOptions,
   ): Promise<Receipt & { readonly node: NodeId }>;
+  /** Without `explicitActivation` nothing is sent: waits until the node has left the queue, which takes epochs. */
   activateNode(hotkey: Signer, subnet: SubnetId, node: NodeId, options?: SubmitOptions): Promise<Receipt>;
   /** Leaves the subnet, by hotkey or coldkey; the stake stays under the hotkey until it is removed. */
   removeNode(key: Signer, subnet: SubnetId, node: NodeId, options?: SubmitOptions): Promise<Receipt>;

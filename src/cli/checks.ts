@@ -89,7 +89,10 @@ export function checkRegistration(node: SubnetNode | undefined, subnet: Subnet, 
 }
 
 function checkActivation(node: SubnetNode, subnet: Subnet, epoch: Epoch, says: string): Check {
-  const last = node.startEpoch + subnet.activationGraceEpochs;
+  const { activationGraceEpochs: grace } = subnet;
+  if (grace === undefined)
+    return problem('registration', says, `it activates by itself, not before subnet epoch ${node.startEpoch}: wait`);
+  const last = node.startEpoch + grace;
   if (subnet.state === 'Active' && epoch > last)
     return problem('registration', says, `expired in epoch ${last}: tessera remove-node, then register again`);
   return problem('registration', says, `tessera activate --wait, up to subnet epoch ${last}`);

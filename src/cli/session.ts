@@ -48,7 +48,10 @@ export async function signerOption(
 }
 
 /** The address of an account that need not sign: typed as 0x..., or that of a key. */
-export async function addressOption(name: 'coldkey' | 'hotkey' | 'to', value: string): Promise<Address> {
+export async function addressOption(
+  name: 'coldkey' | 'hotkey' | 'to' | 'initial-coldkeys',
+  value: string,
+): Promise<Address> {
   if (value.startsWith('//')) return (await openSigner(value)).address;
   if (!/^0x[0-9a-fA-F]*$/.test(value)) return readAccountAddress(value).address;
   if (value.length !== 42) throw new UsageError(`--${name} ${value} is not an address: 0x and 40 hex digits`);

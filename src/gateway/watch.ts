@@ -154,7 +154,7 @@ export function createWatch(options: WatchOptions, deps: WatchDeps): Watch {
       proposer: proposer ?? null,
       attestations: submission?.attests.length ?? 0,
       validators: submission?.validators.length ?? 0,
-      minted: result?.minted.toString() ?? null,
+      minted: result?.minted?.toString() ?? null,
       scores: submission === undefined ? [] : describeScores(submission, epoch - 1),
       heard: sightings.of(epoch),
     };

@@ -15,7 +15,8 @@ import { type RawSpec, readSpec } from '../../src/devchain/spec.ts';
 import type { Hash, SubnetId } from '../../src/types/ids.ts';
 import { errorCode } from '../../src/util/errors.ts';
 import { silentLog } from '../../src/util/log.ts';
-import { type ChainPlace, EPOCH_LENGTH, GRACE_EPOCHS, peer, testChain } from './chain.ts';
+import { devChainPlace, knows } from '../support/chain-place.ts';
+import { EPOCH_LENGTH, GRACE_EPOCHS, peer, testChain } from './chain.ts';
 
 const SPEC = new URL('../../chain/spec/devnet.json', import.meta.url).pathname;
 const deps = { log: silentLog };
@@ -35,43 +36,8 @@ testChain('polkadot.js on the dev chain', async () => {
   const spec = withGenesis(readSpec(SPEC), { preset: 'devnet', patch }, deps);
   const devChain = await createDevChain({ spec, mode: 'manual' }, deps);
   const chain = await connectChain({ endpoints: [devChain.endpoint] }, deps);
-  return createPlace(devChain, chain);
+  return devChainPlace(devChain, chain);
 });
-
-function createPlace(devChain: DevChain, chain: Chain): ChainPlace {
-  return {
-    chain,
-    async runTo(block) {
-      const missing = block - devChain.head().number;
-      if (missing > 0) await devChain.newBlock(missing);
-      await knows(chain, devChain);
-    },
-    async include(work) {
-      const stop = devChain.authorOnDemand();
-      try {
-        return await work;
-      } finally {
-        stop();
-        await knows(chain, devChain);
-      }
-    },
-    async close() {
-      await chain.close();
-      await devChain.close();
-    },
-  };
-}
-
-/** Resolves when the client has heard of both heads. */
-async function knows(chain: Chain, devChain: DevChain): Promise<void> {
-  const stop = AbortSignal.timeout(10_000);
-  for (const [kind, target] of [
-    ['best', devChain.head()],
-    ['finalized', devChain.finalizedHead()],
-  ] as const) {
-    for await (const head of chain.heads(kind, stop)) if (head.number >= target.number) break;
-  }
-}
 
 describe('chain: polkadot.js, endpoints', function () {
   this.timeout(60_000);

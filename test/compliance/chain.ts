@@ -1,5 +1,6 @@
-// What every implementation of Chain must do (chain.md 3, 4, 10): run for the twin and for the polkadot.js client on the dev chain, both with
-// 20 blocks per epoch, 1 epoch of queue and 2 of grace. One chain lives through the whole suite: its tests run in order.
+// What every implementation of Chain must do (chain.md 3, 4, 10): run for the twin, for the polkadot.js client on the dev chain and on a
+// network of validators (20 blocks per epoch, 1 epoch of queue and 2 of grace), and on the dev chain with Hypertensor's own runtime, where
+// that is at hand. One chain lives through the whole suite: its tests run in order.
 
 import assert from 'node:assert/strict';
 import { openSigner } from '../../src/chain/accounts.ts';
@@ -7,6 +8,7 @@ import { payNodes, subnetsEmission } from '../../src/chain/twin/settle.ts';
 import {
   type Chain,
   ChainError,
+  type ChainInfo,
   type RegisterNode,
   type RegisterSubnet,
   type Signer,
@@ -88,7 +90,52 @@ function expectedPay(submission: Submission, first: number, delegated = 0n) {
   return { owner, nodes: payNodes(earned - owner - delegated, { ...submission, proposerFactor }) };
 }
 
-export function testChain(name: string, create: () => Promise<ChainPlace>, timeoutMs = 60_000): void {
+function sumOf(amounts: ReadonlyMap<NodeId, bigint>): bigint {
+  return [...amounts.values()].reduce((sum, amount) => sum + amount, 0n);
+}
+
+/** Of what Hypertensor mints for a subnet 23 % are the owner's, 10 % of the rest the delegators'; up to 1 TENSOR on top is the proposer's. */
+function checkTheirPay(of: {
+  readonly paid: ReadonlyMap<NodeId, bigint>;
+  readonly ownerPaid: bigint;
+  readonly elected: NodeId;
+  readonly minted: bigint;
+}): void {
+  const { paid, ownerPaid, elected, minted } = of;
+  const others = [...paid].filter(([id]) => id !== elected).map(([, pay]) => pay);
+  const earned = (ownerPaid * 100n) / 23n;
+  const [delegators, nodes] = [((earned - ownerPaid) * 10n) / 100n, ((earned - ownerPaid) * 90n) / 100n];
+  assert.ok(ownerPaid > 0n);
+  for (const pay of others)
+    assert.ok(pay <= nodes / 3n + 10n && pay > ((nodes / 3n) * 98n) / 100n, `${pay} of a third of ${nodes}`);
+  const bonus = (paid.get(elected) ?? 0n) - nodes / 3n;
+  assert.ok(bonus > ONE / 2n && bonus <= ONE, `bonus ${bonus}`);
+  const difference = minted - (sumOf(paid) + ownerPaid + delegators);
+  assert.ok(difference >= -100n && difference <= 100n, `minted ${minted}, ${difference} more than was paid`);
+}
+
+export interface Rules {
+  readonly dialect: ChainInfo['dialect'];
+  /** Epochs that a node waits after the one in which it registered. */
+  readonly queueEpochs: number;
+  /** Who may register while the subnet is registered; default anybody. */
+  readonly initialColdkeys?: ReadonlyMap<Address, number>;
+}
+
+const TESSERA: Rules = { dialect: 'tessera', queueEpochs: 1 };
+
+export function testChain(
+  name: string,
+  create: () => Promise<ChainPlace>,
+  timeoutMs = 60_000,
+  rules: Rules = TESSERA,
+): void {
+  const isOurs = rules.dialect === 'tessera';
+  const request: RegisterSubnet = {
+    ...SUBNET_REQUEST,
+    ...(rules.initialColdkeys === undefined ? {} : { initialColdkeys: rules.initialColdkeys }),
+  };
+
   describe(`chain: ${name}`, function () {
     this.timeout(timeoutMs);
     let place: ChainPlace;
@@ -143,7 +190,8 @@ export function testChain(name: string, create: () => Promise<ChainPlace>, timeo
 
     it('says what it is', async () => {
       const info = await chain.info();
-      assert.equal(info.dialect, 'tessera');
+      assert.equal(info.dialect, rules.dialect);
+      assert.deepEqual(info.capabilities, { explicitActivation: isOurs, consensusResult: isOurs });
       assert.equal(info.epochLength, EPOCH_LENGTH);
       assert.equal(info.symbol, 'TENSOR');
       assert.equal(info.decimals, 18);
@@ -188,26 +236,32 @@ export function testChain(name: string, create: () => Promise<ChainPlace>, timeo
     });
 
     it('refuses a subnet that is not well described', async () => {
-      const refused: readonly (readonly [Partial<RegisterSubnet>, string])[] = [
+      const onlyOurs: readonly (readonly [Partial<RegisterSubnet>, string])[] = [
         [{ name: '' }, 'InvalidSubnetName'],
+        [{ bootnodes: new Map([[peer(0), address(1)]]) }, 'MultiaddrInvalidAddress'],
+      ];
+      const onlyTheirs: readonly (readonly [Partial<RegisterSubnet>, string])[] = [
+        [{ initialColdkeys: new Map() }, 'InvalidSubnetRegistrationInitialColdkeys'],
+      ];
+      const refused: readonly (readonly [Partial<RegisterSubnet>, string])[] = [
+        ...(isOurs ? onlyOurs : onlyTheirs),
         [{ minStake: TENSOR }, 'InvalidSubnetMinStake'],
         [{ maxStake: 1001n * TENSOR }, 'InvalidSubnetMaxStake'],
         [{ minStake: 200n * TENSOR, maxStake: 150n * TENSOR }, 'InvalidSubnetStakeParameters'],
         [{ delegateStakePercentage: 0n }, 'InvalidMinDelegateStakePercentage'],
         [{ bootnodes: new Map() }, 'BootnodesEmpty'],
         [{ bootnodes: new Map([['12D3KooWnot' as PeerId, address(1)]]) }, 'InvalidBootnodePeerId'],
-        [{ bootnodes: new Map([[peer(0), address(1)]]) }, 'MultiaddrInvalidAddress'],
         [{ maxCost: 0n }, 'CostGreaterThanMaxCost'],
       ];
       for (const [change, error] of refused) {
-        await fails(chain.registerSubnet(owner, { ...SUBNET_REQUEST, ...change }), error);
+        await fails(chain.registerSubnet(owner, { ...request, ...change }), error);
       }
       assert.equal(await chain.subnet(SUBNET), undefined);
       assert.equal(await chain.subnetByName('suite'), undefined);
     });
 
     it('registers a subnet', async () => {
-      const { subnet } = await place.include(chain.registerSubnet(owner, SUBNET_REQUEST));
+      const { subnet } = await place.include(chain.registerSubnet(owner, request));
       assert.equal(subnet, SUBNET);
       assert.equal(await chain.subnetByName('suite'), SUBNET);
       const found = await chain.subnet(SUBNET);
@@ -224,10 +278,10 @@ export function testChain(name: string, create: () => Promise<ChainPlace>, timeo
         maxStake,
         misc,
         bootnodes,
-        activationGraceEpochs: GRACE_EPOCHS,
+        ...(isOurs ? { activationGraceEpochs: GRACE_EPOCHS } : {}),
       });
-      await fails(chain.registerSubnet(owner, SUBNET_REQUEST), 'SubnetNameExist');
-      await fails(chain.registerSubnet(owner, { ...SUBNET_REQUEST, name: 'other' }), 'SubnetRepoExist');
+      await fails(chain.registerSubnet(owner, request), 'SubnetNameExist');
+      await fails(chain.registerSubnet(owner, { ...request, name: 'other' }), 'SubnetRepoExist');
     });
 
     it('refuses nodes that may not register', async () => {
@@ -235,15 +289,20 @@ export function testChain(name: string, create: () => Promise<ChainPlace>, timeo
       const refused: readonly (readonly [RegisterNode, string])[] = [
         [nodeRequest(first, 0, { subnet: 99 as SubnetId }), 'InvalidSubnetId'],
         [nodeRequest(coldkey, 0), 'ColdkeyMatchesHotkey'],
-        [nodeRequest(first, 0, { clientInfo: { peer: peer(0) } }), 'PeerIdsMustBeUnique'],
+        [nodeRequest(first, 0, { clientInfo: { peer: peer(0) } }), isOurs ? 'PeerIdsMustBeUnique' : 'PeerIdExist'],
         [nodeRequest(first, 0, { peerInfo: { peer: 'Qm1' as PeerId } }), 'InvalidPeerId'],
-        [nodeRequest(first, 0, { peerInfo: { peer: peer(0), multiaddr: address(1) } }), 'MultiaddrInvalidAddress'],
         [nodeRequest(first, 0, { delegateRewardRate: ONE + 1n }), 'InvalidDelegateRewardRate'],
         [nodeRequest(first, 0, { maxBurn: 0n }), 'MaxBurnAmountExceeded'],
         [nodeRequest(first, 0, { stake: 99n * TENSOR }), 'MinStakeNotReached'],
         [nodeRequest(first, 0, { stake: 901n * TENSOR }), 'MaxStakeReached'],
       ];
-      for (const [request, error] of refused) await fails(chain.registerNode(coldkey, request), error);
+      for (const [node, error] of refused) await fails(chain.registerNode(coldkey, node), error);
+      if (isOurs) {
+        const foreign = nodeRequest(first, 0, { peerInfo: { peer: peer(0), multiaddr: address(1) } });
+        await fails(chain.registerNode(coldkey, foreign), 'MultiaddrInvalidAddress');
+      } else {
+        await fails(chain.registerNode(owner, nodeRequest(first, 0)), 'ColdkeyRegistrationWhitelist');
+      }
       const poor = hotkey(2);
       await place.include(chain.transfer(poor, owner.address, 950n * TENSOR));
       await fails(chain.registerNode(poor, nodeRequest(second, 1)), 'NotEnoughBalanceToStake');
@@ -251,6 +310,7 @@ export function testChain(name: string, create: () => Promise<ChainPlace>, timeo
     });
 
     it('registers nodes with their stake', async () => {
+      await fails(chain.activateSubnet(owner, SUBNET), 'SubnetActivationConditionsNotMetYet');
       await runToNextEpoch();
       for (const [index, id] of ids.entries()) {
         const { node } = await place.include(chain.registerNode(coldkey, nodeRequest(hotkey(index), index)));
@@ -262,7 +322,7 @@ export function testChain(name: string, create: () => Promise<ChainPlace>, timeo
         hotkey: hotkey(0).address,
         coldkey: coldkey.address,
         peerInfo: { peer: peer(0), multiaddr: address(0) },
-        nodeClass: 'Registered',
+        nodeClass: isOurs ? 'Registered' : 'Validator',
         startEpoch: await epochNow(),
         stake: 100n * TENSOR,
         reputation: ONE,
@@ -276,11 +336,10 @@ export function testChain(name: string, create: () => Promise<ChainPlace>, timeo
     });
 
     it('activates nodes of a registered subnet at once as validators, by their hotkey alone', async () => {
-      await fails(chain.activateSubnet(owner, SUBNET), 'SubnetActivationConditionsNotMetYet');
       const [first] = ids as [NodeId];
       await fails(chain.activateNode(hotkey(1), SUBNET, first), 'NotUidOwner');
       for (const [index, id] of ids.entries()) await place.include(chain.activateNode(hotkey(index), SUBNET, id));
-      await fails(chain.activateNode(hotkey(0), SUBNET, first), 'SubnetNodeActivatedAlready');
+      if (isOurs) await fails(chain.activateNode(hotkey(0), SUBNET, first), 'SubnetNodeActivatedAlready');
       assert.equal((await chain.node(SUBNET, first))?.nodeClass, 'Validator');
       assert.deepEqual(await chain.electable(SUBNET), ids);
     });
@@ -290,7 +349,9 @@ export function testChain(name: string, create: () => Promise<ChainPlace>, timeo
       await place.runTo(firstBlock(epoch));
       await fails(chain.propose(hotkey(0), { subnet: SUBNET, epoch, ...proposal() }), 'NoElectedValidator');
       await fails(chain.activateSubnet(coldkey, SUBNET), 'NotSubnetOwner');
-      await fails(chain.activateSubnet(owner, 99 as SubnetId), 'InvalidSubnetId');
+      await fails(chain.activateSubnet(owner, 99 as SubnetId), isOurs ? 'InvalidSubnetId' : 'NotSubnetOwner');
+      // theirs weighs subnets by what is delegated to them: while nobody delegates at all, no subnet earns anything
+      if (!isOurs) await place.include(chain.delegate(owner, SUBNET, 1000n * TENSOR));
       await place.include(chain.activateSubnet(owner, SUBNET));
       const { number } = await chain.head('best');
       const found = await chain.subnet(SUBNET);
@@ -318,7 +379,10 @@ export function testChain(name: string, create: () => Promise<ChainPlace>, timeo
 
       await fails(chain.attest(other, SUBNET, epoch, ROOT), 'InvalidSubnetConsensusSubmission');
       await fails(chain.propose(other, { subnet: SUBNET, epoch, ...proposal() }), 'InvalidValidator');
-      const overflow = { ...proposal(), scores: [{ nodeId: elected, score: 10n ** 24n + 1n }] };
+      const tooMuch = isOurs
+        ? [{ nodeId: elected, score: 10n ** 24n + 1n }]
+        : ids.map((nodeId) => ({ nodeId, score: 2n ** 127n }));
+      const overflow = { ...proposal(), scores: tooMuch };
       await fails(chain.propose(proposer, { subnet: SUBNET, epoch, ...overflow }), 'ScoreOverflow');
       const wrong = { subnet: SUBNET, epoch: (epoch + 1) as Epoch, ...proposal() };
       await assert.rejects(chain.propose(proposer, wrong), (error) => errorCode(error) === 'WRONG_EPOCH');
@@ -355,25 +419,31 @@ export function testChain(name: string, create: () => Promise<ChainPlace>, timeo
       assert.equal(await chain.result(SUBNET, epoch), undefined);
 
       const stakes = async () => new Map((await chain.nodes(SUBNET)).map(({ id, stake }) => [id, stake]));
-      const unpaid = await stakes();
+      const [unpaid, poorOwner] = [await stakes(), await chain.account(owner.address)];
       await place.runTo(firstBlock(epoch + 1));
       const result = await chain.result(SUBNET, epoch);
       assert.equal(result?.outcome, 'Accepted');
       assert.equal(result.attestationRatio, ONE);
       assert.equal(result.slashed, 0n);
-      const expected = expectedPay(submission, firstBlock(epoch));
-      assert.equal(result.minted, expected.owner + [...expected.nodes.values()].reduce((sum, pay) => sum + pay, 0n));
-      const paid = [...(await stakes())].map(([id, after]) => [id, after - (unpaid.get(id) ?? 0n)] as const);
-      assert.deepEqual(new Map(paid), expected.nodes, 'to the planck');
-      assert.ok((expected.nodes.get(elected) ?? 0n) > ONE / 100n);
+      const paid = new Map([...(await stakes())].map(([id, after]) => [id, after - (unpaid.get(id) ?? 0n)]));
+      const ownerPaid = (await chain.account(owner.address)).free - poorOwner.free;
       const { hash } = await chain.head('best');
       const settled = await chain.events(hash);
-      const reward = settled.find(({ name: event }) => event === 'RewardResult');
-      assert.deepEqual(reward, {
-        pallet: 'Network',
-        name: 'RewardResult',
-        data: { subnetId: SUBNET, epoch, attestationPercentage: ONE },
-      });
+      if (isOurs) {
+        const expected = expectedPay(submission, firstBlock(epoch));
+        assert.equal(result.minted, expected.owner + sumOf(expected.nodes));
+        assert.deepEqual(paid, expected.nodes, 'to the planck');
+        assert.ok((expected.nodes.get(elected) ?? 0n) > ONE / 100n);
+        const reward = settled.find(({ name: event }) => event === 'RewardResult');
+        assert.deepEqual(reward, {
+          pallet: 'Network',
+          name: 'RewardResult',
+          data: { subnetId: SUBNET, epoch, attestationPercentage: ONE },
+        });
+      } else {
+        checkTheirPay({ paid, ownerPaid, elected, minted: result.minted ?? 0n });
+        assert.ok(settled.some(({ name: event }) => event === 'SubnetRewards'));
+      }
     });
 
     it('calls an epoch without proposal absent, and one without votes rejected', async () => {
@@ -391,45 +461,66 @@ export function testChain(name: string, create: () => Promise<ChainPlace>, timeo
       assert.equal(result?.outcome, 'Rejected');
       assert.equal(result.attestationRatio, 333_333_333_333_333_333n);
       assert.equal(result.minted, 0n);
-      assert.ok(result.slashed > 0n);
+      assert.ok((result.slashed ?? 0n) > 0n);
     });
 
     it('lets who comes later wait for the start epoch', async () => {
+      await runToNextEpoch();
       const registeredIn = await epochNow();
       const { node } = await place.include(chain.registerNode(coldkey, nodeRequest(late, 3)));
-      const startEpoch = (await chain.node(SUBNET, node))?.startEpoch ?? 0;
-      assert.equal(startEpoch, registeredIn + 1);
-      await fails(chain.activateNode(late, SUBNET, node), 'NotStartEpoch');
-      await place.runTo(firstBlock(startEpoch) - 1);
-      await place.runTo(firstBlock(startEpoch));
-      await place.include(chain.activateNode(late, SUBNET, node));
+      const startEpoch = ((await chain.node(SUBNET, node))?.startEpoch ?? 0) as Epoch;
+      assert.equal(startEpoch, registeredIn + rules.queueEpochs);
+      assert.equal((await chain.node(SUBNET, node))?.nodeClass, 'Registered');
+      const activeFrom = isOurs ? await activateByHand(node, startEpoch) : await activateByQueue(node, startEpoch);
       const active = await chain.node(SUBNET, node);
       assert.equal(active?.nodeClass, 'Idle');
-      assert.equal(active?.startEpoch, startEpoch + 1);
+      assert.equal(active?.startEpoch, activeFrom);
       await fails(chain.attest(late, SUBNET, await epochNow(), ROOT), 'InvalidSubnetNodeClassification');
       await fails(chain.attest(owner, SUBNET, await epochNow(), ROOT), 'InvalidHotkeySubnetNodeId');
       assert.deepEqual(await chain.electable(SUBNET), ids);
     });
 
-    it('refuses activation when the grace has passed', async () => {
+    /** Both answer with the epoch from which the node counts. */
+    async function activateByHand(node: NodeId, startEpoch: Epoch): Promise<number> {
+      await fails(chain.activateNode(late, SUBNET, node), 'NotStartEpoch');
+      await place.runTo(firstBlock(startEpoch) - 1);
+      await place.runTo(firstBlock(startEpoch));
+      await place.include(chain.activateNode(late, SUBNET, node));
+      return startEpoch + 1;
+    }
+
+    async function activateByQueue(node: NodeId, startEpoch: Epoch): Promise<number> {
+      const activated = chain.activateNode(late, SUBNET, node);
+      await fails(chain.attest(late, SUBNET, await epochNow(), ROOT), 'InvalidSubnetNodeId');
+      await place.runTo(firstBlock(startEpoch) - 1);
+      assert.equal((await chain.node(SUBNET, node))?.nodeClass, 'Registered');
+      await place.runTo(firstBlock(startEpoch));
+      assert.equal((await activated).block.number, firstBlock(startEpoch));
+      return startEpoch;
+    }
+
+    it(isOurs ? 'refuses activation when the grace has passed' : 'never lets a registration expire', async () => {
       const forgetful = await openSigner('//dev:10');
       const { node } = await place.include(chain.registerNode(coldkey, nodeRequest(forgetful, 4)));
+      if (!isOurs) return;
       const startEpoch = (await chain.node(SUBNET, node))?.startEpoch ?? 0;
       await place.runTo(firstBlock(startEpoch + GRACE_EPOCHS + 1));
       await fails(chain.activateNode(forgetful, SUBNET, node), 'ActivationGracePassed');
     });
 
     it('proves stake by peer id, class and start', async () => {
-      const { number } = await chain.head('best');
-      await place.runTo(number + 3);
+      await runToNextEpoch();
+      await place.runTo((await chain.head('best')).number + 3);
       const proves = (index: number, minClass: number) => chain.provesStake(SUBNET, peer(index), minClass);
-      assert.equal(await proves(0, 3), true);
+      // whoever proposed the epoch that was rejected has less than the minimum, which only our runtime forgives
+      const staked = (await chain.nodes(SUBNET)).find(({ id, stake }) => ids.includes(id) && stake >= 100n * TENSOR);
+      assert.equal(await proves(ids.indexOf(staked?.id as NodeId), 3), true);
       assert.equal(await proves(3, 1), true, 'Idle');
       assert.equal(await proves(3, 3), false, 'not a validator yet');
       assert.equal(await proves(4, 0), true, 'registered only');
       assert.equal(await proves(4, 1), false);
       assert.equal(await proves(5, 0), true, 'a boot node of the subnet');
-      assert.equal(await proves(5, 1), false);
+      assert.equal(await proves(5, 1), !isOurs);
       assert.equal(await chain.provesStake(99 as SubnetId, peer(0), 0), false);
       const genesis = (await chain.info()).genesis;
       assert.equal(await chain.provesStake(SUBNET, peer(0), 0, genesis), false, 'at genesis');
@@ -450,7 +541,7 @@ export function testChain(name: string, create: () => Promise<ChainPlace>, timeo
       const before = (await chain.node(SUBNET, first))?.stake ?? 0n;
       await wouldFail(owner, () => chain.addStake(owner, { ...of, amount: TENSOR }, tried), 'NotKeyOwner');
       const wrong = { ...of, node: 2 as NodeId, amount: TENSOR };
-      await wouldFail(coldkey, () => chain.addStake(coldkey, wrong, tried), 'InvalidSubnetNodeId');
+      if (isOurs) await wouldFail(coldkey, () => chain.addStake(coldkey, wrong, tried), 'InvalidSubnetNodeId');
       await wouldFail(coldkey, () => chain.addStake(coldkey, { ...of, amount: 0n }, tried), 'InvalidAmount');
       const much = { ...of, amount: 900n * TENSOR };
       await wouldFail(coldkey, () => chain.addStake(coldkey, much, tried), 'MaxStakeReached');
@@ -500,18 +591,25 @@ export function testChain(name: string, create: () => Promise<ChainPlace>, timeo
       await fails(chain.undelegate(from, SUBNET, 1n), 'NotEnoughStakeToWithdraw');
       await place.include(chain.delegate(from, SUBNET, TENSOR));
       const [held] = (await chain.holdings(from.address)).delegations;
-      assert.deepEqual(held, { subnet: SUBNET, shares: TENSOR * 1000n, balance: TENSOR });
+      assert.equal(held?.subnet, SUBNET);
+      if (isOurs) assert.deepEqual(held, { subnet: SUBNET, shares: TENSOR * 1000n, balance: TENSOR });
+      // the shares of a pool that was paid before anybody delegated are few, and rounded down
+      else assert.ok(held.balance > (TENSOR * 9n) / 10n && held.balance <= TENSOR, String(held.balance));
       const half = held.shares / 2n;
-      await fails(chain.transferDelegation(from, { subnet: SUBNET, to: to.address, shares: 0n }), 'AmountZero');
+      const zero = chain.transferDelegation(from, { subnet: SUBNET, to: to.address, shares: 0n });
+      await fails(zero, isOurs ? 'AmountZero' : 'NotEnoughStakeToWithdraw');
       await place.include(chain.transferDelegation(from, { subnet: SUBNET, to: to.address, shares: half }));
       assert.equal((await chain.holdings(to.address)).delegations[0]?.shares, half);
       await fails(chain.undelegate(from, SUBNET, held.shares), 'NotEnoughStakeToWithdraw');
-      const { block } = await place.include(chain.undelegate(from, SUBNET, half));
+      const left = held.shares - half;
+      const { block } = await place.include(chain.undelegate(from, SUBNET, left));
       const waiting = await chain.holdings(from.address);
       assert.deepEqual(waiting.delegations, []);
       const [unbonding] = waiting.unbondings;
       assert.equal(unbonding?.claimBlock, block.number + EPOCH_LENGTH);
-      assert.ok(unbonding.amount > TENSOR / 2n - 10n && unbonding.amount <= TENSOR / 2n, String(unbonding.amount));
+      const worth = (held.balance * left) / held.shares;
+      const lost = worth - unbonding.amount;
+      assert.ok(lost >= -10n && lost <= (isOurs ? 10n : worth / 100n), `${unbonding.amount} of ${worth}`);
     });
 
     it('pays delegators their part of an accepted epoch', async () => {
@@ -526,9 +624,13 @@ export function testChain(name: string, create: () => Promise<ChainPlace>, timeo
       const before = await worth();
       const submission = await chain.submission(SUBNET, epoch);
       await place.runTo(firstBlock(epoch + 1));
+      const paid = (await worth()) - before;
+      if (!isOurs) {
+        assert.ok(paid > 0n);
+        return;
+      }
       const earned = subnetsEmission(3, EPOCH_LENGTH);
       const rest = earned - (earned * 23n) / 100n;
-      const paid = (await worth()) - before;
       assert.ok(paid > rest / 10n - 10n && paid <= rest / 10n, `${paid} of ${rest / 10n}`);
       assert.ok(submission !== undefined);
       const expected = expectedPay(submission, firstBlock(epoch), rest / 10n);
@@ -537,19 +639,25 @@ export function testChain(name: string, create: () => Promise<ChainPlace>, timeo
       assert.equal(result?.minted, expected.owner + rest / 10n + nodes);
     });
 
-    it('changes the peers under which a node is known, by hotkey or coldkey', async () => {
+    it('changes the peers under which a node is known', async () => {
       const [first] = ids as [NodeId];
       const of = { subnet: SUBNET, node: first, role: 'node' } as const;
-      const moved = { peer: peer(0), multiaddr: `/ip4/127.0.0.1/tcp/31999/p2p/${peer(0)}` };
+      // theirs asks the coldkey for it, and takes a peer id that a node has, even this one, for taken
+      const [key, next] = isOurs ? [hotkey(0), peer(0)] : [coldkey, peer(5)];
+      const moved = { peer: next, multiaddr: `/ip4/127.0.0.1/tcp/31999/p2p/${next}` };
       await fails(chain.updatePeer(owner, of, moved), 'NotKeyOwner');
-      await fails(chain.updatePeer(hotkey(0), { ...of, node: 77 as NodeId }, moved), 'InvalidSubnetNodeId');
-      await fails(chain.updatePeer(hotkey(0), of, { peer: peer(1) }), 'PeerIdExist');
-      await place.include(chain.updatePeer(hotkey(0), of, moved));
+      const unknown = chain.updatePeer(key, { ...of, node: 77 as NodeId }, moved);
+      await fails(unknown, isOurs ? 'InvalidSubnetNodeId' : 'NotKeyOwner');
+      if (!isOurs) await fails(chain.updatePeer(hotkey(0), of, moved), 'NotKeyOwner');
+      await fails(chain.updatePeer(key, of, { peer: peer(1) }), 'PeerIdExist');
+      await place.include(chain.updatePeer(key, of, moved));
       assert.deepEqual((await chain.node(SUBNET, first))?.peerInfo, moved);
       const client = { ...of, role: 'client' } as const;
-      await fails(chain.updatePeer(coldkey, client, { peer: peer(0) }), 'PeerIdsMustBeUnique');
-      await place.include(chain.updatePeer(coldkey, client, { peer: peer(5) }));
-      assert.deepEqual((await chain.node(SUBNET, first))?.clientInfo, { peer: peer(5) });
+      const twice = chain.updatePeer(coldkey, client, { peer: next });
+      await fails(twice, isOurs ? 'PeerIdsMustBeUnique' : 'PeerIdExist');
+      const free = isOurs ? peer(5) : peer(0);
+      await place.include(chain.updatePeer(coldkey, client, { peer: free }));
+      assert.deepEqual((await chain.node(SUBNET, first))?.clientInfo, { peer: free });
       await place.include(chain.updatePeer(coldkey, client, undefined));
       assert.equal((await chain.node(SUBNET, first))?.clientInfo, undefined);
       assert.deepEqual((await chain.node(SUBNET, first))?.peerInfo, moved);
@@ -563,7 +671,8 @@ export function testChain(name: string, create: () => Promise<ChainPlace>, timeo
       const add = new Map([[peer(0), address(0)]]);
       await fails(chain.updateBootnodes(coldkey, SUBNET, { add, remove: [] }), 'InvalidAccess');
       const wrong = new Map([[peer(0), address(1)]]);
-      await fails(chain.updateBootnodes(owner, SUBNET, { add: wrong, remove: [] }), 'MultiaddrInvalidAddress');
+      if (isOurs)
+        await fails(chain.updateBootnodes(owner, SUBNET, { add: wrong, remove: [] }), 'MultiaddrInvalidAddress');
       await place.include(chain.updateBootnodes(owner, SUBNET, { add, remove: [peer(5)] }));
       assert.deepEqual((await chain.subnet(SUBNET))?.bootnodes, add);
       await place.include(chain.updateBootnodes(owner, SUBNET, { add: SUBNET_REQUEST.bootnodes, remove: [peer(0)] }));
@@ -573,7 +682,7 @@ export function testChain(name: string, create: () => Promise<ChainPlace>, timeo
       const node = await chain.nodeByHotkey(SUBNET, late.address);
       assert.ok(node !== undefined);
       await fails(chain.removeNode(owner, SUBNET, node.id), 'NotKeyOwner');
-      await fails(chain.removeNode(owner, SUBNET, 77 as NodeId), 'InvalidSubnetNodeId');
+      await fails(chain.removeNode(owner, SUBNET, 77 as NodeId), isOurs ? 'InvalidSubnetNodeId' : 'NotKeyOwner');
       await place.include(chain.removeNode(late, SUBNET, node.id));
       assert.equal(await chain.node(SUBNET, node.id), undefined);
       const left = async () =>

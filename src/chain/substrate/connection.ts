@@ -6,7 +6,8 @@ import type { Hash } from '../../types/ids.ts';
 import { raceSignal } from '../../util/async.ts';
 import type { Log } from '../../util/log.ts';
 import type { Timers } from '../../util/timers.ts';
-import { createTesseraDialect, type Dialect } from '../dialects/tessera.ts';
+import { createDialect } from '../dialects/choose.ts';
+import type { Dialect } from '../dialects/dialect.ts';
 import { unreachable } from '../errors.ts';
 import { ChainError } from '../types.ts';
 import { createProvider } from './provider.ts';
@@ -49,7 +50,7 @@ export async function openConnection(
     divertPolkadotLines(deps.log);
     const api = new ApiPromise({ provider: createProvider(socket), noInitWarn: true, initWasm: false });
     const runtime = createRuntime(await raceSignal(api.isReadyOrError, stop));
-    return { socket, runtime, dialect: createTesseraDialect(runtime) };
+    return { socket, runtime, dialect: createDialect(runtime) };
   } catch (error) {
     socket.close();
     signal.throwIfAborted();

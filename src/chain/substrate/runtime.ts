@@ -15,6 +15,14 @@ export interface Query {
   decode(answer: unknown): unknown;
 }
 
+export interface StorageEntry {
+  readonly pallet: string;
+  readonly item: string;
+  readonly args: readonly unknown[];
+  /** Undefined where nothing is stored, also for an item that has a default. */
+  readonly sparse?: boolean;
+}
+
 export interface CallSpec {
   readonly pallet: string;
   readonly name: string;
@@ -45,8 +53,15 @@ export interface Runtime {
     readonly storage: readonly string[];
     readonly apis: readonly string[];
   }): readonly string[];
+  hasArgument(pallet: string, call: string, argument: string): boolean;
   constant(pallet: string, name: string): unknown;
   storage(pallet: string, item: string, args: readonly unknown[]): Query;
+  /** Several values of one block, in the order of the entries. */
+  storages(entries: readonly StorageEntry[]): Query;
+  /** The keys of a map that begin with these arguments, each as the list of all its arguments; at most MAX_KEYS. */
+  keys(pallet: string, item: string, args: readonly unknown[]): Query;
+  /** The events of a block, as `events` decodes them. */
+  blockEvents(): Query;
   /** A runtime API function by its name in polkadot.js' spelling (`networkRuntimeApi`, `getSubnetInfo`). */
   api(api: string, name: string, args: readonly unknown[]): Query;
   /** A signed extrinsic, 0x hex. */
@@ -59,6 +74,9 @@ export interface Runtime {
   /** Pallet and name of a dispatch error as plain data; the pallet is empty for errors of the runtime itself. */
   dispatchError(error: unknown): { readonly pallet: string; readonly error: string };
 }
+
+/** What a node gives at once. */
+const MAX_KEYS = 1000;
 
 /** Version of the signed extrinsic format. */
 const EXTRINSIC_VERSION = 4;
@@ -88,14 +106,27 @@ interface EventRecord {
 export function createRuntime(api: ApiPromise): Runtime {
   const { registry } = api;
 
-  function storageKey(pallet: string, item: string, args: readonly unknown[]) {
+  function entryOf(pallet: string, item: string) {
     const entry = api.query[pallet]?.[item];
     if (entry === undefined) throw new RangeError(`no storage ${pallet}.${item}`);
-    return registry.createType('StorageKey', [entry.creator, args]) as unknown as {
-      readonly outputType: string;
-      readonly meta: { readonly modifier: { readonly isOptional: boolean }; readonly fallback: Uint8Array };
-      toHex(): string;
-    };
+    return entry;
+  }
+
+  function storageKey(pallet: string, item: string, args: readonly unknown[]) {
+    return registry.createType('StorageKey', [entryOf(pallet, item).creator, args]) as unknown as StorageKeyCodec;
+  }
+
+  function decodeValue(key: StorageKeyCodec, answer: unknown, sparse = false): unknown {
+    if (typeof answer !== 'string' && (sparse || key.meta.modifier.isOptional)) return undefined;
+    const bytes = typeof answer === 'string' ? fromHex(answer) : bytesFallback(key.meta.fallback);
+    return toPlain(registry.createType(key.outputType, bytes));
+  }
+
+  function eventsOf(records: unknown): readonly RuntimeEvent[] {
+    if (typeof records !== 'string') return [];
+    const { outputType } = storageKey('system', 'events', []);
+    const decoded = registry.createType(outputType, fromHex(records)) as unknown as Iterable<EventRecord>;
+    return [...decoded].map(plainEvent);
   }
 
   return {
@@ -110,20 +141,50 @@ export function createRuntime(api: ApiPromise): Runtime {
       ...storage.filter((name) => api.query.network?.[name] === undefined).map((name) => `storage network.${name}`),
       ...apis.filter((name) => api.call.networkRuntimeApi?.[name] === undefined).map((name) => `runtime api ${name}`),
     ],
+    hasArgument: (pallet, call, argument) =>
+      api.tx[pallet]?.[call]?.meta.args.some(({ name }) => name.toString() === argument) ?? false,
     constant: (pallet, name) => toPlain(api.consts[pallet]?.[name]),
 
     storage(pallet, item, args) {
       const key = storageKey(pallet, item, args);
+      return { method: 'state_getStorage', params: [key.toHex()], decode: (answer) => decodeValue(key, answer) };
+    },
+
+    storages(entries) {
+      const keys = entries.map(({ pallet, item, args }) => storageKey(pallet, item, args));
       return {
-        method: 'state_getStorage',
-        params: [key.toHex()],
+        method: 'state_queryStorageAt',
+        params: [keys.map((key) => key.toHex())],
         decode(answer) {
-          if (typeof answer !== 'string' && key.meta.modifier.isOptional) return undefined;
-          const bytes = typeof answer === 'string' ? fromHex(answer) : bytesFallback(key.meta.fallback);
-          return toPlain(registry.createType(key.outputType, bytes));
+          const [{ changes }] = CHANGES.parse(answer);
+          const found = new Map(changes);
+          return keys.map((key, i) => decodeValue(key, found.get(key.toHex()), entries[i]?.sparse));
         },
       };
     },
+
+    keys(pallet, item, args) {
+      const entry = entryOf(pallet, item);
+      return {
+        method: 'state_getKeysPaged',
+        params: [entry.keyPrefix(...args), MAX_KEYS, null],
+        decode: (answer) => {
+          const keys = z
+            .array(z.string())
+            .max(MAX_KEYS - 1)
+            .parse(answer);
+          return keys.map((key) =>
+            registry.createType('StorageKey', key).setMeta(entry.creator.meta).args.map(toPlain),
+          );
+        },
+      };
+    },
+
+    blockEvents: () => ({
+      method: 'state_getStorage',
+      params: [storageKey('system', 'events', []).toHex()],
+      decode: eventsOf,
+    }),
 
     api(section, name, args) {
       const definition = (api.call[section]?.[name] as ApiFunction | undefined)?.meta;
@@ -162,12 +223,7 @@ export function createRuntime(api: ApiPromise): Runtime {
       return { number: header.number.toNumber() as BlockNumber, hash: header.hash.toHex() as Hash };
     },
 
-    events(records) {
-      if (typeof records !== 'string') return [];
-      const { outputType } = storageKey('system', 'events', []);
-      const decoded = registry.createType(outputType, fromHex(records)) as unknown as Iterable<EventRecord>;
-      return [...decoded].map(plainEvent);
-    },
+    events: eventsOf,
 
     dryRunError(answer) {
       const result = toPlain(registry.createType('ApplyExtrinsicResult', fromHex(String(answer))));
@@ -187,6 +243,15 @@ export function createRuntime(api: ApiPromise): Runtime {
     return { pallet: palletName(found.section), error: found.name };
   }
 }
+
+interface StorageKeyCodec {
+  readonly outputType: string;
+  readonly meta: { readonly modifier: { readonly isOptional: boolean }; readonly fallback: Uint8Array };
+  toHex(): string;
+}
+
+/** What state_queryStorageAt answers: one block, its values by key. */
+const CHANGES = z.tuple([z.object({ changes: z.array(z.tuple([z.string(), z.string().nullable()])) })]);
 
 const DRY_RUN_FAILED = z.object({ Ok: z.object({ Err: z.unknown() }) });
 

@@ -312,4 +312,4 @@ const SILENCE: readonly string[] = ['CHAIN_UNREACHABLE', 'CHAIN_TIMEOUT'];
 const LASTING: readonly string[] = ['Payment', 'Call'];
 
 /** twox128("System") ++ twox128("Events"), the same in every Substrate chain. */
-export const EVENTS_KEY = '0x26aa394eea5630e07c48ae0c9558cef780d41e5e16056765bc8461851072c9d7';
+const EVENTS_KEY = '0x26aa394eea5630e07c48ae0c9558cef780d41e5e16056765bc8461851072c9d7';

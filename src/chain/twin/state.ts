@@ -27,6 +27,7 @@ export interface TwinNode extends SubnetNode {
 }
 
 export interface TwinSubnet extends Subnet {
+  readonly activationGraceEpochs: number;
   readonly repo: string;
   /** Part of ONE of what a subnet earns that goes to its delegators; default none. */
   readonly delegatePart?: bigint;

@@ -20,6 +20,11 @@ export const activate = defineCommand({
       const subnet = await requireSubnet(chain, options['subnet-id'], signal);
       const id = options['subnet-id'] as SubnetId;
       const node = await requireNode(chain, id, { nodeId: options['subnet-node-id'], hotkey }, signal);
+      const { capabilities } = await chain.info(signal);
+      if (!capabilities.explicitActivation && node.nodeClass === 'Registered' && !options.wait) {
+        tellQueue(subnet, node, io);
+        return;
+      }
       if (options.wait) await waitForStart(chain, subnet, node, io, signal);
       const { block } = await chain.activateNode(hotkey, id, node.id, { signal, dryRun: true });
       const active = await chain.node(id, node.id, block.hash, signal);
@@ -38,6 +43,15 @@ export const activate = defineCommand({
     });
   },
 });
+
+/** Nothing is to be done on a chain where nodes activate by themselves. */
+function tellQueue(subnet: Subnet, { id, startEpoch }: SubnetNode, io: Io): void {
+  io.result(
+    { event: 'node-queued', subnet: subnet.id, node: id, class: 'Registered', startEpoch },
+    `node ${id} waits in the queue of subnet ${subnet.id}: on this chain nodes activate by themselves, this one not before subnet epoch ${startEpoch}`,
+  );
+  io.note('Next: tessera activate --wait follows the queue; then tessera run');
+}
 
 /** Follows the best head until the node's start epoch has begun. */
 async function waitForStart(

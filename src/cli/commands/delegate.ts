@@ -63,8 +63,9 @@ async function add({ options, io, signal }: Context, chain: Chain, account: Sign
 async function remove({ options, io, signal }: Context, chain: Chain, account: Signer): Promise<void> {
   const subnet = options['subnet-id'] as SubnetId;
   const shares = await sharesToMove(chain, subnet, account, options.amount, signal);
+  const before = await chain.holdings(account.address, signal);
   const receipt = await chain.undelegate(account, subnet, shares, { signal, dryRun: true });
-  const claimBlock = claimBlockOf(receipt, 'DelegateStakeRemoved');
+  const claimBlock = claimBlockOf(before, await chain.holdings(account.address, signal));
   io.result(
     { event: 'undelegated', subnet, shares, claimBlock, block: receipt.block.number },
     `${shares} shares of subnet ${subnet} sold; the money cools down until block ${claimBlock}`,

@@ -53,6 +53,11 @@ function describeFacts({ epoch, elected, submission, result }: EpochFacts): obje
   };
 }
 
+/** Nothing where the epoch is open, or the endpoint no longer has the block that says it. */
+function amountOf(planck: bigint | undefined): string {
+  return planck === undefined ? '' : `${formatTensor(planck)} T`;
+}
+
 const HEAD = ['epoch', 'outcome', 'elected', 'attested', 'ratio', 'minted', 'slashed'];
 
 function rowOf({ epoch, elected, submission, result }: EpochFacts): string[] {
@@ -62,7 +67,7 @@ function rowOf({ epoch, elected, submission, result }: EpochFacts): string[] {
     `node ${elected}`,
     `${submission?.attests.length ?? 0} of ${submission?.validators.length ?? 0}`,
     result === undefined ? '' : formatShare(result.attestationRatio),
-    result === undefined ? '' : `${formatTensor(result.minted)} T`,
-    result === undefined ? '' : `${formatTensor(result.slashed)} T`,
+    amountOf(result?.minted),
+    amountOf(result?.slashed),
   ];
 }

@@ -1,8 +1,8 @@
 // `tessera register-subnet-node`: registers a node and puts down its stake; says when it may activate.
 
+import type { Chain, Signer, Subnet, SubnetNode } from '../../chain/types.ts';
 import { readIdentityPeer } from '../../p2p/identity.ts';
-import type { SubnetId } from '../../types/ids.ts';
-import { ONE } from '../../types/ids.ts';
+import { type Address, ONE, type SubnetId } from '../../types/ids.ts';
 import { defineCommand } from '../command.ts';
 import { UsageError } from '../exit.ts';
 import { formatTensor } from '../io.ts';
@@ -17,7 +17,7 @@ export const registerSubnetNode = defineCommand({
   examples: [
     'tessera register-subnet-node --coldkey //dev:0 --hotkey //dev:6 --stake 100 --announce-maddrs /ip4/127.0.0.1/tcp/31330',
   ],
-  options: ['rpc', 'subnet-id', 'coldkey', 'hotkey', 'identity-path', 'stake', 'announce-maddrs'],
+  options: ['rpc', 'subnet-id', 'coldkey', 'hotkey', 'identity-path', 'stake', 'fund-hotkey', 'announce-maddrs'],
   async run({ options, ask, dataDir, io, log, signal }) {
     const coldkey = await signerOption('coldkey', options.coldkey, ask);
     if (options.hotkey === undefined)
@@ -40,9 +40,11 @@ export const registerSubnetNode = defineCommand({
         },
         { signal, dryRun: true },
       );
+      const funded = await fundHotkey(chain, coldkey, hotkey, options['fund-hotkey'], signal);
       const node = await chain.node(id, receipt.node, receipt.block.hash, signal);
       const startEpoch = node?.startEpoch ?? 0;
-      const graceEnd = startEpoch + subnet.activationGraceEpochs;
+      const { activationGraceEpochs: grace } = subnet;
+      const graceEnd = grace === undefined ? undefined : startEpoch + grace;
       io.result(
         {
           event: 'node-registered',
@@ -53,15 +55,42 @@ export const registerSubnetNode = defineCommand({
           stake: options.stake,
           startEpoch,
           graceEnd,
+          funded,
           block: receipt.block.number,
         },
         `node ${receipt.node} registered in subnet ${id} with ${formatTensor(options.stake)} TENSOR of stake`,
       );
-      io.note(
-        subnet.state === 'Active'
-          ? `Next: activate it from subnet epoch ${startEpoch} to ${graceEnd}: tessera activate --wait --subnet-id ${id} --hotkey ${options.hotkey}`
-          : `Next: activate it, now or any time before the subnet starts: tessera activate --subnet-id ${id} --hotkey ${options.hotkey}`,
-      );
+      if (funded > 0n) io.note(`hotkey ${hotkey} was sent ${formatTensor(funded)} TENSOR`);
+      const command = `tessera activate --wait --subnet-id ${id} --hotkey ${options.hotkey}`;
+      io.note(`Next: ${nextStep(subnet, { node, startEpoch, graceEnd }, command)}`);
     });
   },
 });
+
+function nextStep(
+  { state }: Subnet,
+  of: { readonly node: SubnetNode | undefined; readonly startEpoch: number; readonly graceEnd: number | undefined },
+  command: string,
+): string {
+  const { node, startEpoch, graceEnd } = of;
+  if (node !== undefined && node.nodeClass !== 'Registered')
+    return 'tessera run (on this chain the first nodes of a subnet are active at once)';
+  if (graceEnd === undefined)
+    return `on this chain nodes activate by themselves, this one not before subnet epoch ${startEpoch}; to wait for it: ${command}`;
+  return state === 'Active'
+    ? `activate it from subnet epoch ${startEpoch} to ${graceEnd}: ${command}`
+    : `activate it, now or any time before the subnet starts: ${command.replace(' --wait', '')}`;
+}
+
+/** Sends the hotkey `amount` where it has less: the chain takes no transaction of an empty account. Answers with what was sent, planck. */
+async function fundHotkey(
+  chain: Chain,
+  coldkey: Signer,
+  hotkey: Address,
+  amount: bigint,
+  signal: AbortSignal,
+): Promise<bigint> {
+  if (amount === 0n || (await chain.account(hotkey, signal)).free >= amount) return 0n;
+  await chain.transfer(coldkey, hotkey, amount, { signal, dryRun: true });
+  return amount;
+}

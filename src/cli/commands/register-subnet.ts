@@ -1,12 +1,20 @@
 // `tessera register-subnet`: an owner opens a subnet for one model under one policy.
 
 import { readIdentityPeer } from '../../p2p/identity.ts';
-import { ONE } from '../../types/ids.ts';
+import { type Address, ONE } from '../../types/ids.ts';
 import { encodePolicy, POLICY_DEFAULTS } from '../../wire/policy.ts';
 import { defineCommand } from '../command.ts';
 import { UsageError } from '../exit.ts';
 import { readPolicyFile } from '../policy.ts';
-import { identityFile, openModelOption, peerOfBootnode, signerOption, withChain, withPeer } from '../session.ts';
+import {
+  addressOption,
+  identityFile,
+  openModelOption,
+  peerOfBootnode,
+  signerOption,
+  withChain,
+  withPeer,
+} from '../session.ts';
 
 const DELEGATE_SHARE = ONE / 10n;
 /** The price of a subnet doubles with each registration; an owner who minds sets a limit on chain tools. */
@@ -30,6 +38,7 @@ export const registerSubnet = defineCommand({
     'announce-maddrs',
     'min-stake',
     'max-stake',
+    'initial-coldkeys',
     'access',
     'policy',
   ],
@@ -42,6 +51,7 @@ export const registerSubnet = defineCommand({
     if (cut === undefined || model.manifest.cuts[cut] === undefined) {
       throw new UsageError(`the model has no cut ${cut}; it has ${Object.keys(model.manifest.cuts).join(', ')}`);
     }
+    const initialColdkeys = await readColdkeys(options['initial-coldkeys']);
     const policy = options.policy === undefined ? {} : readPolicyFile(options.policy);
     await withChain({ options, log, signal }, async (chain) => {
       const receipt = await chain.registerSubnet(
@@ -62,6 +72,7 @@ export const registerSubnet = defineCommand({
           maxStake: options['max-stake'],
           delegateStakePercentage: DELEGATE_SHARE,
           bootnodes,
+          initialColdkeys,
           maxCost: MAX_COST,
         },
         { signal, dryRun: true },
@@ -82,6 +93,17 @@ export const registerSubnet = defineCommand({
     });
   },
 });
+
+/** `//dev:0`, `0x...`, a key file; each with `=N` behind it for N nodes instead of one. */
+async function readColdkeys(named: readonly string[]): Promise<ReadonlyMap<Address, number>> {
+  const entries = named
+    .flatMap((words) => words.split(','))
+    .map(async (word) => {
+      const [, name = word, count = '1'] = /^(.*)=(\d{1,5})$/.exec(word) ?? [];
+      return [await addressOption('initial-coldkeys', name), Number(count)] as const;
+    });
+  return new Map(await Promise.all(entries));
+}
 
 function ownAddresses(
   options: { readonly 'identity-path': string | undefined; readonly 'announce-maddrs': readonly string[] },

@@ -1,6 +1,6 @@
 // `tessera stake add|remove|claim`: the owner's money in a node. What is removed cools down first and is then claimed.
 
-import type { Chain, Receipt, Signer, Subnet } from '../../chain/types.ts';
+import type { Chain, Holdings, Signer, Subnet } from '../../chain/types.ts';
 import type { Address, SubnetId } from '../../types/ids.ts';
 import { type CommandContext, defineCommand } from '../command.ts';
 import { UsageError } from '../exit.ts';
@@ -53,8 +53,9 @@ async function remove({ options, io, signal }: Context, chain: Chain, coldkey: S
   const subnet = options['subnet-id'] as SubnetId;
   const hotkey = await hotkeyOf(chain, subnet, options, signal);
   const amount = options.amount ?? (await removable(chain, subnet, hotkey, coldkey.address, signal));
+  const before = await chain.holdings(coldkey.address, signal);
   const receipt = await chain.removeStake(coldkey, { subnet, hotkey, amount }, { signal, dryRun: true });
-  const claimBlock = claimBlockOf(receipt, 'StakeRemoved');
+  const claimBlock = claimBlockOf(before, await chain.holdings(coldkey.address, signal));
   io.result(
     { event: 'stake-removed', subnet, hotkey, amount, claimBlock, block: receipt.block.number },
     `${formatTensor(amount)} TENSOR removed from hotkey ${hotkey}; it cools down until block ${claimBlock}`,
@@ -94,9 +95,10 @@ async function removable(
 }
 
 async function claim({ options, io, signal }: Context, chain: Chain, coldkey: Signer): Promise<void> {
+  const before = await chain.holdings(coldkey.address, signal);
   const receipt = await chain.claimUnbondings(coldkey, { signal, dryRun: true });
-  const amount = receipt.events.find(({ name }) => name === 'UnbondingClaimed')?.data.amount;
-  const claimed = typeof amount === 'bigint' ? amount : 0n;
+  const ripe = before.unbondings.filter(({ claimBlock }) => claimBlock <= receipt.block.number);
+  const claimed = ripe.reduce((sum, { amount }) => sum + amount, 0n);
   const { unbondings } = await chain.holdings(coldkey.address, signal);
   io.result(
     { event: 'claimed', account: coldkey.address, amount: claimed, waiting: unbondings, block: receipt.block.number },
@@ -110,7 +112,9 @@ async function claim({ options, io, signal }: Context, chain: Chain, coldkey: Si
   );
 }
 
-/** First block that pays; 0 where the chain does not say. */
-export function claimBlockOf({ events }: Receipt, name: string): number {
-  return Number(events.find((event) => event.name === name)?.data.claimBlock ?? 0);
+/** First block that pays what began to cool down between the two; 0 where nothing did. */
+export function claimBlockOf(before: Holdings, after: Holdings): number {
+  const had = new Map(before.unbondings.map(({ claimBlock, amount }) => [claimBlock, amount]));
+  const grown = after.unbondings.filter(({ claimBlock, amount }) => amount > (had.get(claimBlock) ?? 0n));
+  return grown.at(-1)?.claimBlock ?? 0;
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { extrinsicFailed, extrinsicRejected, NETWORK_ERRORS } from '../../../src/chain/errors.ts';
+import { extrinsicFailed, extrinsicRejected, HYPERTENSOR_ERRORS, NETWORK_ERRORS } from '../../../src/chain/errors.ts';
 import type { Retry } from '../../../src/chain/types.ts';
 
 const WHO = '0xf24ff3a9cf04c71dbc94d0b566f7a27b94566cac';
@@ -37,6 +37,17 @@ describe('words for errors', () => {
   });
 
   it('gives advice in whole sentences', () => {
-    for (const [name, { says }] of Object.entries(NETWORK_ERRORS)) assert.ok(says.split(' ').length >= 6, name);
+    const all = [...Object.entries(NETWORK_ERRORS), ...Object.entries(HYPERTENSOR_ERRORS)];
+    for (const [name, { says }] of all) assert.ok(says.split(' ').length >= 6, name);
+  });
+
+  it('knows what only the other runtime says', () => {
+    const known = extrinsicFailed('register_subnet_node', 'Network', 'MultiaddrExist');
+    assert.match(known.message, /another node of the subnet has this address/);
+    assert.deepEqual(
+      Object.keys(HYPERTENSOR_ERRORS).filter((name) => name in NETWORK_ERRORS),
+      [],
+      'one sentence for each',
+    );
   });
 });

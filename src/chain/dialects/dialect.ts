@@ -1,0 +1,71 @@
+// What the client asks of a dialect: the names, argument orders and meanings of one runtime's interface (chain.md 10.3).
+
+import type { Address, Epoch, Hash, NodeId, PeerId, SubnetId } from '../../types/ids.ts';
+import type { CallSpec, Query } from '../substrate/runtime.ts';
+import type {
+  AccountState,
+  ChainCapabilities,
+  ChainInfo,
+  EpochResult,
+  Holdings,
+  NodeStake,
+  PeerInfo,
+  PeerRole,
+  Proposal,
+  RegisterNode,
+  RegisterSubnet,
+  Submission,
+  Subnet,
+  SubnetNode,
+} from '../types.ts';
+
+/** Asks at one block, or at the best one. */
+export interface Reader {
+  /** An answer that `parse` refuses is the error of a wrong runtime, not of the caller: CHAIN_UNSUPPORTED. */
+  ask<T>(query: Query, parse: (value: unknown) => T): Promise<T>;
+  /** A reader that stays at one block: for answers that take several questions. */
+  pinned(): Promise<Reader>;
+  at(block: Hash): Reader;
+}
+
+/** A read with its meaning. */
+export type Read<T> = (reader: Reader) => Promise<T>;
+
+export interface Dialect {
+  readonly name: ChainInfo['dialect'];
+  readonly capabilities: ChainCapabilities;
+  readonly epochLength: number;
+  subnet(id: SubnetId): Read<Subnet | undefined>;
+  subnetByName(name: string): Read<SubnetId | undefined>;
+  node(subnet: SubnetId, node: NodeId): Read<SubnetNode | undefined>;
+  nodes(subnet: SubnetId): Read<readonly SubnetNode[]>;
+  nodeIdOfHotkey(subnet: SubnetId, hotkey: Address): Read<NodeId | undefined>;
+  electable(subnet: SubnetId): Read<readonly NodeId[]>;
+  account(address: Address): Read<AccountState>;
+  electedValidator(subnet: SubnetId, epoch: Epoch): Read<NodeId | undefined>;
+  submission(subnet: SubnetId, epoch: Epoch): Read<Submission | undefined>;
+  result(subnet: SubnetId, epoch: Epoch): Read<EpochResult | undefined>;
+  provesStake(subnet: SubnetId, peer: PeerId, minClass: number): Read<boolean>;
+  stakes(coldkey: Address): Read<Holdings['stakes']>;
+  delegations(account: Address): Read<Holdings['delegations']>;
+  unbondings(account: Address): Read<Holdings['unbondings']>;
+
+  registerSubnet(subnet: RegisterSubnet): CallSpec;
+  activateSubnet(subnet: SubnetId): CallSpec;
+  registerNode(node: RegisterNode): CallSpec;
+  /** Not where nodes activate from a queue. */
+  readonly activateNode?: (subnet: SubnetId, node: NodeId) => CallSpec;
+  removeNode(subnet: SubnetId, node: NodeId): CallSpec;
+  updatePeer(subnet: SubnetId, node: NodeId, role: PeerRole, info: PeerInfo | undefined): CallSpec;
+  updateMisc(subnet: SubnetId, misc: Uint8Array): CallSpec;
+  updateBootnodes(subnet: SubnetId, add: ReadonlyMap<PeerId, string>, remove: readonly PeerId[]): CallSpec;
+  addStake(to: NodeStake): CallSpec;
+  removeStake(from: Omit<NodeStake, 'node'>): CallSpec;
+  claimUnbondings(): CallSpec;
+  delegate(subnet: SubnetId, amount: bigint): CallSpec;
+  undelegate(subnet: SubnetId, shares: bigint): CallSpec;
+  transferDelegation(subnet: SubnetId, to: Address, shares: bigint): CallSpec;
+  transfer(to: Address, amount: bigint): CallSpec;
+  propose(proposal: Omit<Proposal, 'epoch'>): CallSpec;
+  attest(subnet: SubnetId, attestData: Uint8Array): CallSpec;
+}
