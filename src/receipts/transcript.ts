@@ -133,7 +133,7 @@ export function createTranscript(options: TranscriptOptions): Transcript {
     }
     signedTo = end;
     signedGiven = given;
-    return { session, manifest, codec, ...run, ...segment };
+    return { session, manifest, codec, from: run.from, to: run.to, ...segment };
   }
 
   return {

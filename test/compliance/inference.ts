@@ -16,11 +16,14 @@ import { createHoster } from '../../src/hoster/hoster.ts';
 import { type Model, openModel } from '../../src/model/open.ts';
 import { identityFromSeed, type OpenIdentity, verifySignature } from '../../src/p2p/identity.ts';
 import type { Overlay } from '../../src/p2p/types.ts';
-import type { BlockNumber, Hash, NodeId, ShardIndex, SubnetId } from '../../src/types/ids.ts';
+import { createAuditor } from '../../src/receipts/auditor.ts';
+import { type BlockNumber, type Hash, type NodeId, ONE, type ShardIndex, type SubnetId } from '../../src/types/ids.ts';
 import { silentLog } from '../../src/util/log.ts';
 import { announceTopic } from '../../src/wire/announce.ts';
 import { INFER_PROTOCOL } from '../../src/wire/infer.ts';
+import { decodeReceipt } from '../../src/wire/receipt.ts';
 import { writeRandomModel } from '../support/random-model.ts';
+import { judgedShards } from '../support/served.ts';
 import { until } from './overlay.ts';
 
 export interface InferenceRig {
@@ -121,7 +124,12 @@ export function testInference(name: string, createRig: () => Promise<InferenceRi
         node: (i + 1) as NodeId,
         genesis: GENESIS,
         clock: { slot: 3, epochLength: 20 },
-        model: { ...modelFacts(), width: model.manifest.shape.width, cacheBytes: 1, outputRms: [] },
+        model: {
+          ...modelFacts(),
+          width: model.manifest.shape.width,
+          cacheBytes: 1,
+          outputRms: judgedShards(model).map(({ rms }) => rms),
+        },
         shards,
         version: 'test',
         memoryMiB: 64,
@@ -134,6 +142,7 @@ export function testInference(name: string, createRig: () => Promise<InferenceRi
         board: directory,
         verify: verifySignature,
         mayAsk: () => true,
+        mayAudit: () => true,
         now: () => 0,
         log: silentLog,
       });
@@ -176,6 +185,37 @@ export function testInference(name: string, createRig: () => Promise<InferenceRi
         assert.ok(new Set(generation.route.map(({ peer }) => peer)).size >= 2);
       }
       await allFree();
+    });
+
+    it('gives receipts for every position of every hop, which an auditor finds good', async () => {
+      const { client, overlay } = await ask(6);
+      const generation = client.generate(PROMPT, { ...SAMPLED, maxTokens: 80 }, deadline());
+      const tokens = await Array.fromAsync(generation);
+      const covered = new Map<ShardIndex, number>();
+      for (const bytes of generation.receipts) {
+        const receipt = decodeReceipt(bytes);
+        assert.ok(receipt.ok);
+        const { from, count } = receipt.value.value;
+        covered.set(from, (covered.get(from) ?? 0) + count);
+      }
+      assert.equal(covered.size, generation.route.length);
+      for (const positions of covered.values()) assert.ok(positions >= PROMPT.length + tokens.length - 1);
+      const { vocab, width } = model.manifest.shape;
+      const auditor = createAuditor(
+        {
+          model: { hash: model.hash, width, vocab, shardCount: SHARDS },
+          shards: judgedShards(model),
+          holds: shardsBut(-1),
+        },
+        { overlay, engine: whole, verify: verifySignature, secret: new Uint8Array(32), log: silentLog },
+      );
+      await allFree();
+      const nodes = hosters.map(({ overlay: { self: peer } }, i) => ({ node: (i + 1) as NodeId, peer }));
+      const verdicts = await auditor.audit(nodes, ONE, deadline());
+      assert.ok(verdicts.length >= 5, `${verdicts.length} verdicts`);
+      assert.ok(verdicts.every(({ bad }) => !bad));
+      assert.deepEqual(await auditor.audit(nodes, ONE, deadline()), [], 'each receipt is judged once');
+      assert.deepEqual(await auditor.audit(nodes, 0n, deadline()), []);
     });
 
     it('gives the same tokens with guesses', async () => {
