@@ -34,7 +34,10 @@ export function createMarks(): Marks {
 
   return {
     fail(peer, announced) {
-      const strikes = Math.min(MAX_STRIKES, (failed.get(peer)?.strikes ?? 0) + 1);
+      const before = failed.get(peer);
+      // One death ends many sessions: what was opened before it was noted is the same failure.
+      if (before !== undefined && announced <= before.until) return;
+      const strikes = Math.min(MAX_STRIKES, (before?.strikes ?? 0) + 1);
       failed.delete(peer);
       failed.set(peer, { strikes, until: announced + BACKOFF_BLOCKS * (2 ** (strikes - 1) - 1) });
       dropOldest(failed);

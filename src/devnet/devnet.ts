@@ -35,6 +35,8 @@ export interface DevnetOptions {
   readonly rpcPort: number;
   /** Of the gateway; undefined: 8080, or one of the next that is free. */
   readonly httpPort: number | undefined;
+  /** How long answers under way may go on when the network stops. */
+  readonly drainSeconds: number;
   readonly dataDir: string;
   readonly modelFolder: string;
   /** Of the chain; default the bundled one. A folder that was kept goes on only with the spec that it began with. */
@@ -113,7 +115,11 @@ interface NetworkDeps extends DevnetDeps {
 async function runNetwork(options: DevnetOptions, deps: NetworkDeps, outer: AbortSignal): Promise<DevnetSummary> {
   const { devchain, chain, tell } = deps;
   const ending = new AbortController();
-  const signal = AbortSignal.any([outer, ending.signal]);
+  const { signal } = ending;
+  let finishAnswers = async (): Promise<void> => undefined;
+  const leave = (): void => void finishAnswers().finally(() => ending.abort(outer.reason));
+  if (outer.aborted) leave();
+  outer.addEventListener('abort', leave, { once: true });
   const { subnet, members } = await foundNetwork(options, deps, signal);
   const fleet = createFleet({
     onActive: (member, { pid, commandLine: command }) =>
@@ -150,13 +156,14 @@ async function runNetwork(options: DevnetOptions, deps: NetworkDeps, outer: Abor
       signal,
     );
     opened.adopt(gateway, (open) => open.close());
+    finishAnswers = () => gateway.drain(AbortSignal.timeout(options.drainSeconds * 1000));
     tell({ event: 'gateway-ready', url: gateway.url });
     const work = Promise.all([
       collectEpochs({ ...clock, subnet: subnet.id, wanted: options.epochs }, epochs, deps, signal),
       askOnce(network.client).catch((error: unknown) => {
         if (!outer.aborted) throw error;
       }),
-    ]).finally(() => ending.abort());
+    ]).finally(leave);
     await Promise.all([ticker.run(signal), work]);
   } finally {
     ending.abort();

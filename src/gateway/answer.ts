@@ -72,6 +72,8 @@ export interface Answering {
 }
 
 export interface Streaming extends Answering {
+  /** Called when a token that came at that time, monotonic milliseconds, has been handed to the socket. */
+  readonly onWritten: (at: number) => void;
   readonly includeUsage: boolean;
   readonly headers: Readonly<Record<string, string>>;
 }
@@ -104,7 +106,7 @@ async function writeChunks(
   stream: EventStream,
   streaming: Streaming,
 ): Promise<void> {
-  const { head, shape, plans, meter, includeUsage } = streaming;
+  const { head, shape, plans, meter, includeUsage, onWritten } = streaming;
   const usage = includeUsage ? { usage: null } : {};
   const chunk = (choice: object, more: object = {}): Promise<void> =>
     stream.send(JSON.stringify({ ...frame(head, shape.chunkObject), choices: [choice], ...usage, ...more }));
@@ -122,12 +124,15 @@ async function writeChunks(
       await chunk(shape.closing(index, event.finish), { tessera: { route: describeRoute(event.route) } });
       continue;
     }
-    const { text, tokens } = event;
+    const { text, tokens, at, route } = event;
     const offset = offsets.get(index) ?? 0;
     meter.drawn += tokens.length;
     told.set(index, before + tokens.length);
     offsets.set(index, offset + text.length);
-    await chunk(shape.piece({ index, text, tokens, offset }));
+    const way = route === undefined ? {} : { tessera: { route: describeRoute(route) } };
+    const sent = chunk(shape.piece({ index, text, tokens, offset }), way);
+    onWritten(at);
+    await sent;
   }
   if (!includeUsage) return;
   const last = { ...frame(head, shape.chunkObject), choices: [], usage: usageOf(plans, meter.drawn) };

@@ -46,6 +46,14 @@ export function tooMany(message: string, retryAfterS: number, code = 'rate_limit
   return new ApiError({ status: 429, type: 'rate_limit_error', code, param: null, retryAfterS }, message);
 }
 
+/** Another gateway may take it. */
+export function closing(): ApiError {
+  return new ApiError(
+    { status: 503, type: 'server_error', code: 'closing', param: null, retryAfterS: CLOSING_RETRY_S },
+    'The gateway closes.',
+  );
+}
+
 export function contextExceeded(tokens: number, maxContext: number, param: string): ApiError {
   return badRequest(
     `This model's maximum context length is ${maxContext} tokens, prompt and answer together; at least ${tokens} were asked for.`,
@@ -54,6 +62,8 @@ export function contextExceeded(tokens: number, maxContext: number, param: strin
   );
 }
 
+/** A restart takes no longer. */
+const CLOSING_RETRY_S = 10;
 /** Seconds after which a network without a route may have one: two announce periods on a slow chain. */
 const ROUTE_RETRY_S = 10;
 

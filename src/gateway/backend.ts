@@ -22,6 +22,8 @@ export interface Backend {
     readonly vocab: number;
   };
   readonly tokenizer: ModelTokenizer;
+  /** Generations that it takes from us at once. */
+  readonly capacity: () => number;
   /** As client/client.ts: throws ClientError. */
   generate(prompt: readonly number[], options: GenerateOptions, signal: AbortSignal): BackendGeneration;
 }

@@ -6,6 +6,7 @@ import { withStops } from '../model/stop.ts';
 import type { RoutedHop } from '../routing/route.ts';
 import type { Backend } from './backend.ts';
 import { mergeAll } from './merge.ts';
+import type { Meters } from './metrics.ts';
 import type { CommonRequest } from './request.ts';
 import type { Slots } from './slots.ts';
 
@@ -25,6 +26,10 @@ export type ChoiceEvent =
       readonly index: number;
       readonly text: string;
       readonly tokens: readonly GeneratedToken[];
+      /** When the last of them came, monotonic milliseconds. */
+      readonly at: number;
+      /** With the first text only. */
+      readonly route?: readonly RoutedHop[];
     }
   | {
       readonly type: 'end';
@@ -66,46 +71,69 @@ export function planChoices(
   );
 }
 
-/** Ends every generation when the consumer leaves or the signal aborts. Throws what the first failed one throws. */
+export interface ChoiceDeps {
+  readonly backend: Backend;
+  readonly slots: Slots;
+  readonly meters: Pick<Meters, 'time' | 'ended'>;
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
+}
+
+/**
+ * Ends every generation when the consumer leaves or the signal aborts. Throws what the first failed one throws.
+ *
+ * @param owner who shares the turns of these generations
+ */
 export function runChoices(
   plans: readonly ChoicePlan[],
-  deps: { readonly backend: Backend; readonly slots: Slots },
+  owner: string,
+  deps: ChoiceDeps,
   signal: AbortSignal,
 ): AsyncGenerator<ChoiceEvent, void> {
   const ending = new AbortController();
   const until = AbortSignal.any([signal, ending.signal]);
   return mergeAll(
-    plans.map((plan) => runChoice(plan, deps, until)),
+    plans.map((plan) => runChoice(plan, owner, deps, until)),
     () => ending.abort(new Error('the answer has ended')),
   );
 }
 
 async function* runChoice(
   { index, prompt, stop, options }: ChoicePlan,
-  { backend, slots }: { readonly backend: Backend; readonly slots: Slots },
+  owner: string,
+  { backend, slots, meters, now }: ChoiceDeps,
   signal: AbortSignal,
 ): AsyncGenerator<ChoiceEvent, void> {
-  const leave = await slots.take(signal);
+  const asked = now();
+  const leave = await slots.take(owner, signal);
+  meters.time('tessera_request_queue_time_seconds', now() - asked);
   try {
     const generation = backend.generate(prompt, options, signal);
     const stream = withStops(backend.tokenizer.createStream(prompt), stop);
     let drawn = 0;
+    let at = asked;
     /** Drawn, their text held back. */
     let pending: GeneratedToken[] = [];
+    let told: { readonly route?: readonly RoutedHop[] } | undefined;
     for await (const token of generation) {
+      const came = now();
+      if (drawn > 0) meters.time('tessera_inter_token_latency_seconds', came - at);
+      at = came;
       drawn += 1;
       pending.push(token);
       const text = stream.push(token.id);
       if (text !== '') {
-        yield { type: 'text', index, text, tokens: pending };
+        told = told === undefined ? { route: generation.route ?? [] } : {};
+        yield { type: 'text', index, text, tokens: pending, at, ...told };
         pending = [];
       }
       if (stream.stopped) break;
     }
     const rest = stream.end();
     if (rest !== '' || (pending.length > 0 && !stream.stopped))
-      yield { type: 'text', index, text: rest, tokens: pending };
+      yield { type: 'text', index, text: rest, tokens: pending, at: now() };
     const finish = stream.stopped ? 'stop' : (generation.finish ?? 'length');
+    meters.ended(finish);
     yield { type: 'end', index, finish, drawn, route: generation.route ?? [] };
   } finally {
     leave();

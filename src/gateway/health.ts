@@ -1,4 +1,5 @@
-// /livez: the process answers. /readyz: a prompt sent now would be answered: the chain moves, every shard is served, peers are there.
+// /livez: the process answers. /readyz: a prompt sent now would be answered: the chain moves, every shard is served, peers are
+// there, and the gateway does not leave.
 
 import type { FastifyInstance } from 'fastify';
 
@@ -16,12 +17,17 @@ export interface Vitals {
 /** Ten blocks of 6 s: a chain that stands still for so long is not in sync. */
 const MAX_HEAD_AGE_MS = 60_000;
 
-export function registerHealth(app: FastifyInstance, vitals: () => Vitals): void {
+export function registerHealth(
+  app: FastifyInstance,
+  vitals: () => Vitals & { /** No new requests are taken. */ readonly leaving: boolean },
+): void {
   app.get('/livez', async () => ({ status: 'ok' }));
   app.get('/readyz', async (_, reply) => {
-    const checks = checksOf(vitals());
-    const ready = Object.values(checks).every(({ ok }) => ok);
-    return reply.code(ready ? 200 : 503).send({ status: ready ? 'ok' : 'not ready', checks });
+    const { leaving, ...now } = vitals();
+    const checks = checksOf(now);
+    const ready = !leaving && Object.values(checks).every(({ ok }) => ok);
+    const status = leaving ? 'leaving' : ready ? 'ok' : 'not ready';
+    return reply.code(ready ? 200 : 503).send({ status, checks });
   });
 }
 

@@ -52,6 +52,7 @@ export async function createNetworkGateway(
     backend: {
       model: { id: name, hash: model.hash, maxContext: shape.maxContext, vocab: shape.vocab },
       tokenizer: await openTokenizer(model),
+      capacity: watch.capacity,
       generate: network.client.generate,
     },
     keys: openKeyRing(options.keysFile),
@@ -70,6 +71,10 @@ export async function createNetworkGateway(
   });
   return {
     url: gateway.url,
+    get open() {
+      return gateway.open;
+    },
+    drain: gateway.drain,
     async close() {
       ending.abort();
       await gateway.close();

@@ -6,7 +6,7 @@ import type { ChatMessage } from '../model/chat.ts';
 import { errorCode } from '../util/errors.ts';
 import type { Log } from '../util/log.ts';
 import { type AnswerHead, type Meter, streamAnswer, usageOf, wholeAnswer } from './answer.ts';
-import { ApiError, badRequest, contextExceeded, notFound } from './api-error.ts';
+import { ApiError, badRequest, closing, contextExceeded, notFound } from './api-error.ts';
 import type { Backend } from './backend.ts';
 import { type ChoiceEvent, type ChoicePlan, planChoices, runChoices } from './choices.ts';
 import type { KeyRing } from './keys.ts';
@@ -28,7 +28,7 @@ export interface OpenAiDeps {
   readonly backend: Backend;
   readonly slots: Slots;
   readonly quotas: Quotas;
-  readonly meters: Pick<Meters, 'firstToken' | 'tokens'>;
+  readonly meters: Pick<Meters, 'time' | 'ended' | 'tokens'>;
   /** Monotonic milliseconds. */
   readonly now: () => number;
   /** Seconds since 1970. */
@@ -157,6 +157,7 @@ async function answer(asked: Asked, request: FastifyRequest, reply: FastifyReply
   const { plans, shape } = asked;
   const { backend } = deps;
   const meter = { drawn: 0 };
+  const begun = deps.now();
   const reserved = usageOf(
     plans,
     plans.reduce((sum, { options }) => sum + options.maxTokens, 0),
@@ -169,10 +170,10 @@ async function answer(asked: Asked, request: FastifyRequest, reply: FastifyReply
     fingerprint: `fp_${backend.model.hash.slice(0, FINGERPRINT_CHARS)}`,
   };
   const signal = AbortSignal.any([deps.closing, untilGone(reply)]);
-  const events = timed(runChoices(plans, deps, signal), deps);
+  const events = timed(runChoices(plans, request.asker?.id ?? '', deps, signal), begun, deps);
   try {
     if (asked.request.stream !== true) return await wholeAnswer(events, { head, shape, plans, meter });
-    const failure = await streamed(events, reply, { ...asked, head, meter }, signal);
+    const failure = await streamed(events, reply, { ...asked, head, meter }, deps, signal);
     if (failure !== undefined) deps.log.info('answer broke off', { request: request.id, code: errorCode(failure) });
     return reply;
   } catch (error) {
@@ -182,24 +183,29 @@ async function answer(asked: Asked, request: FastifyRequest, reply: FastifyReply
     request.drawn = meter.drawn;
     admission?.settle(usage.total_tokens);
     deps.meters.tokens(usage.prompt_tokens, usage.completion_tokens);
+    deps.meters.time('tessera_e2e_request_latency_seconds', deps.now() - begun);
   }
 }
 
 /** Tells how long the first event took. */
-async function* timed<T>(events: AsyncGenerator<T, void>, { meters, now }: OpenAiDeps): AsyncGenerator<T, void> {
-  const asked = now();
+async function* timed(
+  events: AsyncGenerator<ChoiceEvent, void>,
+  begun: number,
+  { meters, now }: OpenAiDeps,
+): AsyncGenerator<ChoiceEvent, void> {
   let waiting = true;
   for await (const event of events) {
-    if (waiting) meters.firstToken((now() - asked) / 1000);
+    const at = event.type === 'text' ? event.at : now();
+    if (waiting) meters.time('tessera_time_to_first_token_seconds', at - begun);
     waiting = false;
     yield event;
   }
 }
 
 /** Nobody hears the first; the second only who waited while the gateway closes. */
-function brokenOff(closing: boolean): ApiError {
-  return closing
-    ? new ApiError({ status: 503, type: 'server_error', code: 'closing', param: null }, 'The gateway closes.')
+function brokenOff(closes: boolean): ApiError {
+  return closes
+    ? closing()
     : new ApiError({ status: 499, type: 'invalid_request_error', code: 'gone', param: null }, 'The asker has gone.');
 }
 
@@ -208,14 +214,17 @@ async function streamed(
   events: AsyncGenerator<ChoiceEvent, void>,
   reply: FastifyReply,
   { request, ...answering }: Asked & { readonly head: AnswerHead; readonly meter: Meter },
+  { meters, now }: OpenAiDeps,
   signal: AbortSignal,
 ): Promise<unknown> {
   const first = await events.next();
   const headers = Object.fromEntries(Object.entries(reply.getHeaders()).map(([name, value]) => [name, String(value)]));
   const includeUsage = request.stream_options?.include_usage === true;
+  const onWritten = (at: number): void => meters.time('tessera_token_overhead_seconds', now() - at);
+  const streaming = { ...answering, headers, includeUsage, onWritten };
   reply.hijack();
   try {
-    return await streamAnswer(startWith(first, events), reply.raw, { ...answering, headers, includeUsage }, signal);
+    return await streamAnswer(startWith(first, events), reply.raw, streaming, signal);
   } finally {
     await events.return();
   }

@@ -3,16 +3,18 @@
 
 import { randomBytes } from 'node:crypto';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { raceSignal } from '../util/async.ts';
 import { CodedError, errorCode, errorMessage } from '../util/errors.ts';
 import type { Log } from '../util/log.ts';
 import { ApiError, errorBody, errorHeaders, notFound, toApiError, unauthorized } from './api-error.ts';
 import type { Backend } from './backend.ts';
+import { createDoor } from './door.ts';
 import { registerHealth, type Vitals } from './health.ts';
 import type { KeyRing } from './keys.ts';
 import { registerMetrics } from './metrics.ts';
 import { type Asker, registerOpenAi } from './openai.ts';
 import { createQuotas } from './quotas.ts';
-import { createSlots, type SlotLimits } from './slots.ts';
+import { createSlots } from './slots.ts';
 
 export interface GatewayOptions {
   readonly host: string;
@@ -20,7 +22,8 @@ export interface GatewayOptions {
   readonly port: number;
   /** Origins of web pages elsewhere that may ask; none unless named. */
   readonly corsOrigins?: readonly string[];
-  readonly slots?: SlotLimits;
+  /** Requests that wait for their turn; the next one is told to come again. */
+  readonly waiting?: number;
 }
 
 export interface GatewayDeps {
@@ -39,6 +42,10 @@ export interface GatewayDeps {
 export interface Gateway {
   /** `http://127.0.0.1:8080` */
   readonly url: string;
+  /** Requests of the API that are not answered yet. */
+  readonly open: number;
+  /** Takes no new requests; resolves when those that are open have been answered, or the signal aborts. */
+  drain(signal: AbortSignal): Promise<void>;
   /** Ends what is under way and stops listening. */
   close(): Promise<void>;
 }
@@ -54,6 +61,8 @@ const MAX_BODY_BYTES = 1 << 20;
 /** Time for a request to arrive; an answer may take as long as it takes. */
 const REQUEST_MS = 30_000;
 const MAX_CONNECTIONS = 1024;
+/** As many as connections leave room for: a prompt that waits is small. */
+const MAX_WAITING = 960;
 const ID_BYTES = 12;
 
 /** @throws GatewayError GATEWAY_KEYS_NEEDED, GATEWAY_PORT_BUSY, GATEWAY_LISTEN_FAILED */
@@ -77,12 +86,16 @@ export async function createGateway(options: GatewayOptions, deps: GatewayDeps):
     if (open) requireLocalName(request);
   });
   if ((options.corsOrigins ?? []).length > 0) allowOrigins(app, options.corsOrigins ?? []);
+  const door = createDoor();
   app.addHook('preParsing', async (request) => {
-    if (request.url.startsWith('/v1/')) request.asker = askerOf(request, deps.keys, open);
+    if (!request.url.startsWith('/v1/')) return;
+    request.asker = askerOf(request, deps.keys, open);
+    door.enter(request);
   });
-  const slots = createSlots(options.slots);
+  const slots = createSlots({ running: deps.backend.capacity, waiting: options.waiting ?? MAX_WAITING });
   const meters = registerMetrics(app, slots);
   app.addHook('onResponse', async (request, reply) => {
+    door.leave(request);
     const route = request.routeOptions.url ?? 'none';
     meters.request(route, reply.raw.statusCode);
     log.info('answered', {
@@ -110,11 +123,15 @@ export async function createGateway(options: GatewayOptions, deps: GatewayDeps):
     closing: closing.signal,
     log,
   });
-  registerHealth(app, deps.vitals);
+  registerHealth(app, () => ({ ...deps.vitals(), leaving: door.closed }));
   deps.register?.(app, closing.signal);
   const url = await listen(app, options);
   return {
     url,
+    get open() {
+      return door.inside;
+    },
+    drain: (signal) => raceSignal(door.close(), signal).catch(() => undefined),
     async close() {
       closing.abort(new Error('the gateway closes'));
       await app.close();

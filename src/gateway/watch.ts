@@ -11,6 +11,7 @@ import { errorCode } from '../util/errors.ts';
 import type { Log } from '../util/log.ts';
 import { recordTopic } from '../validator/topic.ts';
 import type { Verify } from '../wire/envelope.ts';
+import { capacityOf } from './capacity.ts';
 import type { Vitals } from './health.ts';
 import { createProbes, type Target } from './probes.ts';
 import { createSightings, SHOWN_EPOCHS, scoreReason } from './sightings.ts';
@@ -31,7 +32,7 @@ export interface WatchOptions {
 
 export interface WatchDeps {
   readonly chain: Pick<Chain, 'heads' | 'nodes' | 'electedValidator' | 'submission' | 'result'>;
-  readonly overlay: Pick<Overlay, 'peers' | 'subscribe' | 'request' | 'connect'>;
+  readonly overlay: Pick<Overlay, 'self' | 'peers' | 'subscribe' | 'request' | 'connect'>;
   readonly directory: Pick<Directory, 'offers'>;
   readonly verify: Verify;
   /** Monotonic milliseconds. */
@@ -44,6 +45,8 @@ export interface Watch {
   run(signal: AbortSignal): Promise<void>;
   state(): NetworkState;
   vitals(): Vitals;
+  /** Generations that the network takes from us at once. */
+  capacity(): number;
   /** Calls back after every change; answers what ends it. */
   onChange(listener: () => void): () => void;
 }
@@ -124,6 +127,13 @@ export function createWatch(options: WatchOptions, deps: WatchDeps): Watch {
   /** Of nodes that can be reached, as far as is known: an announce outlives its node by some blocks. */
   function standing(): ReturnType<typeof directory.offers> {
     return directory.offers().filter(({ peer }) => healthOf(peer) !== 'down');
+  }
+
+  /** Whether we are the client of a node, or one ourselves: hosters give those more. */
+  function isStaked(): boolean {
+    return nodes.some(({ stake, peerInfo, clientInfo, bootnodeInfo }) =>
+      [peerInfo, clientInfo, bootnodeInfo].some((info) => stake > 0n && info?.peer === overlay.self),
+    );
   }
 
   function describeNode(node: SubnetNode): NodeState {
@@ -210,6 +220,7 @@ export function createWatch(options: WatchOptions, deps: WatchDeps): Watch {
       missing: missingShards(standing(), shardCount),
       peers: overlay.peers().length,
     }),
+    capacity: () => capacityOf(standing(), shardCount, isStaked() ? 'staked' : 'stranger'),
     onChange(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);

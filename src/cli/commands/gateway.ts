@@ -6,6 +6,7 @@ import { createNetworkGateway } from '../../gateway/network.ts';
 import { clientIdentity, createNetworkClient } from '../../node/network-client.ts';
 import { verifySignature } from '../../p2p/identity.ts';
 import { type CommandContext, defineCommand } from '../command.ts';
+import { drainFirst } from '../drain.ts';
 import { UsageError } from '../exit.ts';
 import { table } from '../io.ts';
 import { openModelOption, requireSubnet, withChain } from '../session.ts';
@@ -19,6 +20,7 @@ const OPTIONS = [
   'host',
   'port',
   'cors-origins',
+  'drain-seconds',
   'concurrent-requests',
   'tokens-per-minute',
 ] as const;
@@ -50,13 +52,15 @@ export const gateway = defineCommand({
 
 async function serve(context: Context): Promise<void> {
   const { options, ask, dataDir, io, log, signal } = context;
+  /** What the gateway is made of goes on while it leaves. */
+  const ending = new AbortController();
   const model = await openModelOption(options.model);
   await withChain(context, async (chain) => {
     const subnet = await requireSubnet(chain, options['subnet-id'], signal);
     const network = await createNetworkClient(
       { initialPeers: options['initial-peers'], networkKey: options['network-key'], listening: true },
       { chain, subnet, model, identity: await clientIdentity(dataDir, ask), log },
-      signal,
+      ending.signal,
     );
     try {
       const served = await createNetworkGateway(
@@ -67,14 +71,25 @@ async function serve(context: Context): Promise<void> {
           keysFile: keysFile(dataDir),
         },
         { chain, subnet, model, network, verify: verifySignature, log },
-        signal,
+        ending.signal,
       );
       io.result({ event: 'gateway-ready', url: served.url }, `gateway  ${served.url} (page), ${served.url}/v1 (API)`);
-      await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+      const answers = { what: 'answers', open: () => served.open, drain: served.drain };
+      const ended = drainFirst(answers, { seconds: options['drain-seconds'], io }, signal);
+      await aborted(ended);
       await served.close();
+      io.result({ event: 'stopped' }, 'gateway stopped');
     } finally {
+      ending.abort();
       await network.close();
     }
+  });
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
   });
 }
 

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import type { Model } from '../../model/open.ts';
 import { createMetrics, type MetricsDeps, type MetricsOptions } from '../../node/metrics.ts';
 import { serveMetrics } from '../../node/metrics-server.ts';
-import { createNode, type Node } from '../../node/node.ts';
+import { createNode } from '../../node/node.ts';
 import type { Values } from '../../node/options.ts';
 import { type PullDeps, pullModel } from '../../node/pull-model.ts';
 import type { SubnetId } from '../../types/ids.ts';
@@ -13,6 +13,7 @@ import type { Log } from '../../util/log.ts';
 import type { ValidatorEvent } from '../../validator/validator.ts';
 import { defineCommand } from '../command.ts';
 import { keepOutcome, toDiary } from '../diary.ts';
+import { drainFirst } from '../drain.ts';
 import { StandingError, UsageError } from '../exit.ts';
 import type { Io } from '../io.ts';
 import {
@@ -73,7 +74,7 @@ export const run = defineCommand({
       if (classRank(standing.nodeClass) < classRank('Idle')) {
         throw new StandingError(
           { code: 'NOT_ACTIVE', subnet: id },
-          `node ${standing.id} is registered but not active; activate it from subnet epoch ${standing.startEpoch} on: tessera activate --wait --hotkey ${options.hotkey}`,
+          `node ${standing.id} is registered but not active, and cannot be before subnet epoch ${standing.startEpoch}; wait for it and activate it: tessera activate --wait --hotkey ${options.hotkey}`,
         );
       }
       const model = opened ?? (await pull({ options, dataDir, io, log }, { chain, subnet, identity }, signal));
@@ -120,7 +121,8 @@ export const run = defineCommand({
       const watched = { subnet: id, node: standing.id, hotkey: hotkey.address, role: options.role };
       await using door = await openMetrics(options['metrics-port'], watched, { ...node, chain, log });
       if (door.url !== undefined) io.result({ event: 'metrics', url: door.url }, `metrics at ${door.url}`);
-      const ended = drainFirst(node, signal, options['drain-seconds'], io);
+      const sessions = { what: 'sessions', open: () => node.hoster?.stats().sessions ?? 0, drain: node.drain };
+      const ended = drainFirst(sessions, { seconds: options['drain-seconds'], io }, signal);
       await node.run(ended);
       io.result({ event: 'stopped', node: standing.id }, `node ${standing.id} stopped`);
     });
@@ -184,23 +186,6 @@ async function openMetrics(
       await server.close();
     },
   };
-}
-
-/** SIGTERM lets open sessions end first; a second signal ends the process at once, as the system does it. */
-function drainFirst(node: Node, signal: AbortSignal, seconds: number, io: Io): AbortSignal {
-  const ended = new AbortController();
-  const drain = async (): Promise<void> => {
-    const sessions = node.hoster?.stats().sessions ?? 0;
-    io.result(
-      { event: 'leaving', sessions, seconds },
-      `leaving: no new sessions; ${sessions} open ones may go on for ${seconds} s`,
-    );
-    await node.drain(AbortSignal.timeout(seconds * 1000));
-    ended.abort(signal.reason);
-  };
-  if (signal.aborted) void drain();
-  else signal.addEventListener('abort', () => void drain(), { once: true });
-  return ended.signal;
 }
 
 /** Heads are for programs; a person hears outcomes and failures. */

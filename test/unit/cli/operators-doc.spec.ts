@@ -6,6 +6,7 @@ import yaml from 'yaml';
 import { OPTIONS_PAGE, optionsPage } from '../../../scripts/docs.ts';
 import { EXIT_CODES } from '../../../src/cli/exit.ts';
 import { MISSED_WORDS, REWARD_WORDS } from '../../../src/cli/words.ts';
+import { GATEWAY_METRIC_NAMES } from '../../../src/gateway/metrics.ts';
 import { METRIC_NAMES } from '../../../src/node/metrics.ts';
 import { OPTIONS } from '../../../src/node/options.ts';
 
@@ -13,8 +14,8 @@ const DOC = readFileSync('docs/operators.md', 'utf8');
 const DEPLOYED = ['deploy/systemd/tessera.service', 'deploy/docker/setup.sh', 'deploy/docker/compose.yaml'];
 
 /** First cells of the rows between a heading and the next one. */
-function column(heading: string): string[] {
-  const section = DOC.split(new RegExp(`^#+ ${heading}$`, 'm'))[1]?.split(/^#+ /m)[0] ?? '';
+function column(heading: string, page = DOC): string[] {
+  const section = page.split(new RegExp(`^#+ ${heading}$`, 'm'))[1]?.split(/^#+ /m)[0] ?? '';
   const cells = [...section.matchAll(/^\| ([^|]+) \|/gm)].map((match) => match[1] ?? '');
   return cells.slice(1).filter((cell) => !/^-+$/.test(cell));
 }
@@ -70,9 +71,8 @@ describe('docs/operators.md', () => {
     const duty =
       readFileSync('src/consensus/duty.ts', 'utf8').split('export type Outcome =')[1]?.split(';\n\n')[0] ?? '';
     const outcomes = [...duty.matchAll(/(?<=[:|] )'([a-z]+)'/g)].map((match) => match[1] ?? '');
-    const told = [...readFileSync('src/cli/commands/run.ts', 'utf8').matchAll(/event: '([a-z]+)'/g)].map(
-      (m) => m[1] ?? '',
-    );
+    const sources = ['src/cli/commands/run.ts', 'src/cli/drain.ts'].map((file) => readFileSync(file, 'utf8')).join('');
+    const told = [...sources.matchAll(/event: '([a-z]+)'/g)].map((m) => m[1] ?? '');
     const kinds = ['work', 'scores', 'opening', 'submission'];
     const events = new Set([...outcomes.filter((name) => !kinds.includes(name)), ...told, 'head', 'failed']);
     const inDoc = named(column('What a node says')).filter((name) => !['--json', 'wa', 'wb'].includes(name));
@@ -80,10 +80,27 @@ describe('docs/operators.md', () => {
   });
 });
 
+describe('docs/clients.md', () => {
+  const page = readFileSync('docs/clients.md', 'utf8');
+
+  it('names every metric of a gateway, and no other', () => {
+    assert.deepEqual(named(column('Metrics', page)), GATEWAY_METRIC_NAMES.toSorted());
+  });
+
+  it('names flags that there are', () => {
+    assert.deepEqual(
+      flagsIn(page).filter((flag) => !isOption(flag)),
+      [],
+    );
+  });
+});
+
 describe('deploy/', () => {
   const metricsIn = (text: string): string[] =>
     [...text.matchAll(/\b((?:tessera|process|nodejs)_[a-z0-9_]+)/g)].map((m) => m[1] ?? '');
-  const known = (name: string) => METRIC_NAMES.includes(name) || /^(process|nodejs)_/.test(name);
+  const own = [...METRIC_NAMES, ...GATEWAY_METRIC_NAMES];
+  /** A histogram is asked for by its buckets. */
+  const known = (name: string) => own.includes(name.replace(/_bucket$/, '')) || /^(process|nodejs)_/.test(name);
 
   it('types flags that there are', () => {
     for (const file of DEPLOYED) {
@@ -120,7 +137,7 @@ describe('deploy/', () => {
       [],
     );
     assert.deepEqual(
-      METRIC_NAMES.filter((name) => !shown.includes(name)),
+      own.filter((name) => !shown.includes(name) && !shown.includes(`${name}_bucket`)),
       [],
     );
     const { groups } = yaml.parse(readFileSync('deploy/prometheus/alerts.yml', 'utf8')) as {

@@ -44,15 +44,24 @@ describe('client: marks of failed peers', () => {
 
   it('each further failure lasts longer, up to a limit; a served generation clears it', () => {
     const marks = createMarks();
+    let block = 0;
     const lasts = Array.from({ length: 10 }, () => {
-      marks.fail(A, 0);
-      let block = 0;
+      const announced = block;
+      marks.fail(A, announced);
       while (isOut(marks, block)) block += 1;
-      return block - 1;
+      return block - announced - 1;
     });
     assert.deepEqual(lasts, [0, 5, 15, 35, 75, 155, 315, 635, 635, 635]);
     marks.clear(A);
     assert.equal(isOut(marks, 0), false);
+  });
+
+  it('one death that ends many sessions is one failure', () => {
+    const marks = createMarks();
+    for (let session = 0; session < 8; session += 1) marks.fail(A, 100);
+    assert.deepEqual([isOut(marks, 100), isOut(marks, 101)], [true, false]);
+    for (let session = 0; session < 8; session += 1) marks.fail(A, 101);
+    assert.deepEqual([isOut(marks, 106), isOut(marks, 107)], [true, false]);
   });
 
   it('remembers a bounded number of peers, the latest', () => {

@@ -15,6 +15,7 @@ describe('gateway: over hops', () => {
     const backend: Backend = {
       model: { id: 'words', hash: MODEL.hash, maxContext: MODEL.maxContext, vocab: MODEL.vocab },
       tokenizer,
+      capacity: () => 6,
       generate: net.client.generate,
     };
     served = await serve({ backend });

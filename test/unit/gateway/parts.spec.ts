@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { capacityOf } from '../../../src/gateway/capacity.ts';
 import { addKey, openKeyRing, readKeys, revokeKey } from '../../../src/gateway/keys.ts';
 import { mergeAll } from '../../../src/gateway/merge.ts';
 import { createSlots } from '../../../src/gateway/slots.ts';
@@ -10,15 +11,15 @@ const never = new AbortController().signal;
 
 describe('gateway: slots', () => {
   it('lets so many run, the rest in order, and turns the rest away', async () => {
-    const slots = createSlots({ running: 1, waiting: 2 });
+    const slots = createSlots({ running: () => 1, waiting: 2 });
     const order: string[] = [];
-    const leave = await slots.take(never);
-    const first = slots.take(never).then((next) => {
+    const leave = await slots.take('', never);
+    const first = slots.take('', never).then((next) => {
       order.push('first');
       return next;
     });
-    const second = slots.take(never).then(() => order.push('second'));
-    await assert.rejects(slots.take(never), { code: 'server_busy' });
+    const second = slots.take('', never).then(() => order.push('second'));
+    await assert.rejects(slots.take('', never), { code: 'server_busy' });
     leave();
     leave(); // twice is once
     (await first)();
@@ -28,11 +29,11 @@ describe('gateway: slots', () => {
   });
 
   it('who gives up waiting leaves the queue, and the slot goes to the next', async () => {
-    const slots = createSlots({ running: 1, waiting: 2 });
-    const leave = await slots.take(never);
+    const slots = createSlots({ running: () => 1, waiting: 2 });
+    const leave = await slots.take('', never);
     const controller = new AbortController();
-    const gone = slots.take(controller.signal);
-    const next = slots.take(never);
+    const gone = slots.take('', controller.signal);
+    const next = slots.take('', never);
     controller.abort(new Error('gone'));
     await assert.rejects(gone, /gone/);
     leave();
@@ -41,15 +42,62 @@ describe('gateway: slots', () => {
   });
 
   it('a turn that comes in the moment of giving up is handed on', async () => {
-    const slots = createSlots({ running: 1, waiting: 1 });
-    const leave = await slots.take(never);
+    const slots = createSlots({ running: () => 1, waiting: 1 });
+    const leave = await slots.take('', never);
     const controller = new AbortController();
-    const gone = slots.take(controller.signal);
+    const gone = slots.take('', controller.signal);
     controller.abort(new Error('gone'));
     leave();
     await assert.rejects(gone, /gone/);
     assert.equal(slots.running, 0);
   });
+});
+
+describe('gateway: turns', () => {
+  it('who has fewest under way comes next: nobody waits behind all requests of another', async () => {
+    const slots = createSlots({ running: () => 2, waiting: 9 });
+    const order: string[] = [];
+    const ask = async (owner: string) => {
+      const leave = await slots.take(owner, never);
+      order.push(owner);
+      return leave;
+    };
+    const [first, second] = await Promise.all([ask('busy'), ask('busy')]);
+    const busy = [ask('busy'), ask('busy')];
+    const other = ask('other');
+    first();
+    const leave = await other;
+    assert.deepEqual(order, ['busy', 'busy', 'other']);
+    leave();
+    second();
+    await Promise.all(busy);
+    assert.equal(slots.waiting, 0);
+  });
+
+  it('as many run as the network takes at that moment', async () => {
+    let most = 1;
+    const slots = createSlots({ running: () => most, waiting: 9 });
+    await slots.take('', never);
+    const waiting = [1, 2, 3].map(() => slots.take('', never));
+    assert.equal(slots.running, 1);
+    most = 4;
+    void slots.take('', never);
+    await Promise.all(waiting);
+    assert.deepEqual([slots.running, slots.waiting], [4, 1]);
+  });
+
+  const shards = (count: number) => ({ shards: Array.from({ length: count }, (_, i) => i) });
+  const networks: readonly (readonly [string, readonly ReturnType<typeof shards>[], 'stranger' | 'staked', number])[] =
+    [
+      ['nobody is known yet', [], 'stranger', 6],
+      ['one hoster has all', [shards(4)], 'stranger', 6],
+      ['four hosters of three shards in four: two hops each', Array(4).fill(shards(3)), 'stranger', 12],
+      ['four hosters of one shard: one route', Array(4).fill(shards(1)), 'stranger', 6],
+      ['a client with stake', Array(4).fill(shards(3)), 'staked', 120],
+    ];
+  for (const [what, offers, asker, most] of networks) {
+    it(`capacity when ${what}`, () => assert.equal(capacityOf(offers, 4, asker), most));
+  }
 });
 
 describe('gateway: merged streams', () => {

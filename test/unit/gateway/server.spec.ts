@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { ClientError } from '../../../src/client/generation.ts';
 import type { Vitals } from '../../../src/gateway/health.ts';
+import { GATEWAY_METRIC_NAMES } from '../../../src/gateway/metrics.ts';
 import { createGateway } from '../../../src/gateway/server.ts';
 import { silentLog } from '../../../src/util/log.ts';
 import { eventsOf, NO_KEYS, type Served, scriptedBackend, serve, WORDS } from './support.ts';
@@ -325,6 +326,53 @@ describe('gateway: over HTTP', () => {
   });
 });
 
+describe('gateway: leaving', () => {
+  it('takes nothing new, finishes what is under way, and says so', async () => {
+    const served = await serve();
+    const held = Promise.withResolvers<void>();
+    const started = Promise.withResolvers<void>();
+    served.backend.beforeToken = (place) => {
+      if (place < 3) return;
+      started.resolve();
+      return held.promise;
+    };
+    const streaming = served.chat({ stream: true });
+    await started.promise;
+    const gone = { drained: false };
+    const draining = served.gateway.drain(new AbortController().signal).then(() => {
+      gone.drained = true;
+    });
+    const refused = await served.chat();
+    assert.equal(refused.status, 503);
+    assert.equal(((await refused.json()) as ErrorBody).error.code, 'closing');
+    assert.ok(refused.headers.has('retry-after'));
+    const ready = await fetch(`${served.gateway.url}/readyz`);
+    assert.deepEqual([ready.status, ((await ready.json()) as { status: string }).status], [503, 'leaving']);
+    assert.deepEqual([served.gateway.open, gone.drained], [1, false]);
+    held.resolve();
+    const events = await eventsOf(await streaming);
+    assert.equal(events.at(-1), '[DONE]');
+    await draining;
+    assert.equal(served.gateway.open, 0);
+    await served.gateway.close();
+  });
+
+  it('does not wait for ever', async () => {
+    const served = await serve();
+    const started = Promise.withResolvers<void>();
+    served.backend.beforeToken = async (_, signal) => {
+      started.resolve();
+      await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+    };
+    const asking = served.chat().catch(() => undefined);
+    await started.promise;
+    await served.gateway.drain(AbortSignal.abort());
+    assert.equal(served.gateway.open, 1);
+    await served.gateway.close();
+    await asking;
+  });
+});
+
 describe('gateway: who may ask', () => {
   const quota = { concurrentRequests: 1, tokensPerMinute: 60 };
   const keys = { required: () => true, find: (key: string) => (key === 'tsr-good' ? { id: 'k1', quota } : undefined) };
@@ -440,8 +488,32 @@ describe('gateway: who may ask', () => {
     assert.match(text, /^tessera_prompt_tokens_total 5$/m);
     assert.match(text, /^tessera_generation_tokens_total 3$/m);
     assert.match(text, /^tessera_time_to_first_token_seconds_count 1$/m);
+    assert.match(text, /^tessera_inter_token_latency_seconds_count 2$/m);
+    assert.match(text, /^tessera_e2e_request_latency_seconds_count 1$/m);
+    assert.match(text, /^tessera_request_queue_time_seconds_count 1$/m);
+    assert.match(text, /^tessera_token_overhead_seconds_count 0$/m);
+    assert.match(text, /^tessera_request_success_total\{finished_reason="length"\} 1$/m);
     assert.match(text, /^tessera_num_requests_running 0$/m);
     assert.doesNotMatch(text, /diary/);
+    await served.gateway.close();
+  });
+
+  it('tells how long things took, by the clock that it was given', async () => {
+    const served = await serve();
+    served.backend.beforeToken = (place) => {
+      served.clock.ms += place === 0 ? 300 : 20;
+    };
+    await eventsOf(await served.chat({ stream: true, max_tokens: 3 }));
+    const text = await (await fetch(`${served.gateway.url}/metrics`)).text();
+    const sum = (name: string) => Number(new RegExp(`^${name}_sum (.*)$`, 'm').exec(text)?.[1]);
+    const near = (name: string, seconds: number) =>
+      assert.ok(Math.abs(sum(name) - seconds) < 1e-9, `${name} ${sum(name)}`);
+    near('tessera_time_to_first_token_seconds', 0.3);
+    near('tessera_inter_token_latency_seconds', 0.04);
+    near('tessera_e2e_request_latency_seconds', 0.34);
+    near('tessera_request_queue_time_seconds', 0);
+    assert.match(text, /^tessera_token_overhead_seconds_count 3$/m);
+    for (const name of GATEWAY_METRIC_NAMES) assert.ok(text.includes(`# TYPE ${name} `), name);
     await served.gateway.close();
   });
 

@@ -41,6 +41,7 @@ export function scriptedBackend(words: readonly string[] = WORDS): ScriptedBacke
   const backend: ScriptedBackend = {
     model: { id: 'words', hash: 'ab'.repeat(32), maxContext: MAX_CONTEXT, vocab: 1_000 },
     tokenizer: scriptedTokenizer(words),
+    capacity: () => 6,
     asked,
     get running() {
       return state.running;
