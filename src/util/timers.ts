@@ -14,6 +14,7 @@ export const systemTimers: Timers = {
 
 /** Resolves after `ms`, or as soon as the signal aborts. */
 export async function pause(timers: Timers, ms: number, signal: AbortSignal): Promise<void> {
+  if (ms <= 0) return;
   const over = AbortSignal.any([timers.timeout(ms), signal]);
   if (over.aborted) return;
   await new Promise<void>((resolve) => over.addEventListener('abort', () => resolve(), { once: true }));
