@@ -1,4 +1,5 @@
-// JSON-RPC over HTTP POST and WebSocket on one port. Bounds what a client may send and how far it may fall behind.
+// JSON-RPC over HTTP POST and WebSocket on one port. Bounds what a client may send and how far it may fall behind, and which web pages may
+// ask at all: a browser on this machine runs pages of strangers, and tells of which with the header Origin.
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -49,14 +50,16 @@ export async function startServer(
   rpc: { readonly local: Rpc; readonly remote: Rpc },
   deps: { readonly log: Log },
 ): Promise<RpcServer> {
-  const rpcFor = (request: IncomingMessage) => (isLoopback(request.socket.remoteAddress) ? rpc.local : rpc.remote);
+  const rpcFor = (request: IncomingMessage) => (isOwn(request) ? rpc.local : rpc.remote);
   const server = createServer((request, response) => {
     serveHttp(request, response, rpcFor(request), deps).catch((error: unknown) => {
       deps.log.warn('http request failed', { error: errorMessage(error) });
       response.destroy();
     });
   });
-  const sockets = new WebSocketServer({ server, maxPayload: MAX_FRAME_BYTES });
+  const verifyClient = ({ req }: { readonly req: IncomingMessage }, take: (takes: boolean, code: number) => void) =>
+    take(mayAsk(req), 403);
+  const sockets = new WebSocketServer({ server, maxPayload: MAX_FRAME_BYTES, verifyClient });
   sockets.on('connection', (socket, request) => {
     if (sockets.clients.size > MAX_SOCKETS) socket.close(1013, 'too many connections');
     else serveSocket(socket, rpcFor(request), deps);
@@ -92,6 +95,18 @@ function closeServer(server: Server, sockets: WebSocketServer): Promise<void> {
   });
 }
 
+/** A program on this machine. Web pages, also those of polkadot.js Apps, get no dev_*. */
+function isOwn({ socket, headers }: IncomingMessage): boolean {
+  return isLoopback(socket.remoteAddress) && headers.origin === undefined;
+}
+
+/** Pages served from this machine, and those of polkadot.js: as a Substrate node takes by default. */
+const ORIGINS = /^(?:https?:\/\/(?:localhost|127\.0\.0\.1|\[::1\])(?::\d+)?|https:\/\/polkadot\.js\.org)$/;
+
+function mayAsk({ headers }: IncomingMessage): boolean {
+  return headers.origin === undefined || ORIGINS.test(headers.origin);
+}
+
 function isLoopback(address: string | undefined): boolean {
   const plain = address?.replace(/^::ffff:/, '');
   return plain === '::1' || plain?.startsWith('127.') === true;
@@ -103,7 +118,12 @@ async function serveHttp(
   rpc: Rpc,
   deps: { readonly log: Log },
 ): Promise<void> {
-  if (isLoopback(request.socket.remoteAddress)) response.setHeader('access-control-allow-origin', '*');
+  if (!mayAsk(request)) {
+    response.writeHead(403, { 'content-type': 'text/plain' }).end('JSON-RPC: not for pages of other sites\n');
+    return;
+  }
+  const { origin } = request.headers;
+  if (origin !== undefined) response.setHeader('access-control-allow-origin', origin).setHeader('vary', 'origin');
   if (request.method === 'OPTIONS') {
     response.setHeader('access-control-allow-methods', 'POST');
     response.setHeader('access-control-allow-headers', 'content-type');

@@ -135,6 +135,11 @@ export const OPTIONS = {
   preset: option(text.optional(), 'build the genesis anew from this preset: devnet, strict or standard'),
   genesis: option(text.optional(), 'JSON laid over the genesis, such as {"network":{"epochLength":10}}'),
   param: option(list.default([]), 'single values of the genesis: Pallet.Item=0x<SCALE>', 'list'),
+  'genesis-time': option(
+    count.optional(),
+    "milliseconds since 1970 at which the chain's clock starts (default: what the spec says)",
+  ),
+  fsync: option(flag.default(false), 'wait for the disk after each block: survives a power cut too', 'flag'),
   mode: option(z.enum(['tick', 'instant', 'manual']).default('tick'), 'when blocks are made'),
   'block-ms': option(positive.default(1000), 'milliseconds between blocks'),
   'finality-lag': option(count.default(2), 'blocks between best and finalized head'),

@@ -19,7 +19,19 @@ export const devchain = defineCommand({
     'tessera devchain --mode instant --port 9955 --data-dir ./chain-data',
     `tessera devchain --preset strict --genesis '{"network":{"epochLength":10}}'`,
   ],
-  options: ['spec', 'preset', 'genesis', 'param', 'host', 'port', 'mode', 'block-ms', 'finality-lag'],
+  options: [
+    'spec',
+    'preset',
+    'genesis',
+    'param',
+    'genesis-time',
+    'host',
+    'port',
+    'mode',
+    'block-ms',
+    'finality-lag',
+    'fsync',
+  ],
   async run({ options, dataDir, dataDirGiven, io, log, signal }) {
     const folder = join(dataDir, 'chain');
     if (dataDirGiven) mkdirSync(folder, { recursive: true });
@@ -31,6 +43,8 @@ export const devchain = defineCommand({
         mode: options.mode,
         blockMs: options['block-ms'],
         finalityLag: options['finality-lag'],
+        fsync: options.fsync,
+        ...(options['genesis-time'] === undefined ? {} : { genesisTime: options['genesis-time'] }),
         host: options.host,
         port: options.port ?? CHAIN_PORT,
         ...(dataDirGiven ? { dbFile: join(folder, 'blocks.jsonl') } : {}),

@@ -1,8 +1,10 @@
 // The JSON-RPC of the dev chain as bytes on a socket: codes, order, bounds, and what a node answers to transactions it does not take.
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import type { ApiPromise } from '@polkadot/api';
 import type { KeyringPair } from '@polkadot/keyring/types';
+import { WebSocket } from 'ws';
 import type { DevChain } from '../../../src/devchain/devchain.ts';
 import { connectHttp, connectRaw, devAccount, ONE_TENSOR, type RawClient, startChain } from './support.ts';
 
@@ -398,7 +400,6 @@ describe('devchain: HTTP', () => {
   it('answers requests and batches, refuses subscriptions', async () => {
     const one = await post('{"jsonrpc":"2.0","id":7,"method":"chain_getBlockHash","params":[0]}');
     assert.deepEqual(await one.json(), { jsonrpc: '2.0', id: 7, result: chain.genesisHash });
-    assert.equal(one.headers.get('access-control-allow-origin'), '*');
     const subscription = (await (await post('{"jsonrpc":"2.0","id":1,"method":"chain_subscribeNewHeads"}')).json()) as {
       error: { code: number };
     };
@@ -408,6 +409,46 @@ describe('devchain: HTTP', () => {
     ).json()) as unknown[];
     assert.equal(batch.length, 2);
   });
+
+  const fromPage = (origin: string, method: string) =>
+    fetch(chain.httpEndpoint, {
+      method: 'POST',
+      body: JSON.stringify({ jsonrpc: '2.0', id: 1, method, params: [] }),
+      headers: { 'content-type': 'application/json', origin },
+    });
+
+  for (const origin of ['https://polkadot.js.org', 'http://localhost:3000', 'http://127.0.0.1']) {
+    it(`answers a page of ${origin}, but makes no blocks for it`, async () => {
+      const answer = await fromPage(origin, 'system_chain');
+      assert.equal(((await answer.json()) as { result: string }).result, 'Tessera Devnet');
+      assert.equal(answer.headers.get('access-control-allow-origin'), origin);
+      const refused = (await (await fromPage(origin, 'dev_newBlock')).json()) as { error: { code: number } };
+      assert.equal(refused.error.code, -32601);
+      const socket = new WebSocket(chain.endpoint, { origin });
+      await once(socket, 'open');
+      socket.send('{"id":1,"method":"dev_newBlock"}');
+      const [data] = await once(socket, 'message');
+      assert.equal((JSON.parse(String(data)) as { error: { code: number } }).error.code, -32601);
+      socket.terminate();
+      assert.equal(chain.head().number, 1);
+    });
+  }
+
+  for (const origin of [
+    'https://evil.example',
+    'http://localhost.evil.example',
+    'https://polkadot.js.org.evil',
+    'null',
+  ]) {
+    it(`refuses pages of ${origin}, over HTTP and WebSocket`, async () => {
+      const answer = await fromPage(origin, 'system_chain');
+      assert.equal(answer.status, 403);
+      assert.equal(answer.headers.get('access-control-allow-origin'), null);
+      const socket = new WebSocket(chain.endpoint, { origin });
+      const [error] = await once(socket, 'error');
+      assert.match(String(error), /403/);
+    });
+  }
 
   it('refuses bodies over 15 MB and other verbs', async () => {
     const answer = (await (await post(`"${'x'.repeat(15 * 2 ** 20)}"`)).json()) as { error: { code: number } };

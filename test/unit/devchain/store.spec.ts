@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
 import type { Hex } from '../../../src/devchain/hex.ts';
 import { openStore, type StoreRecord } from '../../../src/devchain/store.ts';
 
@@ -111,6 +114,30 @@ describe('devchain/store', () => {
     for (const left of ['999999999 1', '', 'nonsense', `${process.pid} 1`]) {
       writeFileSync(`${file}.lock`, left);
       open().close();
+    }
+  });
+
+  it('goes to one of several processes that find the lock of a dead one together', async () => {
+    const racer = fileURLToPath(new URL('./lock-process.ts', import.meta.url));
+    const racers = Array.from({ length: 4 }, () => {
+      const child = spawn(process.execPath, [racer, `${file}.lock`], { stdio: ['pipe', 'pipe', 'inherit'] });
+      return { child, lines: createInterface({ input: child.stdout })[Symbol.asyncIterator]() };
+    });
+    const said = () => Promise.all(racers.map(async ({ lines }) => (await lines.next()).value));
+    const tell = (word: string) => {
+      for (const { child } of racers) child.stdin.write(`${word}\n`);
+    };
+    try {
+      assert.deepEqual(await said(), ['ready', 'ready', 'ready', 'ready']);
+      for (let round = 0; round < 20; round++) {
+        writeFileSync(`${file}.lock`, '999999999 1');
+        tell('take');
+        assert.deepEqual((await said()).sort(), ['has it', 'refused', 'refused', 'refused'], `round ${round}`);
+        tell('release');
+        await said();
+      }
+    } finally {
+      for (const { child } of racers) child.kill();
     }
   });
 
