@@ -9,6 +9,8 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<(options: BenchOptions) 
   engine: async () => (await import('../test/bench/engine/main.ts')).benchEngine,
   speculation: async () => (await import('../test/bench/speculation.ts')).benchSpeculation,
   hop: async () => (await import('../test/bench/hop.ts')).benchHop,
+  audit: async () => (await import('../test/bench/audit.ts')).benchAudit,
+  gateway: async () => (await import('../test/bench/gateway.ts')).benchGateway,
   route: async () => (await import('../test/bench/route.ts')).benchRoute,
 };
 

@@ -48,6 +48,8 @@ export interface ServedOptions {
 
 export interface Served {
   readonly tokens: readonly number[];
+  /** Milliseconds that each hop computed. */
+  readonly spentMs: readonly number[];
   /** Of each hop, in order, ready to be judged. */
   readonly judged: readonly (readonly Judged[])[];
   /** As the hop's own engine computes them. */
@@ -80,6 +82,7 @@ export async function serveSession(options: ServedOptions): Promise<Served> {
     }),
   );
   const receipts: Signed<Receipt>[][] = hops.map(() => []);
+  const spentMs = hops.map(() => 0);
   const sessions = await Promise.all(
     hops.map(({ engine }, i) =>
       engine.openSession(runs[i] ?? { from: 0 as ShardIndex, to: 1 as ShardIndex }, {
@@ -96,7 +99,9 @@ export async function serveSession(options: ServedOptions): Promise<Served> {
     let rows: Rows = { kind: 'tokens', ids: Int32Array.from(ids) };
     for (const [i, kv] of sessions.entries()) {
       const transcript = transcripts[i] as Transcript;
+      const began = performance.now();
       const result = await kv.step(position, rows);
+      spentMs[i] = (spentMs[i] ?? 0) + performance.now() - began;
       transcript.take(position, ids.length, tensor);
       if (result.kind === 'top') {
         const { id } = sampleToken(result.top, sampling, position + ids.length);
@@ -149,6 +154,7 @@ export async function serveSession(options: ServedOptions): Promise<Served> {
   });
   return {
     tokens,
+    spentMs,
     judged,
     async bordersOf({ hop, receipt, answer }, signal) {
       const run = { from: receipt.from, to: receipt.to };
