@@ -101,6 +101,8 @@ export interface EpochResult {
   /** Undefined where it is told by events (no `consensusResult`) that the endpoint no longer has. */
   readonly minted: bigint | undefined;
   readonly slashed: bigint | undefined;
+  /** What the proposer got beside the rewards that the chain's events tell, planck. */
+  readonly bonus?: bigint;
 }
 
 export interface AccountState {

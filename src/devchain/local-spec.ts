@@ -20,7 +20,9 @@ export interface LocalSpecOptions {
 }
 
 class LocalSpecError extends CodedError<
-  { code: 'GENESIS_NO_JSON' } | { code: 'GENESIS_PARAM_INVALID'; param: string }
+  | { code: 'GENESIS_NO_JSON' }
+  | { code: 'GENESIS_PARAM_INVALID'; param: string }
+  | { code: 'GENESIS_PRESET_NEEDED'; presets: readonly string[] }
 > {}
 
 /** What the runtime of the bundled spec calls the genesis inside that spec. */
@@ -31,12 +33,21 @@ export function localSpec({ file, preset, genesis, params }: LocalSpecOptions, d
   const spec = readSpec(file);
   const values = Object.fromEntries(params.map(readParam));
   if (preset === undefined && genesis === undefined) return withRawValues(spec, values);
-  const base = preset ?? presetNames(codeOf(spec), deps).find((name) => name === USUAL_PRESET);
+  const base = preset ?? usualPreset(presetNames(codeOf(spec), deps));
   const choice = {
     ...(base === undefined ? {} : { preset: base }),
     ...(genesis === undefined ? {} : { patch: checkJson(genesis) }),
   };
   return withRawValues(withGenesis(spec, choice, deps), values);
+}
+
+/** JSON over nothing makes a chain without authors, which no preset is. */
+function usualPreset(presets: readonly string[]): string | undefined {
+  if (presets.length === 0 || presets.includes(USUAL_PRESET)) return presets.find((name) => name === USUAL_PRESET);
+  throw new LocalSpecError(
+    { code: 'GENESIS_PRESET_NEEDED', presets },
+    `say what --genesis is laid over: --preset ${presets.join(' or --preset ')}`,
+  );
 }
 
 function checkJson(text: GenesisJson): GenesisJson {

@@ -55,8 +55,14 @@ export async function readEpochFacts(
     chain.result(subnet, epoch, undefined, signal),
   ]);
   const isPaid = result?.outcome === 'Accepted';
-  const paid = isPaid ? await readPay(chain, subnet, (epoch + 1) as Epoch, clock, signal) : undefined;
+  const told = isPaid ? await readPay(chain, subnet, (epoch + 1) as Epoch, clock, signal) : undefined;
+  const paid = told === undefined || elected === undefined ? told : withBonus(told, elected, result?.bonus);
   return { epoch, elected, submission, result, paid };
+}
+
+/** On some chains the proposer's bonus is not among the rewards that the events tell. */
+function withBonus(paid: ReadonlyMap<NodeId, bigint>, proposer: NodeId, bonus = 0n): ReadonlyMap<NodeId, bigint> {
+  return bonus === 0n ? paid : new Map([...paid, [proposer, (paid.get(proposer) ?? 0n) + bonus]]);
 }
 
 /** Undefined where the endpoint no longer has the events of that block. */

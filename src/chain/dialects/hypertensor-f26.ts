@@ -267,7 +267,7 @@ export function createHypertensorF26Dialect(runtime: Runtime): Dialect {
       readonly now: BlockNumber;
       readonly submission: z.output<typeof SUBMISSION>;
     },
-  ): Promise<Pick<EpochResult, 'minted' | 'slashed'>> {
+  ): Promise<Pick<EpochResult, 'minted' | 'slashed' | 'bonus'>> {
     try {
       const there = of.settled === of.now ? here : await readerAtBlock(here, of.settled);
       if (there === undefined) return { minted: undefined, slashed: undefined };
@@ -278,9 +278,10 @@ export function createHypertensorF26Dialect(runtime: Runtime): Dialect {
         item('subnetOwnerPercentage'),
       ]);
       const told = toldOf(events, of.subnet);
-      const reward = part(emission.validatorEmissions, emission.weights.get(of.subnet) ?? 0n);
-      const fixed = part(bonus, of.submission.validatorRewardFactor) + part(reward, ownerShare);
-      return { minted: told.rewards === undefined ? 0n : told.rewards + fixed, slashed: told.slashed };
+      if (told.rewards === undefined) return { minted: 0n, slashed: told.slashed };
+      const earned = part(emission.validatorEmissions, emission.weights.get(of.subnet) ?? 0n);
+      const proposers = part(bonus, of.submission.validatorRewardFactor);
+      return { minted: told.rewards + proposers + part(earned, ownerShare), slashed: told.slashed, bonus: proposers };
     } catch (error) {
       if (errorCode(error) === 'CHAIN_STATE_DISCARDED') return { minted: undefined, slashed: undefined };
       throw error;

@@ -400,7 +400,13 @@ describe("dialect of Hypertensor's runtime", () => {
 
     it('accepted, with all that was minted for it', async () => {
       const found = await ended(world([1, 2], SETTLED, [elsewhere, rewards]));
-      assert.deepEqual(found, { outcome: 'Accepted', attestationRatio: (ONE * 2n) / 3n, minted: MINTED, slashed: 0n });
+      assert.deepEqual(found, {
+        outcome: 'Accepted',
+        attestationRatio: (ONE * 2n) / 3n,
+        minted: MINTED,
+        slashed: 0n,
+        bonus: ONE / 4n,
+      });
       assert.deepEqual(await ended(world([1, 2], SETTLED + 40, [elsewhere, rewards])), found, 'later too');
     });
     it('rejected, with what it cost', async () => {
@@ -412,7 +418,13 @@ describe("dialect of Hypertensor's runtime", () => {
       const facts = { voters: [1, 2, 3], scores: [0n, 0n], nodes: three };
       const key = `subnetConsensusSubmission/${SUBNET}/3`;
       const result = await ended({ ...found, stored: { ...found.stored, [key]: submission(facts) } });
-      assert.deepEqual(result, { outcome: 'Empty', attestationRatio: ONE, minted: MINTED, slashed: 0n });
+      assert.deepEqual(result, {
+        outcome: 'Empty',
+        attestationRatio: ONE,
+        minted: MINTED,
+        slashed: 0n,
+        bonus: ONE / 4n,
+      });
     });
     it('absent without a proposal, and nothing while it is open or nobody was elected', async () => {
       const found = await ended(world(undefined, SETTLED, []));

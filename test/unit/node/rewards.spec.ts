@@ -1,11 +1,12 @@
 // The reason of a reward, case by case; that paid and expected come from the chain as they are is shown in test/e2e/cli-owner.spec.ts.
 
 import assert from 'node:assert/strict';
-import type { EpochResult, Submission } from '../../../src/chain/types.ts';
-import { type EpochFacts, explainRewards, type RewardReason } from '../../../src/node/rewards.ts';
-import { type BlockNumber, type Epoch, type NodeId, ONE } from '../../../src/types/ids.ts';
+import type { Chain, EpochResult, Submission } from '../../../src/chain/types.ts';
+import { type EpochFacts, explainRewards, type RewardReason, readEpochFacts } from '../../../src/node/rewards.ts';
+import { type BlockNumber, type Epoch, type Hash, type NodeId, ONE, type SubnetId } from '../../../src/types/ids.ts';
 import type { NodeClass } from '../../../src/types/subnet.ts';
 
+const HASH = `0x${'00'.repeat(32)}` as Hash;
 const id = (n: number) => n as NodeId;
 const ACCEPTED: EpochResult = { outcome: 'Accepted', attestationRatio: ONE, minted: 100n, slashed: 0n };
 
@@ -62,6 +63,34 @@ describe('rewards', () => {
       [0n, undefined],
       [0n, undefined],
     ]);
+  });
+
+  it('counts a bonus that the events do not tell as the pay of the proposer', async () => {
+    const nodeRewards = [
+      [1, 30n],
+      [2, 31n],
+    ];
+    const reward = { pallet: 'Network', name: 'SubnetRewards', data: { subnetId: 7, nodeRewards } };
+    const chainWith = (result: EpochResult) =>
+      ({
+        electedValidator: async () => id(1),
+        submission: async () => submission(),
+        result: async () => result,
+        blockHash: async (block: number) => (block === 203 ? HASH : undefined),
+        events: async () => [reward],
+      }) as unknown as Chain;
+    const paid = async (result: EpochResult) => {
+      const clock = { slot: 3, epochLength: 20 };
+      const { signal } = new AbortController();
+      return (await readEpochFacts(chainWith(result), 7 as SubnetId, 9 as Epoch, clock, signal)).paid;
+    };
+    const told = [
+      [id(1), 30n],
+      [id(2), 31n],
+    ] as const;
+    assert.deepEqual(await paid(ACCEPTED), new Map(told));
+    assert.deepEqual(await paid({ ...ACCEPTED, bonus: 5n }), new Map([...told, [id(1), 35n]]));
+    assert.equal(await paid({ ...ACCEPTED, outcome: 'Rejected', bonus: 5n }), undefined);
   });
 
   it('has one reason for all when nobody is paid', () => {
