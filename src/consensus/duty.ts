@@ -163,7 +163,7 @@ export const IDLE: Duty = { at: 'idle' };
 const GATHER_BLOCKS = 2;
 /** Part of the epoch that the proposer has for telling the prompt. */
 const PROMPT_PERCENT = 10;
-/** Blocks in which a proposer waits for witnesses that are still missing (protocol.md 9). */
+/** Blocks in which a proposer, and who scores, waits for witnesses that are still missing (protocol.md 8.5, 9). */
 const PATIENT_BLOCKS = 2;
 
 /** An event of another epoch than the duty's is old news and changes nothing; only a head moves the epoch on, and never back. */
@@ -396,9 +396,11 @@ function whyNotWitnessed({ offset, ready, watched }: Current, kind: WitnessKind,
   return ready ? 'window-skipped' : 'no-roster';
 }
 
-function settleScoring(duty: Current, { score }: Windows): CurrentStep {
+/** Scores follow from the second witnesses, which are on their way when reveals have closed (protocol.md 8.5). */
+function settleScoring(duty: Current, { score, length }: Windows): CurrentStep {
   const { scoring, ready, offset } = duty;
-  if (scoring.at !== 'waiting' || !ready || offset < score || offset <= scoring.tried) return quiet(duty);
+  const from = Math.min(score + PATIENT_BLOCKS, length - GATHER_BLOCKS);
+  if (scoring.at !== 'waiting' || !ready || offset < from || offset <= scoring.tried) return quiet(duty);
   return { duty: { ...duty, scoring: { at: 'scoring' } }, effects: [{ do: 'score', epoch: duty.epoch }] };
 }
 

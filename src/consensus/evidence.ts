@@ -62,6 +62,9 @@ function accusedByMost(audits: ByNode<Audit>, { validators }: Roster): readonly 
   return [...accusers].filter(([, count]) => 2 * count > validators.length).map(([node]) => node);
 }
 
+/** A reveal whose commitment came too late to be in: work that was answered after others had revealed theirs, for all that anybody can tell. */
+const NOTHING_SHOWN: HosterEvidence = { audits: false, sketches: [] };
+
 function readWork(
   records: NamedRecords,
   roster: Roster,
@@ -70,7 +73,10 @@ function readWork(
   const work = new Map<NodeId, HosterEvidence>();
   for (const { id, peer } of roster.nodes) {
     const commit = records.hc.get(id)?.body;
-    if (commit === undefined) continue;
+    if (commit === undefined) {
+      if (records.hr.has(id)) work.set(id, NOTHING_SHOWN);
+      continue;
+    }
     const binding = bind('hoster', commit, peer, context.manifest, commit.audits, context);
     const payload = openedPayload(commit.commitment, records.hr.get(id)?.body, binding);
     const sketches = payload === undefined ? undefined : decodeHosterPayload(payload);

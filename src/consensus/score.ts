@@ -17,7 +17,7 @@ const CUTOFF_TAUS = 16n;
 /** Presence is counted in halves: two witnesses of e and e-1 (8.5). */
 const FULL_PRESENCE = 2n;
 
-/** What one node with a counted `hc` showed. */
+/** What one node with a counted `hc` or `hr` showed. */
 export interface HosterEvidence {
   readonly audits: boolean;
   /** Empty when the reveal is missing, does not match or does not parse. */
@@ -26,7 +26,7 @@ export interface HosterEvidence {
 
 /** The counted records of an epoch, opened and read (consensus/evidence.ts makes it from records). */
 export interface Evidence {
-  /** Every node whose `hc` is in. */
+  /** Every node whose `hc` is in, and, as having shown nothing, every node whose `hr` is in without. */
   readonly hosters: ReadonlyMap<NodeId, HosterEvidence>;
   /** Scores of e-1 by every node whose `sc` and matching `sr` are in. */
   readonly reveals: ReadonlyMap<NodeId, readonly NodeScore[]>;
@@ -182,8 +182,9 @@ function spread(scores: readonly NodeScore[], roster: Roster): readonly bigint[]
 }
 
 /**
- * A node scores 0 for the whole epoch when it is proven false, and when it committed to work and has nothing good to show for it: no
- * reveal, one that does not match, or nothing within the cutoff on any shard (protocol.md 6, 8.6). Its voting does not pay for that.
+ * A node scores 0 for the whole epoch when it is proven false, and when it committed to work or revealed some and has nothing good to show
+ * for it: no reveal, one that does not match or whose commitment was late, or nothing within the cutoff on any shard (protocol.md 6, 8.6).
+ * Its voting does not pay for that.
  */
 function forfeits(node: NodeId, evidence: Evidence, work: ReadonlyMap<NodeId, bigint>): boolean {
   if (evidence.zeroed.has(node)) return true;

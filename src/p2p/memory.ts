@@ -267,7 +267,8 @@ function createMemoryOverlay(world: World, node: Node): Overlay {
       assertOpen();
       if (message.length > MAX_GOSSIP_BYTES) throw frameTooLarge(message.length, MAX_GOSSIP_BYTES);
       if (![...node.links].some((other) => other.topics.has(topic))) return 0;
-      return isNew(node, topic, message) ? spread(world, node, topic, message.slice(), undefined) : 0;
+      const own = message.slice();
+      return isNew(node, topic, own) ? spread(world, node, topic, own, undefined) : 0;
     },
     async putRecord(key, value, signal) {
       assertOpen();
@@ -387,9 +388,18 @@ async function receiveGossip(world: World, from: Node, node: Node, topic: string
   if (verdict === 'accept' && node.alive) spread(world, node, topic, message, from);
 }
 
+/** A message on its way to many is hashed once; nobody changes its bytes. */
+const hashes = new WeakMap<Uint8Array, string>();
+
+function hashOf(message: Uint8Array): string {
+  const known = hashes.get(message) ?? toHex(sha256(message));
+  hashes.set(message, known);
+  return known;
+}
+
 /** Whether a node sees this message for the first time; by content, so that two publishers of one record are one. */
 function isNew(node: Node, topic: string, message: Uint8Array): boolean {
-  const id = `${topic} ${toHex(sha256(message))}`;
+  const id = `${topic} ${hashOf(message)}`;
   if (node.seen.has(id)) return false;
   node.seen.add(id);
   for (const oldest of node.seen) {

@@ -13,6 +13,7 @@ import { keyOfBody } from '../wire/record-key.ts';
 import type { Audits } from './audit.ts';
 import type { Gather } from './gather.ts';
 import type { Pen } from './pen.ts';
+import type { Proposals } from './proposal.ts';
 import type { Records } from './records.ts';
 import type { Rosters } from './roster.ts';
 import type { Scoring } from './scoring.ts';
@@ -29,6 +30,7 @@ export interface EffectsDeps {
   readonly work: Work;
   readonly witness: WitnessBook;
   readonly scoring: Scoring;
+  readonly proposals: Pick<Proposals, 'expected'>;
   readonly submission: Submission;
   readonly audits: Audits;
   readonly gather: Gather;
@@ -56,7 +58,8 @@ export function createEffects(
   options: { readonly subnet: SubnetId; readonly node: NodeId },
   deps: EffectsDeps,
 ): Effects {
-  const { overlay, rosters, records, work, scoring, submission, audits, gather, tasks, dispatch, fail } = deps;
+  const { overlay, rosters, records, work, scoring, proposals, submission, audits, gather, tasks, dispatch, fail } =
+    deps;
   /** Sending is nobody's to wait for, and no failure of a duty: what did not spread is pulled. */
   const sending = createTasks((what, error) => deps.log.debug('not sent', { what, code: errorCode(error) }));
   const topic = recordTopic(options.subnet);
@@ -100,8 +103,13 @@ export function createEffects(
   }
 
   async function score(epoch: Epoch, signal: AbortSignal): Promise<void> {
-    await gather.unseen(epoch, deps.peersOf(epoch), signal);
-    const record = await attempt('score', undefined, async () => scoring.commit(epoch));
+    const peers = deps.peersOf(epoch);
+    await gather.unseen(epoch, peers, signal);
+    const facts = rosters.known(epoch);
+    const record = await attempt('score', undefined, async () => {
+      const expected = facts === undefined ? undefined : await proposals.expected(epoch, facts, peers, signal);
+      return scoring.commit(epoch, expected);
+    });
     if (record !== undefined) send(record, signal);
     await dispatch({ type: record === undefined ? 'unscored' : 'scored', epoch }, signal);
   }

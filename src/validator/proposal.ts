@@ -1,6 +1,7 @@
 // What this node proposes for the scores of an epoch: the witnesses it holds, the records that follow from them, the scores that follow
 // from those (protocol.md 7, 9). Made once; submission.ts journals it.
 
+import type { NamedRecords } from '../consensus/evidence.ts';
 import { chooseWitnesses, type Listed, quorumOf, readWitness } from '../consensus/witness.ts';
 import type { Epoch, PeerId } from '../types/ids.ts';
 import type { SignedRecord, Witness } from '../types/record.ts';
@@ -40,6 +41,13 @@ export interface Proposals {
     peers: readonly PeerId[],
     signal: AbortSignal,
   ): Promise<Draft | undefined>;
+  /** What an honest proposer will name, as far as it can be known while the epoch lasts; undefined without a quorum of both witnesses. */
+  expected(
+    scored: Epoch,
+    facts: EpochFacts,
+    peers: readonly PeerId[],
+    signal: AbortSignal,
+  ): Promise<NamedRecords | undefined>;
   /** Whether enough witnesses are held for evidence that names something. */
   hasQuorum(scored: Epoch, roster: Roster): boolean;
 }
@@ -117,11 +125,23 @@ export function createProposals({
     return { scores, ids, named, args: argsOf(scored, roster, members, ids) };
   }
 
+  function hasAll(kind: Witness['kind'], scored: Epoch, roster: Roster): boolean {
+    return held(kind, scored, roster).size === roster.validators.length;
+  }
+
   return {
     hasQuorum,
+    async expected(scored, { roster }, peers, signal) {
+      const lacking = (['wa', 'wb'] as const).filter((kind) => !hasAll(kind, scored, roster));
+      await Promise.all(lacking.map((kind) => gather.missing(kind, scored, peers, signal)));
+      if (!roster.live || !hasQuorum(scored, roster)) return undefined;
+      await gather.byIds(shortIds(compile(roster, choose(scored, roster))), peers, signal);
+      const compiled = deliverable(scored, roster);
+      return compiled === undefined ? undefined : recordsOf(compiled.ids, roster, scored, records.byId);
+    },
     async draft(scored, { roster }, whole, peers, signal) {
       if (!roster.live) return empty(scored, roster);
-      const isWhole = (): boolean => held('wb', scored, roster).size === roster.validators.length;
+      const isWhole = (): boolean => hasAll('wb', scored, roster);
       if (isWhole() && hasQuorum(scored, roster)) {
         const compiled = compile(roster, choose(scored, roster));
         if (compiled.missing.length === 0) return toDraft(scored, roster, compiled);

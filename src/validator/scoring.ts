@@ -1,5 +1,5 @@
-// This node's own scores of an epoch: those that follow from its own lists become a commitment that is opened in the next epoch
-// (protocol.md 6, 8).
+// This node's own scores of an epoch: those that follow from what the witnesses say, or else from its own lists, become a commitment that
+// is opened in the next epoch (protocol.md 6, 8.5).
 
 import { commitmentOf, encodeScorePayload } from '../consensus/commitment.ts';
 import type { NamedRecords } from '../consensus/evidence.ts';
@@ -29,8 +29,12 @@ export interface ScoringDeps {
 }
 
 export interface Scoring {
-  /** The journaled commitment to the own scores of an epoch; undefined when they cannot be computed. */
-  commit(epoch: Epoch): SignedRecord | undefined;
+  /**
+   * The journaled commitment to the own scores of an epoch; undefined when they cannot be computed.
+   *
+   * @param expected what an honest proposer will name; without it the own lists decide
+   */
+  commit(epoch: Epoch, expected: NamedRecords | undefined): SignedRecord | undefined;
   /** Opens the scores committed in an epoch; undefined when none were. */
   open(epoch: Epoch): SignedRecord | undefined;
 }
@@ -59,10 +63,11 @@ export function createScoring(options: ScoringOptions, deps: ScoringDeps): Scori
   }
 
   return {
-    commit(epoch) {
+    commit(epoch, expected) {
       const facts = deps.factsOf(epoch);
       const manifest = manifestHash(facts);
-      const scores = facts === undefined ? undefined : rules.compute(epoch, ownView(epoch, facts.roster));
+      const named = facts === undefined ? undefined : (expected ?? ownView(epoch, facts.roster));
+      const scores = named === undefined ? undefined : rules.compute(epoch, named);
       if (scores === undefined || manifest === undefined) return undefined;
       const opening = pen.opening('sc', epoch, () => encodeScorePayload(scores));
       const binding = { what: 'score', ...head(epoch), peer, manifest, audits: false } as const;

@@ -175,6 +175,7 @@ export function createValidator(options: ValidatorOptions, deps: ValidatorDeps):
       work,
       witness,
       scoring,
+      proposals,
       submission,
       audits: auditing,
       gather,

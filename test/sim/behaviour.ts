@@ -1,5 +1,6 @@
 // How a node misbehaves: wrappers of what its validator sees of the world. What it computes and signs is the real program's; what leaves it is not.
 
+import type { Proposal } from '../../src/chain/types.ts';
 import type { NodeId } from '../../src/types/ids.ts';
 import type { RecordBody, SignedRecord } from '../../src/types/record.ts';
 import { encodeCbor } from '../../src/util/cbor.ts';
@@ -8,14 +9,20 @@ import { recordTopic } from '../../src/validator/topic.ts';
 import type { ValidatorDeps } from '../../src/validator/validator.ts';
 import { decodeRecord, signRecord } from '../../src/wire/record.ts';
 import type { Swarm } from '../unit/validator/swarm.ts';
+import type { World } from './network.ts';
 
 /** `did` is called at each misdeed: a run in which none happened has shown nothing. */
 export type Behaviour = (deps: ValidatorDeps, me: Me) => ValidatorDeps;
 
 export interface Me {
   readonly swarm: Swarm;
+  readonly world: World;
   readonly node: NodeId;
+  /** All who play the same. */
+  readonly gang: readonly NodeId[];
   readonly did: () => void;
+  /** Says that what this node proposes for an epoch does not follow from the evidence. */
+  readonly forged: (epoch: number) => void;
 }
 
 type Change = (record: SignedRecord) => Uint8Array | undefined;
@@ -50,14 +57,6 @@ export function outgoing(deps: ValidatorDeps, { node, did }: Me, change: Change)
         }),
     },
   };
-}
-
-/** Own records of some kind say something else, signed well. */
-export function forging(deps: ValidatorDeps, me: Me, forge: (body: RecordBody) => RecordBody): ValidatorDeps {
-  return outgoing(deps, me, ({ body, bytes }) => {
-    const forged = forge(body);
-    return forged === body ? bytes : signRecord(forged, deps.identity).bytes;
-  });
 }
 
 /** Hears every record of others as gossip brings it, and may say something in answer. */
@@ -100,4 +99,39 @@ export function beside(
     return sent;
   };
   return { ...deps, overlay: { ...overlay, publish } };
+}
+
+/** Changes what it proposes. */
+export function proposing(
+  deps: ValidatorDeps,
+  { did, forged }: Me,
+  change: (proposal: Proposal) => Proposal,
+): ValidatorDeps {
+  const { chain } = deps;
+  const propose: typeof chain.propose = (hotkey, proposal, options) => {
+    const changed = change(proposal);
+    if (changed === proposal) return chain.propose(hotkey, proposal, options);
+    did();
+    forged(proposal.epoch);
+    return chain.propose(hotkey, changed, options);
+  };
+  return { ...deps, chain: { ...chain, propose } };
+}
+
+/** Votes for whatever one of the gang proposed. */
+export function withGang(deps: ValidatorDeps, { swarm, gang, node, did }: Me): ValidatorDeps {
+  const { chain, hotkey } = deps;
+  const voted = new Set<number>();
+  const submission: typeof chain.submission = async (subnet, epoch, at, signal) => {
+    const found = await chain.submission(subnet, epoch, at, signal);
+    const isTheirs = found !== undefined && found.proposer !== node && gang.includes(found.proposer);
+    if (isTheirs && !voted.has(epoch)) {
+      voted.add(epoch);
+      did();
+      const root = found.attests[0]?.data ?? new Uint8Array(32);
+      chain.attest(hotkey, swarm.subnet, epoch, root).catch(() => undefined);
+    }
+    return found;
+  };
+  return { ...deps, chain: { ...chain, submission } };
 }

@@ -1,50 +1,83 @@
-// `npm run sim`: every adversary and some pairs, some seeds each; what fails is told with its seed. `npm run sim -- --only late --seed 7 --seeds 1`
-// plays it again.
+// `npm run sim`: adversaries and conditions, season by season, each with its seed; what breaks a bar is told with what plays it again.
+// `--table FILE` writes the figures of all as a page (docs/simulation.md).
 
+import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { ADVERSARIES } from './adversaries.ts';
-import { type Played, playAdversary, playPair } from './run.ts';
-
-const PAIR = 'pair';
+import { CONDITIONS } from './conditions.ts';
+import { brokenBars, type Figures, figuresOf, gainOf } from './figures.ts';
+import { gangOf, playSeason, type Scene, type Season } from './play.ts';
+import { writeTable } from './table.ts';
 
 const { values } = parseArgs({
   options: {
-    only: { type: 'string' },
+    nodes: { type: 'string', default: '10' },
+    epochs: { type: 'string', default: '30' },
+    season: { type: 'string', default: '10' },
+    loss: { type: 'string', default: '0.05' },
+    delay: { type: 'string', default: '0.75' },
+    adversary: { type: 'string', multiple: true },
+    share: { type: 'string', default: String(1 / 3) },
     seed: { type: 'string', default: '1' },
-    seeds: { type: 'string', default: '3' },
+    table: { type: 'string' },
   },
 });
-const first = Number(values.seed);
-const seeds = Array.from({ length: Number(values.seeds) }, (_, i) => first + i);
-const names = [...Object.keys(ADVERSARIES), PAIR];
-const chosen = names.filter((name) => values.only === undefined || values.only === name);
 
-function say(stream: NodeJS.WriteStream, line: string): void {
-  stream.write(`${line}\n`);
+/** An honest baseline comes first: gains are measured against it. */
+const NAMES = values.adversary ?? ['honest', ...Object.keys(ADVERSARIES), ...Object.keys(CONDITIONS)];
+const HONEST = 'honest';
+const epochs = Number(values.epochs);
+const season = Math.min(epochs, Number(values.season));
+const base: Omit<Scene, 'name' | 'seed'> = {
+  nodes: Number(values.nodes),
+  epochs: season,
+  loss: Number(values.loss),
+  delay: Number(values.delay),
+  share: Number(values.share),
+};
+const firstSeed = Number(values.seed);
+const unhandled: string[] = [];
+process.on('unhandledRejection', (error) => unhandled.push(String(error)));
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`);
 }
 
-async function play(name: string, seed: number): Promise<Played & { readonly names?: readonly string[] }> {
-  const adversary = ADVERSARIES[name];
-  return adversary === undefined ? playPair(seed) : playAdversary(adversary, seed);
-}
-
-let failed = chosen.length === 0 ? 1 : 0;
-if (failed > 0) say(process.stderr, `no adversary ${values.only}; there are ${names.join(', ')}`);
-for (const name of chosen) {
-  for (const seed of seeds) {
-    const title = `${name.padEnd(13)} seed ${seed}`;
-    try {
-      const played = await play(name, seed);
-      const outcomes = played.settled.map(({ outcome }) => outcome).join(' ');
-      say(process.stdout, `${title}  ${outcomes}${played.names === undefined ? '' : `  (${played.names.join(', ')})`}`);
-    } catch (error) {
-      failed += 1;
-      say(process.stderr, `${title}  FAILED  ${error instanceof Error ? error.message : error}`);
-      say(
-        process.stderr,
-        `  ${ADVERSARIES[name]?.tries ?? 'two at once'}; again: npm run sim -- --only ${name} --seed ${seed} --seeds 1`,
-      );
-    }
+async function playAll(name: string): Promise<readonly Season[]> {
+  const seasons: Season[] = [];
+  for (let i = 0; i * season < epochs; i++) {
+    const before = unhandled.length;
+    const played = await playSeason({ ...base, name, seed: firstSeed + i });
+    seasons.push({ ...played, failed: [...played.failed, ...unhandled.slice(before)] });
   }
+  return seasons;
 }
-process.exitCode = failed === 0 ? 0 : 1;
+
+function again(name: string, { seeds }: Figures): string {
+  const { nodes, epochs: of, loss, delay, share } = base;
+  return `npm run sim -- --adversary ${name} --nodes ${nodes} --epochs ${of} --loss ${loss} --delay ${delay} --share ${share} --seed ${seeds[0]}`;
+}
+
+const startedAt = performance.now();
+let honest: readonly Season[] | undefined;
+const rows: { figures: Figures; gain: number | undefined; broken: readonly string[] }[] = [];
+for (const name of NAMES) {
+  const seasons = await playAll(name);
+  if (name === HONEST) honest = seasons;
+  const figures = figuresOf(seasons);
+  const gain = honest === undefined ? undefined : gainOf(figures, honest, seasons[0]?.gang ?? []);
+  const broken = brokenBars(figures, gain);
+  rows.push({ figures, gain, broken });
+  const { honest: proposed, reached, forged, forgedReached, reward, failed } = figures;
+  say(
+    `${name.padEnd(13)} ${figures.epochs} epochs  honest ${reached}/${proposed}  forged ${forgedReached}/${forged}  reward ${reward?.toFixed(4)}  gain ${gain?.toFixed(5)}  failed ${failed.length}`,
+  );
+  for (const miss of figures.missed) say(`  not reached: ${miss}`);
+  for (const what of broken) say(`  BROKEN ${what}; again: ${again(name, figures)}`);
+}
+if (values.table !== undefined) {
+  const command = `npm run sim -- ${process.argv.slice(2).join(' ')}`;
+  const minutes = (performance.now() - startedAt) / 60_000;
+  writeTable(values.table, rows, { ...base, command, minutes, gang: gangOf(base), machine: cpus()[0]?.model ?? '' });
+}
+process.exitCode = rows.every(({ broken }) => broken.length === 0) ? 0 : 1;

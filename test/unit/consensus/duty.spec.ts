@@ -72,6 +72,7 @@ describe('duty of a hoster', () => {
       head(10),
       head(11),
       head(13),
+      head(15),
       news('scored'),
     ]);
     assert.deepEqual(
@@ -85,6 +86,7 @@ describe('duty of a hoster', () => {
         [],
         [],
         ['reveal', 'revealed!'],
+        [],
         ['score'],
         ['scored!'],
       ],
@@ -135,7 +137,7 @@ describe('duty of a hoster', () => {
     ],
     [
       'a reveal window that no head fell into',
-      [head(4), ready, news('answered'), head(13)],
+      [head(4), ready, news('answered'), head(15)],
       ['infer', 'commit', 'committed!', 'missed work window-skipped!', 'score'],
     ],
     ['a start in mid epoch', [head(10)], ['missed work late-start!']],
@@ -167,8 +169,22 @@ describe('duty of a hoster', () => {
     assert.deepEqual(without(late, 'look', 'read'), ['missed opening window-skipped!']);
   });
 
+  it('scores when the second witnesses have had two blocks to come, or peers are asked for the last time', () => {
+    const scores = (offset: number, params?: Parameters<typeof play>[1]) =>
+      play([head(offset), ready], params).all.includes('score');
+    assert.deepEqual(
+      [13, 14, 15, 19].map((offset) => scores(offset)),
+      [false, false, true, true],
+    );
+    const short = { windows: windowsOf(10), hosts: false };
+    assert.deepEqual(
+      [7, 8, 9].map((offset) => scores(offset, short)),
+      [false, true, true],
+    );
+  });
+
   it('tries to score again at the next head, not at once', () => {
-    const { told } = play([head(13), ready, news('unscored'), head(14), news('scored'), head(15)], ATTESTOR);
+    const { told } = play([head(15), ready, news('unscored'), head(16), news('scored'), head(17)], ATTESTOR);
     assert.deepEqual(
       told.map((one) => without(one, 'look', 'read')),
       [[], ['score'], [], ['score'], ['scored!'], []],

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { keptByChain, scoresAgree } from '../../../src/consensus/attest.ts';
 import { commitmentOf, encodeHosterPayload, encodeScorePayload } from '../../../src/consensus/commitment.ts';
 import { type NamedRecords, readEvidence } from '../../../src/consensus/evidence.ts';
+import { score } from '../../../src/consensus/score.ts';
 import { sketchEntries, sketchOf } from '../../../src/consensus/sketch.ts';
 import { identityFromSeed } from '../../../src/p2p/identity.ts';
 import type { Address, Epoch, NodeId, ShardIndex, SubnetId } from '../../../src/types/ids.ts';
@@ -99,14 +100,17 @@ describe('evidence', () => {
     }
   });
 
-  it('ignores a reveal without its commitment', () => {
-    const found = readEvidence(
-      named({ hr: [reveal('hr', 1, sketches)], sr: [reveal('sr', 1, scores)] }),
-      ROSTERS,
-      CONTEXT,
-    );
-    assert.equal(found.hosters.size, 0);
+  it('takes a reveal of work whose commitment was late for work that shows nothing, and ignores one of scores', () => {
+    const late = named({ hr: [reveal('hr', 1, sketches)], sr: [reveal('sr', 1, scores)], wa: [witness('wa', 1)] });
+    const found = readEvidence(late, ROSTERS, CONTEXT);
+    assert.deepEqual([...found.hosters], [[1, { audits: false, sketches: [] }]]);
     assert.equal(found.reveals.size, 0);
+    const shares = { hosterShare: 75n * 10n ** 16n, attestorShare: 25n * 10n ** 16n };
+    const challenge = { seed: salt, taus: [100] };
+    const present = { ...ROSTERS, previous: roster(6, false) };
+    const paid = (records: NamedRecords) => score(readEvidence(records, present, CONTEXT), present, challenge, shares);
+    assert.deepEqual(paid(late), [], 'nothing for voting either');
+    assert.equal(paid(named({ wa: [witness('wa', 1)] })).length, 1, 'who only votes is paid');
   });
 
   it('reads the scores that were opened, of who had a seat in both epochs', () => {

@@ -2,7 +2,8 @@
 // everything that follows from it has happened (all of it is microtasks).
 
 import { createMemoryChain, type MemoryChain } from '../../../src/chain/memory.ts';
-import type { Chain, Signer, Submission } from '../../../src/chain/types.ts';
+import type { TwinParams } from '../../../src/chain/twin/state.ts';
+import type { Chain, RegisterNode, Signer, Submission } from '../../../src/chain/types.ts';
 import type { ChallengeInput } from '../../../src/consensus/challenge.ts';
 import type { ClockParams } from '../../../src/consensus/phase.ts';
 import { identityFromSeed, verifySignature } from '../../../src/p2p/identity.ts';
@@ -19,6 +20,7 @@ import {
   type SubnetId,
 } from '../../../src/types/ids.ts';
 import type { Manifest, ManifestShard } from '../../../src/types/model.ts';
+import type { Policy } from '../../../src/types/subnet.ts';
 import { toHex, u32le, utf8 } from '../../../src/util/bytes.ts';
 import { sha256, shake256 } from '../../../src/util/hash.ts';
 import { silentLog } from '../../../src/util/log.ts';
@@ -127,6 +129,14 @@ export interface SwarmOptions {
   readonly engines?: Readonly<Record<number, FakeEngine>>;
   /** Wraps what node i (hosters first) sees of chain and overlay. */
   readonly wrap?: Readonly<Record<number, (deps: ValidatorDeps, swarm: Swarm) => ValidatorDeps>>;
+  /** Wraps what each node sees, those that join later included. */
+  readonly wrapAll?: (deps: ValidatorDeps, node: number, swarm: Swarm) => ValidatorDeps;
+  /** Rules of the chain other than the twin's own. */
+  readonly chain?: Partial<TwinParams>;
+  /** Of the policy. */
+  readonly challengeTokens?: number;
+  /** Nodes that may join later. */
+  readonly spare?: number;
   readonly gossipLoss?: number;
   /** Decides elections and challenges, and which gossip is lost. */
   readonly seed?: number;
@@ -163,34 +173,47 @@ export interface Swarm {
   submission(epoch: number): Promise<Submission | undefined>;
   /** Node id -> score of the submission of an epoch. */
   scores(epoch: number): Promise<ReadonlyMap<number, bigint>>;
+  /** Registers another hoster; it runs from the block on in which that happens, and is to be activated later. */
+  join(): Promise<SwarmNode>;
+  activate(node: SwarmNode): Promise<void>;
+  /** Takes a node's seat away and ends it. */
+  leave(node: SwarmNode): Promise<void>;
   stop(): Promise<void>;
 }
 
 export async function createSwarm(options: SwarmOptions): Promise<Swarm> {
   const { hosters, attestors, epochLength = 20 } = options;
   const count = hosters + attestors;
-  const accounts = Array.from({ length: 2 * count + 1 }, (_, i) => account(i));
+  const accounts = Array.from({ length: 2 * (count + (options.spare ?? 0)) + 1 }, (_, i) => account(i));
   const chain = createMemoryChain({
+    ...options.chain,
     epochLength,
     funds: new Map(accounts.map(({ address }) => [address, 10_000n * TENSOR])),
     seed: String(options.seed ?? ''),
   });
   const [owner, ...rest] = accounts as [Signer, ...Signer[]];
   const identities = Array.from({ length: count }, (_, i) => identityFromSeed(sha256(u32le(i))));
-  const subnet = await register(chain, { owner, accounts: rest, identities });
+  const policy = {
+    ...POLICY_DEFAULTS,
+    manifest: MANIFEST_HASH,
+    cut: CUT,
+    ...(options.challengeTokens === undefined ? {} : { challengeTokens: options.challengeTokens }),
+  };
+  const subnet = await register(chain, { owner, accounts: rest, identities, policy });
+  const nodes: SwarmNode[] = [];
   const found = await chain.chain.subnet(subnet);
   if (found === undefined) throw new Error('the subnet is not there');
   const { genesis } = await chain.chain.info();
   const clock = { slot: found.slot, epochLength };
   const network = createMemoryNetwork({ gossipLoss: options.gossipLoss ?? 0, seed: options.seed ?? 1 });
-  const swarm: { -readonly [K in keyof Swarm]: Swarm[K] } = {
+  const swarm: Swarm = {
     chain,
     network,
     subnet,
     clock,
     genesis,
     firstEpoch: found.startEpoch as Epoch,
-    nodes: [],
+    nodes,
     async runTo(epoch, offset) {
       await chain.runTo(epoch * epochLength + clock.slot + offset);
       await nextTurn();
@@ -200,21 +223,59 @@ export async function createSwarm(options: SwarmOptions): Promise<Swarm> {
       const submitted = await chain.chain.submission(subnet, epoch as Epoch);
       return new Map((submitted?.scores ?? []).map(({ nodeId, score }) => [Number(nodeId), score]));
     },
+    async join() {
+      const index = nodes.length;
+      const identity = identityFromSeed(sha256(u32le(index)));
+      await chain.chain.registerNode(
+        rest[2 * index] as Signer,
+        registration(subnet, rest[2 * index + 1] as Signer, identity),
+      );
+      const node = made(index, identity, { shards: shardsOf(index), audits: false, engine: honestEngine });
+      nodes.push(node);
+      node.start();
+      return node;
+    },
+    async activate({ id }) {
+      await chain.chain.activateNode(rest[2 * id - 1] as Signer, subnet, id);
+    },
+    async leave(node) {
+      await chain.chain.removeNode(rest[2 * node.id - 1] as Signer, subnet, node.id);
+      await node.kill();
+    },
     async stop() {
       await Promise.all(swarm.nodes.map((node) => node.kill()));
     },
   };
   const shardsOf = options.shardsOf ?? ((i: number) => [0, 1, 2, 3].filter((k) => k !== i % SHARDS));
-  swarm.nodes = identities.map((identity, i) => {
-    const isHoster = i < hosters;
-    const audits = !isHoster && options.audits === true;
-    const shards = isHoster ? shardsOf(i) : audits ? [0, 1, 2, 3] : [];
-    return createNode(
+  const wrapOf = (i: number): Parts['wrap'] => {
+    const [all, own] = [options.wrapAll, options.wrap?.[i]];
+    return all === undefined ? own : (deps, of) => all(own === undefined ? deps : own(deps, of), i + 1, of);
+  };
+  const made = (
+    index: number,
+    identity: Identity,
+    what: { readonly shards: readonly number[]; readonly audits: boolean; readonly engine: FakeEngine | undefined },
+  ): SwarmNode =>
+    createNode(
       swarm,
-      { index: i, identity, hotkey: rest[2 * i + 1] as Signer, shards: shards as ShardIndex[], audits },
-      { engine: isHoster || audits ? (options.engines?.[i] ?? honestEngine) : undefined, wrap: options.wrap?.[i] },
+      {
+        index,
+        identity,
+        hotkey: rest[2 * index + 1] as Signer,
+        shards: what.shards as ShardIndex[],
+        audits: what.audits,
+      },
+      { engine: what.engine, wrap: wrapOf(index) },
     );
-  });
+  nodes.push(
+    ...identities.map((identity, i) => {
+      const isHoster = i < hosters;
+      const audits = !isHoster && options.audits === true;
+      const shards = isHoster ? shardsOf(i) : audits ? [0, 1, 2, 3] : [];
+      const engine = isHoster || audits ? (options.engines?.[i] ?? honestEngine) : undefined;
+      return made(i, identity, { shards, audits, engine });
+    }),
+  );
   for (const node of swarm.nodes) node.start();
   return swarm;
 }
@@ -305,7 +366,12 @@ function createNode(swarm: Swarm, seat: Seat, parts: Parts): SwarmNode {
 
 async function register(
   chain: MemoryChain,
-  who: { readonly owner: Signer; readonly accounts: readonly Signer[]; readonly identities: readonly Identity[] },
+  who: {
+    readonly owner: Signer;
+    readonly accounts: readonly Signer[];
+    readonly identities: readonly Identity[];
+    readonly policy: Policy;
+  },
 ): Promise<SubnetId> {
   const bootnode = identityFromSeed(sha256(utf8('bootnode'))).peer;
   const { subnet } = await chain.include(
@@ -313,7 +379,7 @@ async function register(
       name: 'four',
       repo: 'r',
       description: 'd',
-      misc: encodePolicy({ ...POLICY_DEFAULTS, manifest: MANIFEST_HASH, cut: CUT }),
+      misc: encodePolicy(who.policy),
       minStake: STAKE,
       maxStake: STAKE,
       delegateStakePercentage: ONE / 10n,
@@ -323,13 +389,16 @@ async function register(
   );
   for (const [i, identity] of who.identities.entries()) {
     const [coldkey, hotkey] = [who.accounts[2 * i], who.accounts[2 * i + 1]] as [Signer, Signer];
-    const peerInfo = { peer: identity.peer };
-    const given = { subnet, hotkey: hotkey.address, peerInfo, delegateRewardRate: 0n, stake: STAKE, maxBurn: TENSOR };
-    const { node } = await chain.include(chain.chain.registerNode(coldkey, given));
+    const { node } = await chain.include(chain.chain.registerNode(coldkey, registration(subnet, hotkey, identity)));
     await chain.include(chain.chain.activateNode(hotkey, subnet, node));
   }
   await chain.include(chain.chain.activateSubnet(who.owner, subnet));
   return subnet;
+}
+
+function registration(subnet: SubnetId, hotkey: Signer, { peer }: Identity): RegisterNode {
+  const peerInfo = { peer };
+  return { subnet, hotkey: hotkey.address, peerInfo, delegateRewardRate: 0n, stake: STAKE, maxBurn: TENSOR };
 }
 
 function account(i: number): Signer {
