@@ -11,7 +11,7 @@ import { createLink, type Link, type LinkDeps } from './substrate/link.ts';
 import type { CallSpec, RuntimeEvent } from './substrate/runtime.ts';
 import { rememberStake } from './substrate/stake.ts';
 import { createSubmitter } from './substrate/submit.ts';
-import type { Chain, Head, Receipt, Signer, SubmitOptions } from './types.ts';
+import type { Chain, Head, Proposal, Receipt, Signer, SubmitOptions } from './types.ts';
 
 export interface ChainOptions {
   /** ws:// addresses, the preferred one first; at least one. */
@@ -85,6 +85,14 @@ export async function connectChain(options: ChainOptions, deps: LinkDeps, signal
   async function nodeByHotkey(subnet: SubnetId, hotkey: Address, at?: Hash, stop?: AbortSignal) {
     const id = await ask((dialect) => dialect.nodeIdOfHotkey(subnet, hotkey), at, stop);
     return id === undefined ? undefined : ask((dialect) => dialect.node(subnet, id), at, stop);
+  }
+
+  /** Names all with a score of 0 where naming nobody would cost all of them reputation. */
+  async function nameSomebody(proposal: Proposal, signal?: AbortSignal): Promise<Proposal> {
+    const { dislikesEmptyProposals } = (await link.connection(signal)).dialect;
+    if (!dislikesEmptyProposals || proposal.scores.length > 0) return proposal;
+    const nodes = await chain.nodes(proposal.subnet, undefined, signal);
+    return { ...proposal, scores: nodes.map(({ id }) => ({ nodeId: id, score: 0n })) };
   }
 
   /** For chains on which nodes activate by themselves; fails as the call would. */
@@ -204,9 +212,11 @@ export async function connectChain(options: ChainOptions, deps: LinkDeps, signal
       const { subnet, epoch } = proposal;
       const call = 'propose_attestation';
       const done = { error: 'SubnetRewardsAlreadySubmitted', subnet, epoch, hotkey: hotkey.address } as const;
-      return orDoneAlready(chain, { ...done, ...submitOptions }, () =>
-        sendDuty({ call, signer: hotkey, subnet, epoch }, (dialect) => dialect.propose(proposal), submitOptions),
-      );
+      return orDoneAlready(chain, { ...done, ...submitOptions }, async () => {
+        const named = await nameSomebody(proposal, submitOptions.signal);
+        const duty = { call, signer: hotkey, subnet, epoch };
+        return sendDuty(duty, (dialect) => dialect.propose(named), submitOptions);
+      });
     },
     attest(hotkey, subnet, epoch, attestData, submitOptions = {}) {
       const done = { error: 'AlreadyAttested', subnet, epoch, hotkey: hotkey.address } as const;

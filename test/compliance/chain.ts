@@ -464,6 +464,24 @@ export function testChain(
       assert.ok((result.slashed ?? 0n) > 0n);
     });
 
+    it('calls an epoch without scores empty, which costs no node reputation', async () => {
+      await runToNextEpoch();
+      const epoch = await epochNow();
+      const proposer = hotkey(ids.indexOf((await chain.electedValidator(SUBNET, epoch)) as NodeId));
+      const reputations = async () => (await chain.nodes(SUBNET)).map(({ reputation }) => reputation);
+      const before = await reputations();
+      await place.include(chain.propose(proposer, { subnet: SUBNET, epoch, ...proposal(), scores: [] }));
+      const others = hotkeys.filter((key) => key !== proposer);
+      await place.include(Promise.all(others.map((key) => chain.attest(key, SUBNET, epoch, ROOT))));
+      const scores = (await chain.submission(SUBNET, epoch))?.scores;
+      assert.deepEqual(scores, isOurs ? [] : ids.map((nodeId) => ({ nodeId, score: 0n })));
+      await place.runTo(firstBlock(epoch + 1));
+      assert.equal((await chain.result(SUBNET, epoch))?.outcome, 'Empty');
+      const after = await reputations();
+      if (isOurs) assert.deepEqual(after, before);
+      else assert.ok(after.every((reputation, i) => reputation >= (before[i] ?? 0n)));
+    });
+
     it('lets who comes later wait for the start epoch', async () => {
       await runToNextEpoch();
       const registeredIn = await epochNow();

@@ -35,6 +35,8 @@ export interface Dialect {
   readonly name: ChainInfo['dialect'];
   readonly capabilities: ChainCapabilities;
   readonly epochLength: number;
+  /** Whoever a proposal does not name loses reputation, even where it names nobody because there is nothing to score yet. */
+  readonly dislikesEmptyProposals: boolean;
   subnet(id: SubnetId): Read<Subnet | undefined>;
   subnetByName(name: string): Read<SubnetId | undefined>;
   node(subnet: SubnetId, node: NodeId): Read<SubnetNode | undefined>;

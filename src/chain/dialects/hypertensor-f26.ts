@@ -145,6 +145,7 @@ export function createHypertensorF26Dialect(runtime: Runtime): Dialect {
     name: 'hypertensor-f26',
     capabilities: { explicitActivation: false, consensusResult: false },
     epochLength,
+    dislikesEmptyProposals: true,
     updateMisc: (subnet, misc) => network('ownerUpdateMisc', [subnet, hex(misc)]),
 
     subnet: (id) => (reader) =>
