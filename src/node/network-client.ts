@@ -17,6 +17,7 @@ import {
 import { createOverlay } from '../p2p/libp2p.ts';
 import { openNetworkKey } from '../p2p/network-key.ts';
 import type { Overlay } from '../p2p/types.ts';
+import type { PeerId } from '../types/ids.ts';
 import { fromHex } from '../util/bytes.ts';
 import type { Log } from '../util/log.ts';
 import { type AskPassphrase, noPassphrase } from '../util/sealed.ts';
@@ -24,6 +25,7 @@ import { recordTopic } from '../validator/topic.ts';
 import { announceTopic } from '../wire/announce.ts';
 import { MAX_RECORD_BYTES } from '../wire/record.ts';
 import { dialsPrivate, knownAddresses, networkName } from './addresses.ts';
+import { createMembers, type Members } from './members.ts';
 import { requireNetworkKey, requirePolicy } from './requirements.ts';
 
 export interface NetworkClient {
@@ -50,6 +52,25 @@ export async function clientIdentity(dataDir: string, ask: AskPassphrase = noPas
   return readIdentityPeer(file).isEncrypted ? openIdentity(file, await ask(file)) : openIdentity(file);
 }
 
+/** Members that a client stays connected to: enough to hear announces and to ask for them, whoever of them leaves. */
+const MEMBERS_KEPT = 8;
+
+/** Those that follow this peer in the order of ids, so that clients spread over the members. */
+function someMembers(members: Members, self: PeerId): readonly PeerId[] {
+  const all = members.peers().toSorted();
+  const behind = all.filter((peer) => peer > self);
+  return [...behind, ...all.filter((peer) => peer < self)].slice(0, MEMBERS_KEPT);
+}
+
+/** What the chain fails to say leaves the members that were known. */
+async function followMembers(members: Members, signal: AbortSignal): Promise<void> {
+  try {
+    await members.run(signal);
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  }
+}
+
 /** With `listening`, the records of epochs are heard too: for who shows what a network does. */
 export async function createNetworkClient(
   options: {
@@ -66,6 +87,10 @@ export async function createNetworkClient(
   requireNetworkKey(policy.access, options.networkKey);
   const info = await chain.info(signal);
   const nodes = await chain.nodes(subnet.id, undefined, signal);
+  const members = createMembers(
+    { subnet: subnet.id, access: policy.access, nodes },
+    { chain, log: log.child('members') },
+  );
   const bootstrap =
     options.initialPeers.length > 0 ? options.initialPeers : knownAddresses(subnet, nodes, identity.peer);
   const overlay = await createOverlay(
@@ -74,6 +99,9 @@ export async function createNetworkClient(
       listen: [],
       network: networkName(info),
       bootstrap,
+      // Boot nodes know no announces, and hosters behind a relay dial nobody.
+      wanted: () => someMembers(members, identity.peer),
+      addressesOf: members.addressesOf,
       dhtServer: false,
       topics: [announceTopic(subnet.id), ...(options.listening === true ? [recordTopic(subnet.id)] : [])],
       // A client keeps nobody's records.
@@ -89,7 +117,8 @@ export async function createNetworkClient(
     { overlay, chain, verify: verifySignature, log: log.child('directory') },
   );
   const ending = new AbortController();
-  const following = directory.run(AbortSignal.any([signal, ending.signal]));
+  const until = AbortSignal.any([signal, ending.signal]);
+  const following = Promise.all([directory.run(until), followMembers(members, until)]);
   await Promise.allSettled(bootstrap.map((address) => overlay.connect(address, signal)));
   const { vocab, maxContext } = model.manifest.shape;
   const shardCount = cutShards(model.manifest, policy.cut).length;

@@ -7,8 +7,9 @@ import type { Log } from '../util/log.ts';
 
 /** Below this many connections any peer is welcome: a client finds its way through so many, whoever of them leaves. */
 export const ENOUGH_PEERS = 8;
-/** Between two questions to the same peer: who is new has connected somewhere by then. */
-export const ASK_PAUSE_MS = 15_000;
+/** Before the second question to a peer, doubled with each up to the longest: who starts with others does not find them at the first, and who is new later has connected by the last. */
+export const FIRST_ASK_PAUSE_MS = 1_000;
+export const ASK_PAUSE_MS = 16_000;
 /** Peers remembered that could be dialled; the oldest go first. */
 const MAX_CANDIDATES = 64;
 /** Dials in one sweep. */
@@ -31,7 +32,7 @@ export interface Discovery {
 }
 
 export function createDiscovery(deps: DiscoveryDeps): Discovery {
-  const askedAt = new Map<PeerId, number>();
+  const asked = new Map<PeerId, { readonly at: number; readonly pauseMs: number }>();
   const candidates = new Set<PeerId>();
   let isBusy = false;
 
@@ -45,11 +46,15 @@ export function createDiscovery(deps: DiscoveryDeps): Discovery {
   }
 
   async function askOne(connected: readonly PeerId[], nowMs: number): Promise<void> {
-    for (const peer of askedAt.keys()) if (!connected.includes(peer)) askedAt.delete(peer);
-    const last = (peer: PeerId) => askedAt.get(peer) ?? Number.NEGATIVE_INFINITY;
-    const peer = connected.toSorted((a, b) => last(a) - last(b) || 0)[0];
-    if (peer === undefined || nowMs - last(peer) < ASK_PAUSE_MS) return;
-    askedAt.set(peer, nowMs);
+    for (const peer of asked.keys()) if (!connected.includes(peer)) asked.delete(peer);
+    const due = (peer: PeerId) => {
+      const last = asked.get(peer);
+      return last === undefined ? Number.NEGATIVE_INFINITY : last.at + last.pauseMs;
+    };
+    const peer = connected.toSorted((a, b) => due(a) - due(b) || 0)[0];
+    if (peer === undefined || nowMs < due(peer)) return;
+    const pauseMs = Math.min(ASK_PAUSE_MS, 2 * (asked.get(peer)?.pauseMs ?? FIRST_ASK_PAUSE_MS / 2));
+    asked.set(peer, { at: nowMs, pauseMs });
     try {
       for (const found of await deps.ask(peer, deps.missing())) add(found);
     } catch (error) {

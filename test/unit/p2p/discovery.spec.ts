@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { ASK_PAUSE_MS, createDiscovery, ENOUGH_PEERS } from '../../../src/p2p/discovery.ts';
+import { ASK_PAUSE_MS, createDiscovery, ENOUGH_PEERS, FIRST_ASK_PAUSE_MS } from '../../../src/p2p/discovery.ts';
 import type { PeerId } from '../../../src/types/ids.ts';
 import { silentLog } from '../../../src/util/log.ts';
 
@@ -35,8 +35,25 @@ describe('discovery', () => {
 
   it('asks one at a time, each again only after a while', async () => {
     const { discovery, asked } = story(['a', 'b'], { known: { a: [], b: [] } });
-    for (const ms of [0, 1, 2, ASK_PAUSE_MS - 1, ASK_PAUSE_MS, ASK_PAUSE_MS + 1]) await discovery.sweep(ms);
+    const pause = FIRST_ASK_PAUSE_MS;
+    for (const ms of [0, 1, 2, pause - 1, pause, pause + 1, pause + 2]) await discovery.sweep(ms);
     assert.deepEqual(asked, ['a()', 'b()', 'a()', 'b()']);
+  });
+
+  it('asks the same peer less and less often, and a peer that came back as a new one', async () => {
+    const { discovery, asked, connected } = story(['a'], { known: { a: [] } });
+    const times: number[] = [];
+    for (let ms = 0; ms < 3 * ASK_PAUSE_MS; ms += FIRST_ASK_PAUSE_MS) {
+      const before = asked.length;
+      await discovery.sweep(ms);
+      if (asked.length > before) times.push(ms / FIRST_ASK_PAUSE_MS);
+    }
+    assert.deepEqual(times, [0, 1, 3, 7, 15, 31, 47]);
+    connected.pop();
+    await discovery.sweep(3 * ASK_PAUSE_MS);
+    connected.push('a');
+    await discovery.sweep(3 * ASK_PAUSE_MS);
+    assert.equal(asked.length, times.length + 1);
   });
 
   it('rests when it has enough peers, and asks for those that are missing', async () => {
