@@ -6,8 +6,9 @@ import type { PeerId } from '../types/ids.ts';
 import type { DrawnToken } from '../wire/infer.ts';
 import { createDrafter, createTrust } from './drafts.ts';
 import type { GenerationPlan } from './generation.ts';
+import type { Outcome } from './hops.ts';
 import type { Call } from './pattern.ts';
-import type { Outcome, RemoteSession } from './session.ts';
+import type { RemoteSession } from './session.ts';
 
 export interface Ahead {
   /** The token after `generated`: drawn already behind right guesses, else by these calls, with guesses behind them. */

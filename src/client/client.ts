@@ -7,6 +7,7 @@ import type { Identity, Overlay } from '../p2p/types.ts';
 import { cheapestRoute, type RoutedHop, type RouteResult } from '../routing/route.ts';
 import type { BlockNumber, PeerId, ShardIndex } from '../types/ids.ts';
 import type { ManifestHash } from '../types/model.ts';
+import type { NamedTensor } from '../types/tensor.ts';
 import { raceSignal, withDeadline } from '../util/async.ts';
 import type { Log } from '../util/log.ts';
 import type { Verify } from '../wire/envelope.ts';
@@ -14,6 +15,7 @@ import type { DrawnToken } from '../wire/infer.ts';
 import type { RowCodec } from '../wire/tensor.ts';
 import { createAhead, rowsPaid } from './ahead.ts';
 import type { Directory } from './directory.ts';
+import { type FunctionCall, openFunction, type RemoteFunction } from './function-session.ts';
 import {
   ClientError,
   drawTokens,
@@ -23,16 +25,11 @@ import {
   type GenerationPlan,
   planGeneration,
 } from './generation.ts';
+import { type HopFailure, type OpenRequest, SESSION_DEADLINES, type SessionDeadlines } from './hops.ts';
 import { createMarks } from './marks.ts';
 import { createPaces } from './paces.ts';
 import { callsFromStart, nextCall } from './pattern.ts';
-import {
-  type HopFailure,
-  openSession,
-  type RemoteSession,
-  SESSION_DEADLINES,
-  type SessionDeadlines,
-} from './session.ts';
+import { openSession, type RemoteSession } from './session.ts';
 
 /** Routes tried for one token before giving up: more than a small network has peers to lose. */
 const MAX_ATTEMPTS = 8;
@@ -97,6 +94,20 @@ export interface Client {
    * @throws ClientError PROMPT_EMPTY, PROMPT_TOO_LONG at once; NO_ROUTE, GENERATION_FAILED and the signal's reason while iterating
    */
   generate(prompt: readonly number[], options: GenerateOptions, signal: AbortSignal): Generation;
+  /**
+   * Runs a stateless model, call after call, and gives each one's outputs in order. Iterate once; leaving the loop, or the signal, ends it at every hop.
+   *
+   * @throws ClientError NO_ROUTE, GENERATION_FAILED and the signal's reason while iterating
+   */
+  run(calls: Iterable<FunctionCall>, signal: AbortSignal): FunctionRun;
+}
+
+/** The results of a run as they come. */
+export interface FunctionRun extends AsyncIterable<readonly NamedTensor[]> {
+  /** The hops in use; empty before the first result. */
+  readonly route: readonly RoutedHop[];
+  /** Sessions that failed and were replaced. */
+  readonly failovers: number;
 }
 
 interface Found {
@@ -161,9 +172,66 @@ export function createClient(options: ClientOptions, deps: ClientDeps): Client {
 
   async function open(plan: GenerationPlan, { hops: route, head }: Found, signal: AbortSignal) {
     const { positions, sampling } = plan;
-    const { codec = 'f16', deadlines = SESSION_DEADLINES } = options;
-    const request = { route, manifest: model.hash, vocab: model.vocab, codec, positions, sampling, head, deadlines };
+    const request = { ...openRequest({ hops: route, head }, positions), vocab: model.vocab, sampling };
     return openSession(request, { ...deps, paces, now }, signal);
+  }
+
+  function openRequest({ hops: route, head }: Found, positions: number): OpenRequest {
+    const { codec = 'f16', deadlines = SESSION_DEADLINES } = options;
+    return { route, manifest: model.hash, codec, positions, head, deadlines };
+  }
+
+  function run(calls: Iterable<FunctionCall>, signal: AbortSignal): FunctionRun {
+    const attempt: Attempt = { positions: 1, failures: [], penalties: new Map() };
+    let session: RemoteFunction | undefined;
+    let failovers = 0;
+
+    /** One try for a result: on the open session, or on a fresh one. */
+    async function tryRun(call: FunctionCall): Promise<readonly NamedTensor[] | undefined> {
+      if (session === undefined) {
+        const found = await findRoute(attempt, signal);
+        const opened = await openFunction(openRequest(found, attempt.positions), { ...deps, paces, now }, signal);
+        if (!opened.ok) {
+          note(opened.failures, attempt);
+          return undefined;
+        }
+        session = opened.value;
+      }
+      const done = await session.run(call, signal);
+      if (done.ok) return done.value;
+      note(done.failures, attempt);
+      await session.close('broken');
+      session = undefined;
+      failovers += 1;
+      return undefined;
+    }
+
+    async function runNext(call: FunctionCall): Promise<readonly NamedTensor[]> {
+      for (let tries = 0; tries < MAX_ATTEMPTS; tries += 1) {
+        const outputs = await tryRun(call);
+        if (outputs !== undefined) return outputs;
+      }
+      throw givenUp(attempt.failures);
+    }
+
+    async function* results(): AsyncGenerator<readonly NamedTensor[]> {
+      try {
+        for (const call of calls) yield await runNext(call);
+        for (const { peer } of session?.route ?? []) marks.clear(peer);
+      } finally {
+        await session?.close(signal.aborted ? 'broken' : 'done');
+      }
+    }
+
+    return {
+      [Symbol.asyncIterator]: results,
+      get route() {
+        return session?.route ?? [];
+      },
+      get failovers() {
+        return failovers;
+      },
+    };
   }
 
   function generate(prompt: readonly number[], wanted: GenerateOptions, signal: AbortSignal): Generation {
@@ -234,7 +302,7 @@ export function createClient(options: ClientOptions, deps: ClientDeps): Client {
     };
   }
 
-  return { generate };
+  return { generate, run };
 }
 
 /** Keeps no process alive. */
@@ -263,6 +331,6 @@ function noRoute(missing: readonly number[], failures: readonly string[]): Clien
 function givenUp(failures: readonly string[]): ClientError {
   return new ClientError(
     { code: 'GENERATION_FAILED', attempts: MAX_ATTEMPTS, failures },
-    `no token after ${MAX_ATTEMPTS} routes: ${failures.slice(-MAX_ATTEMPTS).join('; ')}`,
+    `no answer after ${MAX_ATTEMPTS} routes: ${failures.slice(-MAX_ATTEMPTS).join('; ')}`,
   );
 }

@@ -2,7 +2,7 @@
 // policy (protocol.md 11, 12). Nothing is allocated here.
 
 import type { BlockNumber, PeerId, ShardIndex } from '../types/ids.ts';
-import type { ManifestHash } from '../types/model.ts';
+import type { ManifestHash, Port } from '../types/model.ts';
 import { type NonceCache, type Verify, verifyRequest } from '../wire/envelope.ts';
 import {
   decodeOpen,
@@ -26,6 +26,8 @@ export interface ServedModel {
   readonly shardCount: number;
   /** Bytes of cache that one position of one shard takes, at most. */
   readonly cacheBytes: number;
+  /** Of a stateless model: what each shard of the cut takes. Absent for models that write text. */
+  readonly inputs?: readonly (readonly Port[])[];
   /** RMS of each shard's output, from the manifest: what receipts measure by. */
   readonly outputRms: readonly number[];
 }
@@ -85,5 +87,8 @@ function judge(
   for (let shard = own.from; shard < own.to; shard = (shard + 1) as ShardIndex) {
     if (!shards.includes(shard)) return { code: 'NOT_SERVED', why: `shard ${shard}` };
   }
+  const draws = open.hop === open.route.length - 1 && model.inputs === undefined;
+  if ((open.sampling !== undefined) !== draws)
+    return { code: 'BAD_FRAME', why: 'sampling belongs to the last hop of a model that writes text' };
   return open.maxTokens > model.maxContext ? { code: 'TOO_LONG', why: `${open.maxTokens} positions` } : undefined;
 }

@@ -22,6 +22,7 @@ import {
   type InferCode,
   type InferMessage,
   MAX_STEP_ROWS,
+  type RunFrame,
   type SessionId,
   type Step,
 } from '../wire/infer.ts';
@@ -30,6 +31,8 @@ import { type AdmittedOpen, admitOpen, type ServedModel } from './admission.ts';
 import { type AnnounceBoard, createAnnouncer } from './announce.ts';
 import { createChallengeGuard } from './challenge-guard.ts';
 import { codeOfEngineError, retryAfterMs } from './codes.ts';
+import { createHostedFunction, type FunctionFacts, type HostedFunction } from './function-session.ts';
+import type { Fault, HopSession, HopSessionDeps } from './hop-session.ts';
 import { HOSTER_LIMITS, type HosterLimits } from './limits.ts';
 import { createMeter } from './meter.ts';
 import { createSeats } from './seats.ts';
@@ -53,7 +56,7 @@ export interface HosterOptions {
 
 export interface HosterDeps {
   readonly overlay: Overlay;
-  readonly engine: Pick<Engine, 'openSession' | 'stats'>;
+  readonly engine: Pick<Engine, 'run' | 'openSession' | 'stats'>;
   readonly identity: Identity;
   readonly chain: Pick<Chain, 'heads'>;
   readonly board: AnnounceBoard;
@@ -108,9 +111,9 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
   const meter = createMeter(deps.now);
   const ledger = createAuditLedger();
   const announcer = createAnnouncer({ ...options, cacheBytes: options.model.cacheBytes }, { ...deps, meter });
-  const sessions = new Map<string, HostedSession>();
-  /** Sessions that take their steps from a stream already. */
-  const attached = new WeakSet<HostedSession>();
+  const sessions = new Map<string, HostedSession | HostedFunction>();
+  /** Sessions that take their work from a stream already. */
+  const attached = new WeakSet<HopSession>();
   const refused: Partial<Record<InferCode, number>> = {};
   const emptied = Promise.withResolvers<void>();
   let opened = 0;
@@ -127,10 +130,10 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
     const inbox = decodeMessages(stream.frames());
     const first = await takeMessage(inbox, AbortSignal.timeout(limits.firstFrameMs));
     if (first === undefined) return;
-    if (first === 'malformed' || (first.type !== 'OPEN' && first.type !== 'STEP')) {
-      return turnAway(stream, 'BAD_FRAME', 0);
-    }
-    await (first.type === 'OPEN' ? serveClient(stream, inbox, first.request) : serveHop(stream, inbox, first));
+    if (first === 'malformed') return turnAway(stream, 'BAD_FRAME', 0);
+    if (first.type === 'OPEN') return serveClient(stream, inbox, first.request);
+    if (first.type === 'STEP' || first.type === 'RUN') return serveHop(stream, inbox, first);
+    await turnAway(stream, 'BAD_FRAME', 0);
   }
 
   /** Not a session's error: this peer, on this stream. */
@@ -154,7 +157,8 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
     const seat = await seats.take(stream.peer, keyOf(open.session, open.hop));
     if (typeof seat === 'string') return refuse(stream, seat, 'no seat');
     try {
-      await hold(stream, inbox, open);
+      const { inputs } = options.model;
+      await (inputs === undefined ? hold(stream, inbox, open) : holdFunction(stream, inbox, open, inputs));
     } finally {
       seat.leave();
     }
@@ -178,12 +182,42 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
     opened += 1;
     try {
       await stream.send(encodeMessage({ type: 'ACCEPT', session: open.session, tokensGranted: open.maxTokens }));
-      await takeSteps(session, inbox, 'client');
+      await takeWork(session, inbox, 'client');
     } finally {
       sessions.delete(key);
       await session.end();
       if (keeps) ledger.free(auditBytes);
       if (keeps) remember(session, transcript);
+      settleLeaving();
+    }
+  }
+
+  /** Lives with a session of a stateless model: whichever way the client's stream ends. */
+  async function holdFunction(
+    stream: FrameStream,
+    inbox: Inbox,
+    open: AdmittedOpen,
+    inputs: FunctionFacts['inputs'],
+  ): Promise<void> {
+    const run = runOf(open);
+    const guard = () => createChallengeGuard(run.from, deps.openChallenge);
+    const facts = { open, owner: stream.peer, ...run, inputs };
+    const isChallenge = (rows: Rows): boolean => guard()(0, rows);
+    const session = createHostedFunction(facts, {
+      ...aroundSession(stream, open),
+      isChallenge,
+      meter,
+      engine: deps.engine,
+    });
+    const key = keyOf(open.session, open.hop);
+    sessions.set(key, session);
+    opened += 1;
+    try {
+      await stream.send(encodeMessage({ type: 'ACCEPT', session: open.session, tokensGranted: open.maxTokens }));
+      await takeWork(session, inbox, 'client');
+    } finally {
+      sessions.delete(key);
+      await session.end();
       settleLeaving();
     }
   }
@@ -220,7 +254,8 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
     }
   }
 
-  function startSession(stream: FrameStream, open: AdmittedOpen, kv: KvSession, transcript: Transcript): HostedSession {
+  /** What a session needs of the rest of this node. */
+  function aroundSession(stream: FrameStream, open: AdmittedOpen): HopSessionDeps {
     const reply = async (message: InferMessage): Promise<void> => {
       if (message.type !== 'ERROR') return stream.send(encodeMessage(message));
       count(message.code, { peer: stream.peer, session: open.session });
@@ -231,52 +266,54 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
         maxFrameBytes: MAX_FRAME_BYTES,
         signal: withDeadline(signal, OPEN_NEXT_MS),
       });
-    const isChallenge = createChallengeGuard(runOf(open).from, deps.openChallenge);
     const { now, log } = deps;
-    const facts = { open, owner: stream.peer, kv, model: options.model, transcript };
-    return createHostedSession(facts, { reply, openNext, isChallenge, receiptsDue, meter, now, log });
+    return { reply, openNext, now, log };
   }
 
-  async function serveHop(stream: FrameStream, inbox: Inbox, first: Step): Promise<void> {
+  function startSession(stream: FrameStream, open: AdmittedOpen, kv: KvSession, transcript: Transcript): HostedSession {
+    const isChallenge = createChallengeGuard(runOf(open).from, deps.openChallenge);
+    const facts = { open, owner: stream.peer, kv, model: options.model, transcript };
+    return createHostedSession(facts, { ...aroundSession(stream, open), isChallenge, receiptsDue, meter });
+  }
+
+  async function serveHop(stream: FrameStream, inbox: Inbox, first: Step | RunFrame): Promise<void> {
     const session = sessions.get(keyOf(first.session, first.hop));
     if (session === undefined) return turnAway(stream, 'EXPIRED', first.hop);
     if (first.hop === 0 || session.previous !== stream.peer || attached.has(session)) {
       return turnAway(stream, 'NOT_YOURS', first.hop);
     }
     attached.add(session);
-    await give(session, first);
-    await takeSteps(session, inbox, 'hop');
+    if (!(await give(session, first))) return session.fail(badFrame(session, 'hop'));
+    await takeWork(session, inbox, 'hop');
   }
 
   /** Until the session ends, the stream ends, or the client says CLOSE. */
-  async function takeSteps(session: HostedSession, inbox: Inbox, from: 'client' | 'hop'): Promise<void> {
+  async function takeWork(session: HostedSession | HostedFunction, inbox: Inbox, from: Sender): Promise<void> {
     const { open } = session;
     for (;;) {
       const message = await takeMessage(inbox, session.signal);
       if (message === undefined) return;
-      if (message !== 'malformed' && message.type === 'CLOSE' && from === 'client') {
+      if (message === 'malformed') return session.fail(badFrame(session, from));
+      if (message.type === 'CLOSE' && from === 'client') {
+        if (!('finish' in session)) return;
         return session.finish(usageOf(message.usage, session, deps.verify) ?? new Uint8Array(0));
       }
-      if (
-        message === 'malformed' ||
-        message.type !== 'STEP' ||
-        message.session !== open.session ||
-        message.hop !== open.hop
-      ) {
-        const hop = from === 'client' ? open.hop : open.hop - 1;
-        return session.fail({ code: 'BAD_FRAME', hop, why: `a bad frame from the ${from}` });
-      }
+      const isWork = message.type === 'STEP' || message.type === 'RUN';
+      if (!isWork || message.session !== open.session || message.hop !== open.hop)
+        return session.fail(badFrame(session, from));
       if (from === 'client' && open.hop !== 0) {
-        return session.fail({ code: 'NOT_YOURS', hop: open.hop, why: 'a step from the client to a later hop' });
+        return session.fail({ code: 'NOT_YOURS', hop: open.hop, why: 'work from the client for a later hop' });
       }
-      await give(session, message);
+      if (!(await give(session, message))) return session.fail(badFrame(session, from));
     }
   }
 
-  /** Reads a little ahead of the engine; beyond that the sender waits. */
-  async function give(session: HostedSession, step: Step): Promise<void> {
-    const done = session.step(step);
+  /** Reads a little ahead of the engine; beyond that the sender waits. False for work that this session does not do. */
+  async function give(session: HostedSession | HostedFunction, work: Step | RunFrame): Promise<boolean> {
+    const done = startWork(session, work);
+    if (done === undefined) return false;
     if (session.queued > limits.queuedSteps) await done;
+    return true;
   }
 
   async function freeIdle(): Promise<void> {
@@ -328,11 +365,23 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
 }
 
 /** No frame to this node is longer: what a stranger may have us hold follows from the model. Bytes. */
-function longestFrame({ width }: ServedModel): number {
+function longestFrame({ width, inputs }: ServedModel): number {
+  if (inputs !== undefined) return MAX_FRAME_BYTES;
   return Math.min(MAX_FRAME_BYTES, MAX_HEAD_BYTES + MAX_STEP_ROWS * width * BYTES_PER_VALUE);
 }
 
 type Inbox = AsyncIterator<InferMessage | 'malformed'>;
+/** Whose stream work comes on. */
+type Sender = 'client' | 'hop';
+
+function badFrame({ open }: HopSession, from: Sender): Fault {
+  return { code: 'BAD_FRAME', hop: from === 'client' ? open.hop : open.hop - 1, why: `a bad frame from the ${from}` };
+}
+
+function startWork(session: HostedSession | HostedFunction, work: Step | RunFrame): Promise<void> | undefined {
+  if (work.type === 'STEP') return 'step' in session ? session.step(work) : undefined;
+  return 'run' in session ? session.run(work) : undefined;
+}
 
 /** The next message; undefined when the stream ended or broke, or the signal aborted. */
 async function takeMessage(inbox: Inbox, signal: AbortSignal): Promise<InferMessage | 'malformed' | undefined> {

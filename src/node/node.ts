@@ -67,6 +67,8 @@ export interface NodeOptions {
   /** File of the pre-shared key, for a private network. */
   readonly networkKey?: string | undefined;
   readonly version: string;
+  /** Whether it stops when somebody else signs with its keys; default true. Not so for adversaries in tests, who sign twice themselves. */
+  readonly watchesKeys?: boolean;
 }
 
 /** What makes the parts that reach outside. A wrapper goes around one of them: what it changes, the rest of the node does not know. */
@@ -137,7 +139,7 @@ export async function createNode(options: NodeOptions, deps: NodeDeps, signal: A
   const shards =
     engine === undefined ? [] : await shardsOf(options, site, deps, { overlay, engine, directory }, signal);
   await engine?.load(shards, signal);
-  const place: Place = { ...site, shards, audits };
+  const place: Place = { ...site, shards, audits, watchesKeys: options.watchesKeys ?? true };
   validator = buildValidator(place, deps, { overlay, engine, journal, archive });
   const hoster =
     engine === undefined || audits
@@ -174,6 +176,7 @@ interface Site {
 interface Place extends Site {
   readonly shards: readonly ShardIndex[];
   readonly audits: boolean;
+  readonly watchesKeys: boolean;
 }
 
 const MIB = 2 ** 20;
@@ -281,7 +284,7 @@ async function enterOverlay(
 }
 
 function buildValidator(
-  { info, clock, cut, shards, audits }: Place,
+  { info, clock, cut, shards, audits, watchesKeys }: Place,
   { chain, subnet, node, hotkey, identity, model, log }: NodeDeps,
   {
     overlay,
@@ -296,7 +299,7 @@ function buildValidator(
   },
 ): Validator {
   return createValidator(
-    { genesis: info.genesis, subnet: subnet.id, node: node.id, clock, shards, audits, watchesKeys: true },
+    { genesis: info.genesis, subnet: subnet.id, node: node.id, clock, shards, audits, watchesKeys },
     {
       chain,
       overlay,
@@ -350,6 +353,7 @@ function buildHoster(
   },
 ): Hoster {
   const { width, vocab, maxContext } = model.manifest.shape;
+  const served = cutShards(model.manifest, cut);
   return createHoster(
     {
       subnet: subnet.id,
@@ -362,8 +366,9 @@ function buildHoster(
         vocab,
         maxContext,
         shardCount,
-        cacheBytes: cacheBytes(cutShards(model.manifest, cut)),
-        outputRms: cutShards(model.manifest, cut).map(({ rmsBits }) => floatOfBits(rmsBits)),
+        cacheBytes: cacheBytes(served),
+        ...(model.manifest.arch === 'llama' ? {} : { inputs: served.map(({ inputs }) => inputs) }),
+        outputRms: served.map(({ rmsBits }) => floatOfBits(rmsBits)),
       },
       shards,
       version,

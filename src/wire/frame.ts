@@ -6,7 +6,7 @@ import type { Cbor } from '../util/cbor.ts';
 import { encodeCbor } from '../util/cbor.ts';
 import { type Parsed, parsing, readCbor, refuse } from './fields.ts';
 
-/** Type bytes of protocol.md 12; 6 REPLAY, 11 RUN and 12 RESULT are reserved there. */
+/** Type bytes of protocol.md 12; 6 REPLAY and 10 PING are reserved there. */
 export const FRAME_TYPES = {
   OPEN: 1,
   ACCEPT: 2,
@@ -16,6 +16,8 @@ export const FRAME_TYPES = {
   RECEIPT: 7,
   CLOSE: 8,
   ERROR: 9,
+  RUN: 11,
+  RESULT: 12,
 } as const;
 
 export type FrameType = keyof typeof FRAME_TYPES;

@@ -4,6 +4,7 @@
 import type { Brand, PeerId, ShardIndex } from '../types/ids.ts';
 import type { ManifestHash } from '../types/model.ts';
 import { peerToBytes } from '../types/peer-id.ts';
+import type { NamedTensor } from '../types/tensor.ts';
 import { fromHex, toHex } from '../util/bytes.ts';
 import type { Cbor } from '../util/cbor.ts';
 import { encodeCbor } from '../util/cbor.ts';
@@ -26,6 +27,7 @@ import {
   uint,
 } from './fields.ts';
 import { decodeFrame, encodeFrame, type Frame, type FrameType } from './frame.ts';
+import { encodeTensors, readTensors } from './named-tensors.ts';
 import type { RowCodec } from './tensor.ts';
 
 export const INFER_PROTOCOL = '/tessera/infer/1';
@@ -91,7 +93,7 @@ export interface OpenBody {
   readonly route: readonly RouteHop[];
   /** Which place of the route the receiver has. */
   readonly hop: number;
-  /** At the last hop only. */
+  /** At the last hop only, and of models that write text only. */
   readonly sampling?: Sampling;
 }
 
@@ -134,12 +136,34 @@ export interface Tokens {
   readonly spentUs: readonly number[];
 }
 
+/** What a stateless model is run on (RUN), and what comes out at the end of the route (RESULT). */
+interface Tensors {
+  readonly session: SessionId;
+  /** Of this run; the client counts. */
+  readonly run: number;
+  readonly tensors: readonly NamedTensor[];
+  /** Microseconds from arrival to answer of each hop before the receiver. */
+  readonly spentUs: readonly number[];
+}
+
+export interface RunFrame extends Tensors {
+  readonly type: 'RUN';
+  /** The receiver's place in the route. */
+  readonly hop: number;
+}
+
+export interface ResultFrame extends Tensors {
+  readonly type: 'RESULT';
+}
+
 export type InferMessage =
   | { readonly type: 'OPEN'; readonly request: Uint8Array }
   | { readonly type: 'ACCEPT'; readonly session: SessionId; readonly tokensGranted: number }
   | { readonly type: 'REFUSE'; readonly code: InferCode; readonly retryAfterMs: number }
   | Step
   | Tokens
+  | RunFrame
+  | ResultFrame
   /** Signed by the hop for one segment (wire/receipt.ts); not looked at here. */
   | { readonly type: 'RECEIPT'; readonly receipt: Uint8Array }
   /** `usage` as the client signs it, or empty. */
@@ -190,6 +214,9 @@ export function encodeMessage(message: InferMessage): readonly Uint8Array[] {
       return encodeFrame('STEP', stepHeader(message), message.tensor);
     case 'TOKENS':
       return encodeTokens(message);
+    case 'RUN':
+    case 'RESULT':
+      return encodeRun(message);
     case 'RECEIPT':
       return encodeFrame('RECEIPT', { r: message.receipt });
     case 'CLOSE':
@@ -223,11 +250,13 @@ const position = uint(MAX_POSITIONS);
 function readMessage(frame: Frame): InferMessage {
   if (frame.type === 'STEP') return readStep(frame);
   if (frame.type === 'TOKENS') return readTokens(frame);
+  if (frame.type === 'RUN') return readRun(frame);
+  if (frame.type === 'RESULT') return readResult(frame);
   if (frame.tensor.length > 0) return refuse(`${frame.type} carries no tensor`);
   return readControl(frame.type, frame.header);
 }
 
-function readControl(type: Exclude<FrameType, 'STEP' | 'TOKENS'>, header: Cbor): InferMessage {
+function readControl(type: Exclude<FrameType, 'STEP' | 'TOKENS' | 'RUN' | 'RESULT'>, header: Cbor): InferMessage {
   switch (type) {
     case 'OPEN':
       return { type, request: readMap(header, { q: blob(0, MAX_REQUEST_BYTES) }).q };
@@ -281,6 +310,27 @@ function readStep(frame: Frame): Step {
   if (u.length !== j) return refuse(`times of ${u.length} hops before hop ${j}`);
   const head = { session: s, hop: j, position: p, count: n, codec: c, draw: w === 1, spentUs: u };
   return { type: 'STEP', ...head, tensor: frame.tensor };
+}
+
+function encodeRun(message: RunFrame | ResultFrame): readonly Uint8Array[] {
+  const { header, tensor } = encodeTensors(message.tensors);
+  const head = { s: fromHex(message.session), r: message.run, t: header, u: message.spentUs };
+  return encodeFrame(message.type, message.type === 'RUN' ? { ...head, j: message.hop } : head, tensor);
+}
+
+const anything: Field<Cbor> = (value) => value;
+const RESULT_HEADER = { s: session, r: uint(U32), t: anything, u: spent };
+const RUN_HEADER = { ...RESULT_HEADER, j: hopIndex };
+
+function readRun({ header, tensor }: Frame): RunFrame {
+  const { s, r, t, u, j } = readMap(header, RUN_HEADER);
+  if (u.length !== j) return refuse(`times of ${u.length} hops before hop ${j}`);
+  return { type: 'RUN', session: s, hop: j, run: r, tensors: readTensors(t, tensor), spentUs: u };
+}
+
+function readResult({ header, tensor }: Frame): ResultFrame {
+  const { s, r, t, u } = readMap(header, RESULT_HEADER);
+  return { type: 'RESULT', session: s, run: r, tensors: readTensors(t, tensor), spentUs: u };
 }
 
 /** Tensor: for each token itself and then its k alternatives, each u32le id and f32le logarithm of its probability. */
@@ -350,12 +400,12 @@ const OPEN_BODY = {
   p: readSampling,
 };
 
-/** Also checks that the runs of the route follow each other from shard 0 and that sampling stands at the last hop alone. */
+/** Also checks that the runs of the route follow each other from shard 0 and that sampling stands at no hop but the last. */
 export function decodeOpen(bytes: Uint8Array): Parsed<OpenBody> {
   return parsing(() => {
     const map = readMap(readCbor(bytes, MAX_REQUEST_BYTES), OPEN_BODY);
     if (map.j >= map.r.length) return refuse('hop beyond the route');
-    if ((map.p !== undefined) !== (map.j === map.r.length - 1)) return refuse('sampling belongs to the last hop alone');
+    if (map.p !== undefined && map.j < map.r.length - 1) return refuse('sampling belongs to the last hop alone');
     return {
       salt: map.s,
       manifest: toHex(map.m),
@@ -397,7 +447,7 @@ const sampling = tuple(
   uint(MAX_ALTERNATIVES),
 );
 
-/** Absent (an empty list) at every hop but the last. */
+/** Absent (an empty list) at every hop but the last, and of stateless models there too. */
 function readSampling(value: Cbor): Sampling | undefined {
   if (Array.isArray(value) && value.length === 0) return undefined;
   const [temperature, topK, topP, seed, alternatives] = sampling(value);

@@ -13,6 +13,8 @@ import { identityFromSeed, verifySignature } from '../../../src/p2p/identity.ts'
 import { createMemoryNetwork, type MemoryNetwork } from '../../../src/p2p/memory.ts';
 import type { Identity, Overlay } from '../../../src/p2p/types.ts';
 import type { BlockNumber, Hash, NodeId, PeerId, ShardIndex, SubnetId } from '../../../src/types/ids.ts';
+import type { Port } from '../../../src/types/model.ts';
+import type { NamedTensor } from '../../../src/types/tensor.ts';
 import { silentLog } from '../../../src/util/log.ts';
 
 export const MODEL = {
@@ -63,6 +65,11 @@ export function createFakeEngine(): FakeEngine {
       open.add(session);
       return session;
     },
+    async run({ from, to }, tensors) {
+      await engine.beforeStep(0);
+      if (engine.refusal !== undefined) throw engine.refusal;
+      return runFake(from, to, tensors);
+    },
     challenge: async () => new Float32Array(0),
     stats: () => ({
       shards: [],
@@ -75,6 +82,25 @@ export function createFakeEngine(): FakeEngine {
     close: async () => undefined,
   };
   return engine;
+}
+
+/** Inputs of a stateless model's shards: a sequence that each shard changes, and a weight that all of them need. */
+export const FUNCTION_INPUTS: readonly (readonly Port[])[] = Array.from({ length: MODEL.shardCount }, (_, shard) => [
+  { name: `x.${shard}`, dtype: 'f32', dims: ['B', 'S', 2] },
+  { name: 'weight', dtype: 'i32', dims: ['B', 'S'] },
+]);
+
+/** Shard k makes x + (k + 1) w of x: what is left out, swapped or run twice changes the result. */
+function runFake(from: number, to: number, tensors: readonly NamedTensor[]): readonly NamedTensor[] {
+  const weight = tensors.find(({ name }) => name === 'weight')?.data ?? [];
+  let x = tensors.find(({ name }) => name === `x.${from}`);
+  for (let shard = from; x !== undefined && shard < to; shard += 1) {
+    const before = x.data as Float32Array;
+    const data = before.map((value, i) => value * 2 + (shard + 1) * Number(weight[i >> 1] ?? 0));
+    x = { name: `x.${shard + 1}`, dims: x.dims, data };
+  }
+  if (x === undefined) throw new EngineError({ code: 'E_SHAPE', expected: `x.${from}`, found: 'none' }, 'no x');
+  return [x];
 }
 
 function createFakeSession(
@@ -190,6 +216,8 @@ export interface NetOptions {
   readonly mayAsk?: (peer: PeerId) => boolean;
   readonly stakeOf?: (peer: PeerId) => bigint;
   readonly openChallenge?: (shard: ShardIndex) => Rows | undefined;
+  /** Whether the model is a stateless one: FUNCTION_INPUTS. */
+  readonly stateless?: boolean;
 }
 
 export function identityOf(i: number): Identity {
@@ -282,7 +310,7 @@ function startHoster(
       node,
       genesis: GENESIS,
       clock: { slot: 3, epochLength: 20 },
-      model: MODEL,
+      model: options.stateless === true ? { ...MODEL, inputs: FUNCTION_INPUTS } : MODEL,
       shards,
       version: 'test',
       memoryMiB: 64,

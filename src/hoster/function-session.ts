@@ -1,0 +1,101 @@
+// One stranger's session with a stateless model on this hop: named tensors in, the engine's run, tensors on to the next hop or the result to the client
+// (protocol.md 12, RUN). Trusts the admitted OPEN (it was verified); the engine checks every tensor against the ports of the manifest.
+
+import type { Engine, Rows } from '../engine/types.ts';
+import type { PeerId, ShardIndex } from '../types/ids.ts';
+import type { Port } from '../types/model.ts';
+import type { NamedTensor } from '../types/tensor.ts';
+import { raceSignal } from '../util/async.ts';
+import { errorMessage } from '../util/errors.ts';
+import type { RunFrame } from '../wire/infer.ts';
+import type { AdmittedOpen } from './admission.ts';
+import { codeOfEngineError } from './codes.ts';
+import { createHopSession, type HopSession, type HopSessionDeps } from './hop-session.ts';
+import type { Meter } from './meter.ts';
+
+export interface FunctionFacts {
+  readonly open: AdmittedOpen;
+  /** The client. */
+  readonly owner: PeerId;
+  /** Of the route that this node has. */
+  readonly from: ShardIndex;
+  readonly to: ShardIndex;
+  /** What each shard of the cut takes. */
+  readonly inputs: readonly (readonly Port[])[];
+}
+
+export interface FunctionDeps extends HopSessionDeps {
+  readonly engine: Pick<Engine, 'run'>;
+  /** Whether these rows are the open challenge of the shard that they would enter (protocol.md 12, CHALLENGE_INPUT). */
+  readonly isChallenge: (rows: Rows) => boolean;
+  readonly meter: Pick<Meter, 'begin'>;
+}
+
+export interface HostedFunction extends HopSession {
+  /** Runs a frame when those before it are done. Never rejects: a failure is the session's end. */
+  run(frame: RunFrame): Promise<void>;
+}
+
+export function createHostedFunction(facts: FunctionFacts, deps: FunctionDeps): HostedFunction {
+  const { open, owner, from, to, inputs } = facts;
+  const work = createHopSession({ open, owner, release: async () => undefined }, deps);
+  const { signal, sender, fault } = work;
+
+  async function compute(tensors: readonly NamedTensor[]): Promise<readonly NamedTensor[]> {
+    if (sequencesOf(tensors, inputs[from] ?? []).some(deps.isChallenge))
+      throw fault('CHALLENGE_INPUT', 'the open challenge is not run for others');
+    try {
+      // The engine takes the buffers over, and what later shards need of them goes on.
+      const own = tensors.map((tensor) => ({ ...tensor, data: tensor.data.slice() }));
+      return await deps.engine.run({ from, to }, own, { owner }, signal);
+    } catch (error) {
+      const code = codeOfEngineError(error);
+      throw fault(code, errorMessage(error), code === 'BAD_FRAME' || code === 'TOO_LONG' ? sender : open.hop);
+    }
+  }
+
+  /** The outputs, and the microseconds that they took here. */
+  async function measured(tensors: readonly NamedTensor[]): Promise<readonly [readonly NamedTensor[], number]> {
+    const end = deps.meter.begin(tensors[0]?.dims[0] ?? 1, to - from);
+    try {
+      const outputs = await compute(tensors);
+      return [outputs, end()];
+    } catch (error) {
+      end();
+      throw error;
+    }
+  }
+
+  async function runFrame({ session, run, tensors, spentUs: before }: RunFrame): Promise<void> {
+    const [outputs, us] = await measured(tensors);
+    const spentUs = [...before, us];
+    const next = inputs[to];
+    if (next === undefined) {
+      await raceSignal(deps.reply({ type: 'RESULT', session, run, tensors: outputs, spentUs }), signal);
+      return;
+    }
+    const known = new Map([...tensors, ...outputs].map((tensor) => [tensor.name, tensor]));
+    const onward = next.flatMap(({ name }) => known.get(name) ?? []);
+    await work.onward({ type: 'RUN', session, hop: open.hop + 1, run, tensors: onward, spentUs });
+  }
+
+  return Object.assign(work, { run: (frame: RunFrame) => work.take(() => runFrame(frame)) });
+}
+
+/** The sequences of a batch as a challenge would give each: ids, or rows of hidden state. */
+function sequencesOf(tensors: readonly NamedTensor[], [port]: readonly Port[]): Rows[] {
+  const tensor = tensors.find(({ name }) => name === port?.name);
+  if (tensor === undefined) return [];
+  const { data, dims } = tensor;
+  const [batch = 1, length = 1] = dims;
+  if (data.length % batch !== 0) return [];
+  // A sample without positions is a row, and the batch is what a challenge asks about.
+  const isSequence = typeof port?.dims[1] === 'string';
+  const [count, rows] = isSequence ? [batch, length] : [1, batch];
+  const each = data.length / count;
+  return Array.from({ length: count }, (_, i): Rows => {
+    const part = data.subarray(i * each, (i + 1) * each);
+    if (part instanceof Float32Array) return { kind: 'hidden', data: part, count: rows };
+    return { kind: 'tokens', ids: Int32Array.from(part, Number) };
+  });
+}
