@@ -32,3 +32,26 @@ export async function raceSignal<T>(promise: Promise<T>, signal: AbortSignal): P
     signal.removeEventListener('abort', onAbort);
   }
 }
+
+/** Work that is done once per key: who asks while it is under way waits for the same. Failures, and values that are not to be kept, are not. */
+export function createMemo<K, V>(
+  limit: number,
+  isKept: (value: V) => boolean,
+): (key: K, work: () => Promise<V>) => Promise<V> {
+  const known = new Map<K, Promise<V>>();
+  return (key, work) => {
+    const before = known.get(key);
+    if (before !== undefined) return before;
+    const value = work();
+    known.set(key, value);
+    const forget = () => {
+      if (known.get(key) === value) known.delete(key);
+    };
+    value.then((result) => (isKept(result) ? undefined : forget()), forget);
+    for (const oldest of known.keys()) {
+      if (known.size <= limit) break;
+      known.delete(oldest);
+    }
+    return value;
+  };
+}

@@ -3,7 +3,7 @@
 // or cannot get into one any more.
 
 import type { Address, BlockNumber, Hash } from '../../types/ids.ts';
-import { createSerial } from '../../util/async.ts';
+import { createMemo, createSerial, raceSignal } from '../../util/async.ts';
 import { fromHex } from '../../util/bytes.ts';
 import { errorCode } from '../../util/errors.ts';
 import { pause, systemTimers } from '../../util/timers.ts';
@@ -12,7 +12,7 @@ import { ChainError, type Head, type Receipt, type Signer, type SubmitOptions } 
 import type { Connection } from './connection.ts';
 import type { Link, LinkDeps } from './link.ts';
 import { RpcFault } from './rpc-socket.ts';
-import type { CallSpec } from './runtime.ts';
+import type { CallSpec, RuntimeEvent } from './runtime.ts';
 
 export interface Submission {
   /** The call as the pallet names it, for messages. */
@@ -40,11 +40,14 @@ const INCLUSION_MS = 10 * 60_000;
 /** Blocks after which bytes that are in no block are offered again: a pool may have dropped them, or this may be another endpoint. */
 const OFFER_AGAIN_BLOCKS = 3;
 
-/** Tries with a fresh nonce when another transaction of the account came first. */
-const NONCE_TRIES = 3;
+/** Tries with a fresh nonce when another transaction of the account came first: each that fails means that one more of another process got in. */
+const NONCE_TRIES = 64;
 
 /** Hashes of blocks that were looked through, per transaction: an era and the forks beside it. */
 const MAX_VISITED = 512;
+
+/** Blocks whose parent, transactions and events are remembered: those in which transactions that wait are looked for. */
+const REMEMBERED_BLOCKS = 16;
 
 interface Sent {
   readonly call: string;
@@ -60,6 +63,11 @@ interface Found {
   readonly index: number;
 }
 
+interface BlockBody {
+  readonly parent: Hash;
+  readonly extrinsics: readonly string[];
+}
+
 interface Account {
   readonly serial: ReturnType<typeof createSerial>;
   nextNonce: number;
@@ -69,6 +77,10 @@ interface Account {
 export function createSubmitter(link: Link, deps: LinkDeps, retryMs: number = RETRY_MS): Submitter {
   const { log, timers = systemTimers } = deps;
   const accounts = new Map<Address, Account>();
+  // What many waiting transactions ask about the same blocks is asked once.
+  const parents = createMemo<Hash, Head | undefined>(REMEMBERED_BLOCKS, isThere);
+  const bodies = createMemo<Hash, BlockBody | undefined>(REMEMBERED_BLOCKS, isThere);
+  const eventsOf = createMemo<Hash, readonly RuntimeEvent[]>(REMEMBERED_BLOCKS, isThere);
 
   function accountOf(address: Address): Account {
     const known = accounts.get(address);
@@ -107,7 +119,8 @@ export function createSubmitter(link: Link, deps: LinkDeps, retryMs: number = RE
         if (!isTaken || left === 0) throw error;
         log.debug('nonce taken, trying again', { call: submission.call, nonce });
         account.nextNonce = 0;
-        atLeast = error.facts.reason === 'PriorityTooLow' ? nonce + 1 : 0;
+        // What is used is counted by the chain; what only waits may not be.
+        atLeast = error.facts.reason === 'Stale' ? 0 : nonce + 1;
       }
     }
   }
@@ -130,9 +143,12 @@ export function createSubmitter(link: Link, deps: LinkDeps, retryMs: number = RE
    * refused as too old (AncientBirthBlock) by a pool that has not yet looked at that block. It dies one block earlier for it.
    */
   async function parentOf(head: Head, signal?: AbortSignal): Promise<Head> {
-    const number = (head.number - 1) as BlockNumber;
-    const hash = number < 0 ? undefined : await link.ask('chain_getBlockHash', [number], undefined, signal);
-    return typeof hash === 'string' ? { number, hash: hash as Hash } : head;
+    const asked = parents(head.hash, async () => {
+      const number = (head.number - 1) as BlockNumber;
+      const hash = number < 0 ? undefined : await link.ask('chain_getBlockHash', [number], undefined, link.closed);
+      return typeof hash === 'string' ? { number, hash: hash as Hash } : undefined;
+    });
+    return (await raceSignal(asked, signal ?? link.closed)) ?? head;
   }
 
   /** Many endpoints do not offer dry runs: then the call is simply sent. */
@@ -161,7 +177,10 @@ export function createSubmitter(link: Link, deps: LinkDeps, retryMs: number = RE
     }
   }
 
-  /** Without an answer nobody knows whether the bytes arrived: they count as sent, for to say otherwise would have them signed twice. */
+  /**
+   * Without an answer nobody knows whether the bytes arrived: they count as sent, for to say otherwise would have them signed twice. Bytes that
+   * are there before they were ever offered are another process's, with the same wish and the same nonce: its effect is not ours.
+   */
   async function handOver(sent: Sent, signal?: AbortSignal): Promise<void> {
     try {
       await offer(sent, signal);
@@ -176,7 +195,7 @@ export function createSubmitter(link: Link, deps: LinkDeps, retryMs: number = RE
   async function persist<T>(read: () => Promise<T>, stop: AbortSignal): Promise<T> {
     for (;;) {
       try {
-        return await read();
+        return await raceSignal(read(), stop);
       } catch (error) {
         stop.throwIfAborted();
         if (!isSilence(error)) throw error;
@@ -186,14 +205,11 @@ export function createSubmitter(link: Link, deps: LinkDeps, retryMs: number = RE
     }
   }
 
-  /** Bytes that are in the pool already count as handed over. */
   async function offer({ call, account, bytes }: Sent, signal?: AbortSignal): Promise<void> {
     try {
       await link.requestOnce('author_submitExtrinsic', [bytes], signal, SUBMIT_MS);
     } catch (error) {
-      if (!(error instanceof RpcFault)) throw error;
-      const rejected = extrinsicRejected(call, account, error.message);
-      if (rejected.facts.code !== 'EXTRINSIC_REJECTED' || rejected.facts.reason !== 'AlreadyImported') throw rejected;
+      throw error instanceof RpcFault ? extrinsicRejected(call, account, error.message) : error;
     }
   }
 
@@ -266,8 +282,12 @@ export function createSubmitter(link: Link, deps: LinkDeps, retryMs: number = RE
   }
 
   /** Undefined when the endpoint does not know the block (another endpoint, a fork that is gone). */
-  async function readBlock(hash: Hash, stop: AbortSignal) {
-    const answer = (await persist(() => link.ask('chain_getBlock', [hash], undefined, stop), stop)) as
+  function readBlock(hash: Hash, stop: AbortSignal): Promise<BlockBody | undefined> {
+    return persist(() => bodies(hash, () => askBlock(hash)), stop);
+  }
+
+  async function askBlock(hash: Hash): Promise<BlockBody | undefined> {
+    const answer = (await link.ask('chain_getBlock', [hash], undefined, link.closed)) as
       | { block: { header: { parentHash: Hash }; extrinsics: readonly string[] } }
       | null
       | undefined;
@@ -282,7 +302,9 @@ export function createSubmitter(link: Link, deps: LinkDeps, retryMs: number = RE
 
   async function receiptOf({ call, bytes }: Sent, { block, index }: Found, stop: AbortSignal): Promise<Receipt> {
     const { runtime } = await link.connection(stop);
-    const events = runtime.events(await link.ask('state_getStorage', [EVENTS_KEY], block.hash, stop));
+    const events = await eventsOf(block.hash, async () =>
+      runtime.events(await link.ask('state_getStorage', [EVENTS_KEY], block.hash, link.closed)),
+    );
     const ours = events.filter(({ extrinsic }) => extrinsic === index);
     const failure = ours.find(({ pallet, name }) => pallet === 'System' && name === 'ExtrinsicFailed');
     if (failure !== undefined) {
@@ -299,8 +321,8 @@ export function createSubmitter(link: Link, deps: LinkDeps, retryMs: number = RE
   return { submit };
 }
 
-/** The nonce was used, or is waiting to be used, by other bytes. */
-const TAKEN: readonly string[] = ['Stale', 'PriorityTooLow'];
+/** The nonce was used, or is waiting to be used, by another transaction. */
+const TAKEN: readonly string[] = ['Stale', 'PriorityTooLow', 'AlreadyImported'];
 
 function isSilence(error: unknown): boolean {
   return SILENCE.includes(errorCode(error));
@@ -313,3 +335,7 @@ const LASTING: readonly string[] = ['Payment', 'Call'];
 
 /** twox128("System") ++ twox128("Events"), the same in every Substrate chain. */
 const EVENTS_KEY = '0x26aa394eea5630e07c48ae0c9558cef780d41e5e16056765bc8461851072c9d7';
+
+function isThere(value: unknown): boolean {
+  return value !== undefined;
+}

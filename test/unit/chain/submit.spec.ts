@@ -204,7 +204,17 @@ describe('transactions from signing to inclusion', () => {
     assert.equal(outcome.receipt?.block.number, 11);
   });
 
-  it('counts anew when the nonce is used, and gives up after three tries', async () => {
+  it('takes the next nonce when another process has sent the very same bytes', async () => {
+    endpoint.will('author_submitExtrinsic', fail(new RpcFault(1013, 'Transaction Already Imported')));
+    await submit();
+    assert.deepEqual(endpoint.submitted, ['0x00', '0x01']);
+    await endpoint.block(11, ['0x00']);
+    assert.deepEqual(outcome, {}, 'that was the other one');
+    await endpoint.block(12, ['0x01']);
+    assert.equal(outcome.receipt?.block.number, 12);
+  });
+
+  it('counts anew when the nonce is used, and gives up at some time', async () => {
     endpoint.will('author_submitExtrinsic', () => {
       endpoint.counts(4);
       throw stale;
@@ -214,8 +224,9 @@ describe('transactions from signing to inclusion', () => {
     await endpoint.block(11, ['0x04']);
     assert.equal(outcome.receipt?.block.number, 11);
 
-    endpoint.will('author_submitExtrinsic', fail(stale), fail(stale), fail(stale));
+    endpoint.will('author_submitExtrinsic', ...Array.from({ length: 100 }, () => fail(stale)));
     await submit();
+    while (outcome.error === undefined) await settle();
     assert.equal(errorCode(outcome.error), 'EXTRINSIC_REJECTED');
   });
 
