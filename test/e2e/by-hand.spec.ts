@@ -9,6 +9,7 @@ import { findFreePorts } from '../../src/devnet/plan.ts';
 import type { Epoch, SubnetId } from '../../src/types/ids.ts';
 import { silentLog } from '../../src/util/log.ts';
 import { type Line, type Running, runCli, startCli, stopCli } from '../support/cli.ts';
+import { nextBlock } from '../support/pace.ts';
 
 const SUBNET = 128_001 as SubnetId;
 const SHARDS = ['0-2', '1-3', '0,2-3'];
@@ -114,10 +115,7 @@ async function acceptedEpoch(endpoint: string, nodes: readonly Running[]): Promi
   const chain = await connectChain({ endpoints: [endpoint] }, { log: silentLog });
   try {
     for (let made = 0; made < PATIENCE_BLOCKS; made += 1) {
-      const block = await newBlock(endpoint);
-      await Promise.all(
-        nodes.map((node) => node.waitFor((line) => line.event === 'head' && Number(line.block) >= block)),
-      );
+      const block = await nextBlock(endpoint, nodes);
       const epoch = (Math.floor((block - SLOT) / EPOCH_LENGTH) - 1) as Epoch;
       const result = epoch < 0 ? undefined : await chain.result(SUBNET, epoch);
       if (result?.outcome === 'Accepted') return epoch;
@@ -126,15 +124,4 @@ async function acceptedEpoch(endpoint: string, nodes: readonly Running[]): Promi
   } finally {
     await chain.close();
   }
-}
-
-async function newBlock(endpoint: string): Promise<number> {
-  const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'dev_newBlock', params: [] });
-  const headers = { 'content-type': 'application/json' };
-  const asked = { jsonrpc: '2.0', id: 2, method: 'chain_getHeader', params: [] };
-  const url = endpoint.replace('ws://', 'http://');
-  await fetch(url, { method: 'POST', headers, body });
-  const answer = await fetch(url, { method: 'POST', headers, body: JSON.stringify(asked) });
-  const { result } = (await answer.json()) as { result: { number: string } };
-  return Number(result.number);
 }
