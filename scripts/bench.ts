@@ -8,6 +8,7 @@ import type { BenchOptions } from '../test/bench/options.ts';
 const BENCHMARKS: Readonly<Record<string, () => Promise<(options: BenchOptions) => Promise<number>>>> = {
   engine: async () => (await import('../test/bench/engine/main.ts')).benchEngine,
   speculation: async () => (await import('../test/bench/speculation.ts')).benchSpeculation,
+  faults: async () => (await import('../test/bench/faults.ts')).benchFaults,
   hop: async () => (await import('../test/bench/hop.ts')).benchHop,
   audit: async () => (await import('../test/bench/audit.ts')).benchAudit,
   gateway: async () => (await import('../test/bench/gateway.ts')).benchGateway,

@@ -62,6 +62,24 @@ export function contextExceeded(tokens: number, maxContext: number, param: strin
   );
 }
 
+/** An input of an embedding. */
+export function tooLong(tokens: number, most: number, what: string): ApiError {
+  return badRequest(
+    `Invalid 'input': at most ${most} tokens are allowed (${what}), and at least ${tokens} were sent.`,
+    'input',
+    'context_length_exceeded',
+  );
+}
+
+/** Another route of the API is the one for this model. */
+export function notForThisModel(model: string, instead: string): ApiError {
+  return notFound(
+    `The model '${model}' is not supported here. Did you mean to use ${instead}?`,
+    'model_not_supported',
+    'model',
+  );
+}
+
 /** A restart takes no longer. */
 const CLOSING_RETRY_S = 10;
 /** Seconds after which a network without a route may have one: two announce periods on a slow chain. */

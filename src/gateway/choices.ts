@@ -1,11 +1,11 @@
-// The answers of one request: each a generation of its own, all under way at once as far as there are slots, their pieces merged as they come.
+// The answers of one request: each a generation of its own, all under way at once as far as there are slots. Each
+// token is handed on in the turn in which it comes: among hundreds of streams none waits for the others between its coming and its going.
 
 import { randomBytes } from 'node:crypto';
 import type { FinishReason, GeneratedToken, GenerateOptions } from '../client/generation.ts';
 import { withStops } from '../model/stop.ts';
 import type { RoutedHop } from '../routing/route.ts';
 import type { Backend } from './backend.ts';
-import { mergeAll } from './merge.ts';
 import type { Meters } from './metrics.ts';
 import type { CommonRequest } from './request.ts';
 import type { Slots } from './slots.ts';
@@ -79,31 +79,37 @@ export interface ChoiceDeps {
   readonly now: () => number;
 }
 
+/** Takes an event; what it answers is waited for before the next token is asked for. What it throws ends the answer. */
+export type Emit = (event: ChoiceEvent) => Promise<void> | undefined;
+
 /**
- * Ends every generation when the consumer leaves or the signal aborts. Throws what the first failed one throws.
+ * Hands every event over as it comes. Ends every generation when one fails or the signal aborts, and throws what the first failed one throws.
  *
  * @param owner who shares the turns of these generations
  */
-export function runChoices(
+export async function runChoices(
   plans: readonly ChoicePlan[],
   owner: string,
-  deps: ChoiceDeps,
+  { emit, ...deps }: ChoiceDeps & { readonly emit: Emit },
   signal: AbortSignal,
-): AsyncGenerator<ChoiceEvent, void> {
+): Promise<void> {
   const ending = new AbortController();
   const until = AbortSignal.any([signal, ending.signal]);
-  return mergeAll(
-    plans.map((plan) => runChoice(plan, owner, deps, until)),
-    () => ending.abort(new Error('the answer has ended')),
-  );
+  const running = plans.map((plan) => runChoice(plan, owner, { ...deps, emit }, until));
+  try {
+    await Promise.all(running);
+  } finally {
+    ending.abort(new Error('the answer has ended'));
+    await Promise.allSettled(running);
+  }
 }
 
-async function* runChoice(
+async function runChoice(
   { index, prompt, stop, options }: ChoicePlan,
   owner: string,
-  { backend, slots, meters, now }: ChoiceDeps,
+  { backend, slots, meters, now, emit }: ChoiceDeps & { readonly emit: Emit },
   signal: AbortSignal,
-): AsyncGenerator<ChoiceEvent, void> {
+): Promise<void> {
   const asked = now();
   const leave = await slots.take(owner, signal);
   meters.time('tessera_request_queue_time_seconds', now() - asked);
@@ -124,17 +130,18 @@ async function* runChoice(
       const text = stream.push(token.id);
       if (text !== '') {
         told = told === undefined ? { route: generation.route ?? [] } : {};
-        yield { type: 'text', index, text, tokens: pending, at, ...told };
+        const full = emit({ type: 'text', index, text, tokens: pending, at, ...told });
         pending = [];
+        if (full !== undefined) await full;
       }
       if (stream.stopped) break;
     }
     const rest = stream.end();
     if (rest !== '' || (pending.length > 0 && !stream.stopped))
-      yield { type: 'text', index, text: rest, tokens: pending, at: now() };
+      await emit({ type: 'text', index, text: rest, tokens: pending, at: now() });
     const finish = stream.stopped ? 'stop' : (generation.finish ?? 'length');
     meters.ended(finish);
-    yield { type: 'end', index, finish, drawn, route: generation.route ?? [] };
+    await emit({ type: 'end', index, finish, drawn, route: generation.route ?? [] });
   } finally {
     leave();
   }

@@ -3,6 +3,10 @@
 import type { Chain, Subnet } from '../chain/types.ts';
 import type { Client } from '../client/client.ts';
 import type { Directory } from '../client/directory.ts';
+import { embedTexts } from '../client/embed.ts';
+import { embeddingSize } from '../graph/encoder-weights.ts';
+import { openEncoderTokenizer } from '../model/encoder-tokenizer.ts';
+import { encoderOf } from '../model/manifest.ts';
 import type { Model } from '../model/open.ts';
 import { openTokenizer } from '../model/tokenizer.ts';
 import type { Overlay } from '../p2p/types.ts';
@@ -10,6 +14,7 @@ import { errorMessage } from '../util/errors.ts';
 import type { Log } from '../util/log.ts';
 import type { Verify } from '../wire/envelope.ts';
 import { registerApi } from './api.ts';
+import type { Backend, EmbeddingBackend } from './backend.ts';
 import { openKeyRing } from './keys.ts';
 import { registerPage } from './page.ts';
 import { createGateway, type Gateway, type GatewayOptions } from './server.ts';
@@ -49,12 +54,7 @@ export async function createNetworkGateway(
     { chain, overlay: network.overlay, directory: network.directory, verify, now, log: log.child('watch') },
   );
   const gateway = await createGateway(options, {
-    backend: {
-      model: { id: name, hash: model.hash, maxContext: shape.maxContext, vocab: shape.vocab },
-      tokenizer: await openTokenizer(model),
-      capacity: watch.capacity,
-      generate: network.client.generate,
-    },
+    backend: await openBackend(model, network.client, watch.capacity),
     keys: openKeyRing(options.keysFile),
     vitals: watch.vitals,
     now,
@@ -79,6 +79,22 @@ export async function createNetworkGateway(
       ending.abort();
       await gateway.close();
       await watching;
+    },
+  };
+}
+
+async function openBackend(model: Model, client: Client, capacity: () => number): Promise<Backend | EmbeddingBackend> {
+  const { manifest, hash } = model;
+  const { maxContext, vocab } = manifest.shape;
+  const facts = { model: { id: manifest.name, hash, maxContext, vocab }, capacity };
+  if (manifest.arch === 'llama') return { ...facts, tokenizer: await openTokenizer(model), generate: client.generate };
+  const { encodeWhole } = await openEncoderTokenizer(model);
+  return {
+    ...facts,
+    embedder: {
+      size: embeddingSize(encoderOf(manifest)),
+      encode: encodeWhole,
+      embed: async (texts, signal) => (await embedTexts(client, manifest, texts, signal)).vectors,
     },
   };
 }

@@ -5,10 +5,11 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { ChatMessage } from '../model/chat.ts';
 import { errorCode } from '../util/errors.ts';
 import type { Log } from '../util/log.ts';
-import { type AnswerHead, type Meter, streamAnswer, usageOf, wholeAnswer } from './answer.ts';
-import { ApiError, badRequest, closing, contextExceeded, notFound } from './api-error.ts';
-import type { Backend } from './backend.ts';
-import { type ChoiceEvent, type ChoicePlan, planChoices, runChoices } from './choices.ts';
+import { type AnswerHead, type Run, streamAnswer, usageOf, wholeAnswer } from './answer.ts';
+import { ApiError, badRequest, closing, contextExceeded, notForThisModel, notFound } from './api-error.ts';
+import type { Backend, EmbeddingBackend } from './backend.ts';
+import { type ChoicePlan, type Emit, planChoices, runChoices } from './choices.ts';
+import { answerEmbeddings } from './embeddings.ts';
 import type { KeyRing } from './keys.ts';
 import type { Meters } from './metrics.ts';
 import type { Quotas } from './quotas.ts';
@@ -23,9 +24,10 @@ import {
 } from './request.ts';
 import { chatShape, completionShape, type Shape } from './shapes.ts';
 import type { Slots } from './slots.ts';
+import { type EventStream, openEventStream } from './sse.ts';
 
 export interface OpenAiDeps {
-  readonly backend: Backend;
+  readonly backend: Backend | EmbeddingBackend;
   readonly slots: Slots;
   readonly quotas: Quotas;
   readonly meters: Pick<Meters, 'time' | 'ended' | 'tokens'>;
@@ -66,6 +68,14 @@ export function registerOpenAi(app: FastifyInstance, deps: OpenAiDeps): void {
     requireModel(request.params.model, backend);
     return model;
   });
+  if (backend.embedder === undefined) registerText(app, { ...deps, backend });
+  else registerEmbeddings(app, { ...deps, backend });
+}
+
+type TextDeps = OpenAiDeps & { readonly backend: Backend };
+
+function registerText(app: FastifyInstance, deps: TextDeps): void {
+  const { backend } = deps;
   app.post('/v1/chat/completions', (request, reply) => answer(chatAsked(request.body, backend), request, reply, deps));
   app.post('/v1/completions', (request, reply) => answer(completionAsked(request.body, backend), request, reply, deps));
   app.post('/v1/embeddings', async (request) => {
@@ -75,6 +85,28 @@ export function registerOpenAi(app: FastifyInstance, deps: OpenAiDeps): void {
       `The model '${backend.model.id}' gives no embeddings.`,
     );
   });
+}
+
+function registerEmbeddings(app: FastifyInstance, deps: OpenAiDeps & { readonly backend: EmbeddingBackend }): void {
+  const { backend } = deps;
+  app.post('/v1/embeddings', async (request, reply) => {
+    const asked = parseEmbedding(request.body);
+    requireModel(asked.model, backend);
+    const signal = AbortSignal.any([deps.closing, untilGone(reply)]);
+    try {
+      return await answerEmbeddings(asked, request, deps, signal);
+    } catch (error) {
+      throw signal.aborted ? brokenOff(deps.closing.aborted) : error;
+    }
+  });
+  for (const [route, parse] of [
+    ['/v1/chat/completions', parseChat],
+    ['/v1/completions', parseCompletion],
+  ] as const)
+    app.post(route, async (request) => {
+      requireModel(parse(request.body).model, backend);
+      throw notForThisModel(backend.model.id, '/v1/embeddings');
+    });
 }
 
 interface Asked {
@@ -138,7 +170,7 @@ function knownIds(ids: readonly number[], vocab: number): readonly number[] {
   throw badRequest(`Invalid 'prompt': token ids of this model are below ${vocab}.`, 'prompt');
 }
 
-function requireModel(name: string, { model }: Backend): void {
+function requireModel(name: string, { model }: Pick<Backend, 'model'>): void {
   if (name !== model.id) throw notFound(`The model '${name}' does not exist.`, 'model_not_found', 'model');
 }
 
@@ -153,7 +185,7 @@ function requireRoom(prompts: readonly (readonly number[])[], wanted: number, ma
   if (longest + wanted > maxContext) throw contextExceeded(longest + wanted, maxContext, param);
 }
 
-async function answer(asked: Asked, request: FastifyRequest, reply: FastifyReply, deps: OpenAiDeps): Promise<unknown> {
+async function answer(asked: Asked, request: FastifyRequest, reply: FastifyReply, deps: TextDeps): Promise<unknown> {
   const { plans, shape } = asked;
   const { backend } = deps;
   const meter = { drawn: 0 };
@@ -170,10 +202,14 @@ async function answer(asked: Asked, request: FastifyRequest, reply: FastifyReply
     fingerprint: `fp_${backend.model.hash.slice(0, FINGERPRINT_CHARS)}`,
   };
   const signal = AbortSignal.any([deps.closing, untilGone(reply)]);
-  const events = timed(runChoices(plans, request.asker?.id ?? '', deps, signal), begun, deps);
+  const run: Run = (emit) =>
+    runChoices(plans, request.asker?.id ?? '', { ...deps, emit: timed(emit, begun, deps) }, signal);
   try {
-    if (asked.request.stream !== true) return await wholeAnswer(events, { head, shape, plans, meter });
-    const failure = await streamed(events, reply, { ...asked, head, meter }, deps, signal);
+    if (asked.request.stream !== true) return await wholeAnswer(run, { head, shape, plans, meter });
+    const includeUsage = asked.request.stream_options?.include_usage === true;
+    const onWritten = (at: number): void => deps.meters.time('tessera_token_overhead_seconds', deps.now() - at);
+    const open = () => openStream(reply, signal);
+    const failure = await streamAnswer(run, open, { head, shape, plans, meter, includeUsage, onWritten });
     if (failure !== undefined) deps.log.info('answer broke off', { request: request.id, code: errorCode(failure) });
     return reply;
   } catch (error) {
@@ -188,18 +224,16 @@ async function answer(asked: Asked, request: FastifyRequest, reply: FastifyReply
 }
 
 /** Tells how long the first event took. */
-async function* timed(
-  events: AsyncGenerator<ChoiceEvent, void>,
-  begun: number,
-  { meters, now }: OpenAiDeps,
-): AsyncGenerator<ChoiceEvent, void> {
+function timed(emit: Emit, begun: number, { meters, now }: OpenAiDeps): Emit {
   let waiting = true;
-  for await (const event of events) {
-    const at = event.type === 'text' ? event.at : now();
-    if (waiting) meters.time('tessera_time_to_first_token_seconds', at - begun);
-    waiting = false;
-    yield event;
-  }
+  return (event) => {
+    if (waiting) {
+      waiting = false;
+      const at = event.type === 'text' ? event.at : now();
+      meters.time('tessera_time_to_first_token_seconds', at - begun);
+    }
+    return emit(event);
+  };
 }
 
 /** Nobody hears the first; the second only who waited while the gateway closes. */
@@ -209,31 +243,11 @@ function brokenOff(closes: boolean): ApiError {
     : new ApiError({ status: 499, type: 'invalid_request_error', code: 'gone', param: null }, 'The asker has gone.');
 }
 
-/** What fails before the first token is thrown, so that a status can tell it. */
-async function streamed(
-  events: AsyncGenerator<ChoiceEvent, void>,
-  reply: FastifyReply,
-  { request, ...answering }: Asked & { readonly head: AnswerHead; readonly meter: Meter },
-  { meters, now }: OpenAiDeps,
-  signal: AbortSignal,
-): Promise<unknown> {
-  const first = await events.next();
+/** From here on a status can tell nothing any more. */
+function openStream(reply: FastifyReply, signal: AbortSignal): EventStream {
   const headers = Object.fromEntries(Object.entries(reply.getHeaders()).map(([name, value]) => [name, String(value)]));
-  const includeUsage = request.stream_options?.include_usage === true;
-  const onWritten = (at: number): void => meters.time('tessera_token_overhead_seconds', now() - at);
-  const streaming = { ...answering, headers, includeUsage, onWritten };
   reply.hijack();
-  try {
-    return await streamAnswer(startWith(first, events), reply.raw, streaming, signal);
-  } finally {
-    await events.return();
-  }
-}
-
-async function* startWith<T>(first: IteratorResult<T, void>, rest: AsyncIterable<T>): AsyncGenerator<T, void> {
-  if (first.done === true) return;
-  yield first.value;
-  yield* rest;
+  return openEventStream(reply.raw, headers, signal);
 }
 
 /** Aborts when the asker hangs up before the answer is complete. */

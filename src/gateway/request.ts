@@ -103,9 +103,19 @@ const completionSchema = z.strictObject({
   best_of: unsupported(1),
 });
 
+/** As OpenAI allows. */
+const MAX_INPUTS = 2048;
+/** Over all inputs of one request. */
+export const MAX_INPUT_TOKENS = 300_000;
+
 const embeddingSchema = z.strictObject({
   model: z.string().min(1),
-  input: z.union([z.string(), tokenIds, z.array(z.string()).min(1), z.array(tokenIds).min(1)]),
+  input: z.union([
+    z.string(),
+    tokenIds,
+    z.array(z.string()).min(1).max(MAX_INPUTS),
+    z.array(tokenIds).min(1).max(MAX_INPUTS),
+  ]),
   dimensions: count.optional(),
   encoding_format: z.enum(['float', 'base64']).optional(),
   user: anything,
@@ -113,6 +123,7 @@ const embeddingSchema = z.strictObject({
 
 export type ChatRequest = z.infer<typeof chatSchema>;
 export type CompletionRequest = z.infer<typeof completionSchema>;
+export type EmbeddingRequest = z.infer<typeof embeddingSchema>;
 export type CommonRequest = Pick<
   CompletionRequest,
   'model' | 'temperature' | 'top_p' | 'top_k' | 'seed' | 'n' | 'stop' | 'stream' | 'stream_options' | 'max_tokens'
@@ -120,7 +131,7 @@ export type CommonRequest = Pick<
 
 export const parseChat = (body: unknown): ChatRequest => parse(chatSchema, body);
 export const parseCompletion = (body: unknown): CompletionRequest => parse(completionSchema, body);
-export const parseEmbedding = (body: unknown): z.infer<typeof embeddingSchema> => parse(embeddingSchema, body);
+export const parseEmbedding = (body: unknown): EmbeddingRequest => parse(embeddingSchema, body);
 
 function parse<S extends z.ZodType>(schema: S, body: unknown): z.infer<S> {
   const result = schema.safeParse(body, { reportInput: true });

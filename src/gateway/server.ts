@@ -7,7 +7,7 @@ import { raceSignal } from '../util/async.ts';
 import { CodedError, errorCode, errorMessage } from '../util/errors.ts';
 import type { Log } from '../util/log.ts';
 import { ApiError, errorBody, errorHeaders, notFound, toApiError, unauthorized } from './api-error.ts';
-import type { Backend } from './backend.ts';
+import type { Backend, EmbeddingBackend } from './backend.ts';
 import { createDoor } from './door.ts';
 import { registerHealth, type Vitals } from './health.ts';
 import type { KeyRing } from './keys.ts';
@@ -27,7 +27,7 @@ export interface GatewayOptions {
 }
 
 export interface GatewayDeps {
-  readonly backend: Backend;
+  readonly backend: Backend | EmbeddingBackend;
   readonly keys: KeyRing;
   readonly vitals: () => Vitals;
   /** Monotonic milliseconds, for quotas and metrics. */

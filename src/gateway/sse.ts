@@ -9,13 +9,14 @@ import { withDeadline } from '../util/async.ts';
 const STALL_MS = 30_000;
 
 export interface EventStream {
-  /** Resolves when there is room for more. Rejects when the reader is gone; one that takes nothing for 30 s is. */
-  send(data: string, event?: string): Promise<void>;
+  /** Sent at once; undefined while there is room for more. Else resolves when there is, and rejects when the reader takes nothing for 30 s. */
+  send(data: string, event?: string): Promise<void> | undefined;
   /** Whether somebody is still there. */
   readonly open: boolean;
   end(): void;
 }
 
+/** `send` throws the signal's reason once that has aborted. */
 export function openEventStream(
   response: ServerResponse,
   headers: Readonly<Record<string, string>>,
@@ -27,17 +28,21 @@ export function openEventStream(
     'cache-control': 'no-cache, no-transform',
     'x-accel-buffering': 'no',
   });
+
+  async function room(): Promise<void> {
+    try {
+      await once(response, 'drain', { signal: withDeadline(signal, STALL_MS) });
+    } catch (error) {
+      response.destroy();
+      throw error;
+    }
+  }
+
   return {
-    async send(data, event) {
+    send(data, event) {
       signal.throwIfAborted();
       const name = event === undefined ? '' : `event: ${event}\n`;
-      if (response.write(`${name}data: ${data}\n\n`)) return;
-      try {
-        await once(response, 'drain', { signal: withDeadline(signal, STALL_MS) });
-      } catch (error) {
-        response.destroy();
-        throw error;
-      }
+      return response.write(`${name}data: ${data}\n\n`) ? undefined : room();
     },
     get open() {
       return !response.destroyed && !signal.aborted;

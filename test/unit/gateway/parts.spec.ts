@@ -3,9 +3,11 @@ import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { capacityOf } from '../../../src/gateway/capacity.ts';
+import { type Emit, planChoices, runChoices } from '../../../src/gateway/choices.ts';
 import { addKey, openKeyRing, readKeys, revokeKey } from '../../../src/gateway/keys.ts';
-import { mergeAll } from '../../../src/gateway/merge.ts';
+import type { CommonRequest } from '../../../src/gateway/request.ts';
 import { createSlots } from '../../../src/gateway/slots.ts';
+import { type ScriptedBackend, scriptedBackend } from './support.ts';
 
 const never = new AbortController().signal;
 
@@ -100,34 +102,67 @@ describe('gateway: turns', () => {
   }
 });
 
-describe('gateway: merged streams', () => {
-  async function* numbers(from: number, log: string[]): AsyncGenerator<number, void> {
-    try {
-      yield from;
-      yield from + 1;
-    } finally {
-      log.push(`end ${from}`);
-    }
-  }
+describe('gateway: answers side by side', () => {
+  const request = { model: 'words', n: 3, seed: 1 } as unknown as CommonRequest;
+  const plansOf = () => planChoices([[1, 2]], request, { maxTokens: () => 4, alternatives: 0 }, []);
+  const meters = { time: () => undefined, ended: () => undefined };
 
-  it('gives everything of all', async () => {
-    const log: string[] = [];
-    const all = await Array.fromAsync(mergeAll([numbers(0, log), numbers(10, log)], () => log.push('told')));
-    assert.deepEqual(all.toSorted(), [0, 1, 10, 11]);
-    assert.deepEqual(log.toSorted(), ['end 0', 'end 10', 'told']);
+  it('gives everything of all, in the turn in which it comes', async () => {
+    const backend = scriptedBackend();
+    const slots = createSlots({ running: () => 2, waiting: 9 });
+    const texts = ['', '', ''];
+    const ends: number[] = [];
+    const emit: Emit = (event) => {
+      if (event.type === 'text') texts[event.index] += event.text;
+      else ends.push(event.index);
+      return undefined;
+    };
+    await runChoices(plansOf(), '', { backend, slots, meters, now: () => 0, emit }, never);
+    assert.deepEqual(texts, Array(3).fill('Once upon a time'));
+    assert.deepEqual(ends.toSorted(), [0, 1, 2]);
+    assert.deepEqual([slots.running, slots.waiting], [0, 0]);
   });
 
-  it('ends all when the consumer leaves, or one fails', async () => {
-    const log: string[] = [];
-    for await (const _ of mergeAll([numbers(0, log), numbers(10, log)], () => log.push('told'))) break;
-    assert.deepEqual(log.toSorted(), ['end 0', 'end 10', 'told']);
-    async function* broken(): AsyncGenerator<number, void> {
-      yield 5;
-      throw new Error('broken');
-    }
-    log.length = 0;
-    await assert.rejects(Array.fromAsync(mergeAll([broken(), numbers(0, log)], () => log.push('told'))), /broken/);
-    assert.deepEqual(log.toSorted(), ['end 0', 'told']);
+  it('who is waited for draws no further', async () => {
+    const backend = scriptedBackend();
+    const slots = createSlots({ running: () => 9, waiting: 9 });
+    const room = Promise.withResolvers<void>();
+    let events = 0;
+    const emit: Emit = () => {
+      events += 1;
+      return room.promise;
+    };
+    const running = runChoices(plansOf(), '', { backend, slots, meters, now: () => 0, emit }, never);
+    for (let i = 0; i < 20; i += 1) await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(events, 3);
+    room.resolve();
+    await running;
+    assert.equal(events, 15);
+  });
+
+  it('when one fails, or who takes the events does, all end and their places are free', async () => {
+    const slots = createSlots({ running: () => 2, waiting: 9 });
+    const broken = scriptedBackend();
+    let begun = 0;
+    broken.beforeToken = (place) => {
+      begun += 1;
+      if (place === 2) throw new Error('broken');
+    };
+    const run = (backend: ScriptedBackend, emit: Emit) =>
+      runChoices(plansOf(), '', { backend, slots, meters, now: () => 0, emit }, never);
+    await assert.rejects(
+      run(broken, () => undefined),
+      /broken/,
+    );
+    assert.ok(begun < 12);
+    const whole = scriptedBackend();
+    await assert.rejects(
+      run(whole, () => {
+        throw new Error('nobody listens');
+      }),
+      /nobody listens/,
+    );
+    assert.deepEqual([broken.running, whole.running, slots.running, slots.waiting], [0, 0, 0, 0]);
   });
 });
 

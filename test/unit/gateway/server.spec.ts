@@ -326,6 +326,32 @@ describe('gateway: over HTTP', () => {
   });
 });
 
+describe('gateway: many at once', () => {
+  it('300 streams that all wait for each other in mid answer, without an error', async () => {
+    const served = await serve({ capacity: 300 });
+    const all = Promise.withResolvers<void>();
+    let begun = 0;
+    served.backend.beforeToken = (place) => {
+      if (place !== 3) return;
+      begun += 1;
+      if (begun === 300) all.resolve();
+      return all.promise;
+    };
+    const answers = await Promise.all(
+      Array.from({ length: 300 }, async () => eventsOf(await served.chat({ stream: true }))),
+    );
+    assert.ok(answers.every((events) => events.length === 12 && events.at(-1) === '[DONE]'));
+    await served.gateway.close();
+  });
+
+  it('300 requests on a network with room for six wait for their turn, and none is sent away', async () => {
+    const served = await serve();
+    const statuses = await Promise.all(Array.from({ length: 300 }, async () => (await served.chat()).status));
+    assert.deepEqual(new Set(statuses), new Set([200]));
+    await served.gateway.close();
+  });
+});
+
 describe('gateway: leaving', () => {
   it('takes nothing new, finishes what is under way, and says so', async () => {
     const served = await serve();

@@ -35,13 +35,13 @@ function scriptedTokenizer(words: readonly string[]): ModelTokenizer {
   };
 }
 
-export function scriptedBackend(words: readonly string[] = WORDS): ScriptedBackend {
+export function scriptedBackend(words: readonly string[] = WORDS, capacity = 6): ScriptedBackend {
   const state = { running: 0 };
   const asked: ScriptedBackend['asked'] = [];
   const backend: ScriptedBackend = {
     model: { id: 'words', hash: 'ab'.repeat(32), maxContext: MAX_CONTEXT, vocab: 1_000 },
     tokenizer: scriptedTokenizer(words),
-    capacity: () => 6,
+    capacity: () => capacity,
     asked,
     get running() {
       return state.running;
@@ -91,9 +91,9 @@ export interface Served {
 
 export async function serve(
   changes: Partial<GatewayOptions> &
-    Partial<GatewayDeps> & { readonly words?: readonly string[]; readonly log?: Log } = {},
+    Partial<GatewayDeps> & { readonly words?: readonly string[]; readonly log?: Log; readonly capacity?: number } = {},
 ): Promise<Served> {
-  const backend = scriptedBackend(changes.words);
+  const backend = scriptedBackend(changes.words, changes.capacity);
   const clock = { ms: 0 };
   const gateway = await createGateway(
     { host: '127.0.0.1', port: 0, ...changes },
