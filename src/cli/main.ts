@@ -49,6 +49,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   config: async () => (await import('./commands/config.ts')).config,
   doctor: async () => (await import('./commands/doctor.ts')).doctor,
   scores: async () => (await import('./commands/scores.ts')).scores,
+  'verify-epoch': async () => (await import('./commands/verify-epoch.ts')).verifyEpoch,
   status: async () => (await import('./commands/status.ts')).status,
   model: async () => (await import('./commands/model.ts')).model,
 };

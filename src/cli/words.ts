@@ -3,6 +3,7 @@
 import type { MissedReason } from '../consensus/duty.ts';
 import type { Fault } from '../consensus/explain.ts';
 import type { RewardReason } from '../node/rewards.ts';
+import type { Obstacle } from '../validator/verify.ts';
 import type { DiaryEntry } from './diary.ts';
 
 export const REWARD_WORDS: Readonly<Record<RewardReason, string>> = {
@@ -32,8 +33,9 @@ export const MISSED_WORDS: Readonly<Record<MissedReason, string>> = {
   unfinished: 'the epoch ended before it was done',
 };
 
-/** By code of docs/errors.md. */
-const ABSTAIN_WORDS: Readonly<Record<string, string>> = {
+/** Why a submission is not voted for, or cannot be verified; by code of docs/errors.md. */
+export const OBSTACLE_WORDS: Readonly<Record<Obstacle, string>> = {
+  MODEL_NEEDED: 'the model of that epoch is another one, name it with --model',
   PROPOSAL_FEW_WITNESSES: 'too few nodes witnessed what the proposal names',
   ROSTER_UNAVAILABLE: 'the chain no longer tells who belonged to the epoch',
   PROPOSAL_UNREADABLE: "the proposal's evidence cannot be read",
@@ -90,7 +92,7 @@ export function describeOutcome(outcome: DiaryEntry): string {
     case 'missed':
       return `missed ${outcome.duty}: ${MISSED_WORDS[outcome.why]}`;
     case 'abstained':
-      return `abstained: ${ABSTAIN_WORDS[outcome.code] ?? outcome.code}`;
+      return `abstained: ${OBSTACLE_WORDS[outcome.code]}`;
     case 'judged':
       return outcome.score === '0'
         ? `scored 0: ${outcome.faults.map(describeFault).join('; ')}`

@@ -56,7 +56,7 @@ export function explain(
       named[kind].has(id) ? [] : [whyNotIn({ kind, node: id, seat }, rosters.current.epoch, known)];
     const couldScore = rosters.previous.live && before.has(id);
     const work = evidence.hosters.get(id);
-    const isEmpty = work !== undefined && named.hr.has(id) && work.sketches.length === 0;
+    const isEmpty = work !== undefined && named.hc.has(id) && named.hr.has(id) && work.sketches.length === 0;
     const isUnopened = couldScore && named.sc.has(id) && named.sr.has(id) && !evidence.reveals.has(id);
     const ofShards = shards.flatMap(({ shard, tau, voters, isConfirmed }): readonly Fault[] => {
       const voter = voters.find(({ node }) => node === id);

@@ -120,6 +120,6 @@ export function createGather(deps: {
 }
 
 /** What is in or out of an epoch's evidence, and who witnesses it. */
-function listsOf(scored: Epoch): readonly { readonly kind: EpochKind; readonly epoch: Epoch }[] {
+export function listsOf(scored: Epoch): readonly { readonly kind: EpochKind; readonly epoch: Epoch }[] {
   return [...EVIDENCE_KINDS.map((kind) => ({ kind, epoch: epochOfKind(kind, scored) })), { kind: 'wb', epoch: scored }];
 }

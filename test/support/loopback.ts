@@ -34,6 +34,12 @@ export interface Disguise {
   readonly idle?: boolean;
   /** Not everything reaches it as it was sent. */
   readonly deaf?: boolean;
+  /** Proposes nothing when it is elected, so nobody waits for that. */
+  readonly mute?: boolean;
+  /** Kinds of records that nobody waits for, because this node keeps them back. */
+  readonly withholds?: readonly EpochKind[];
+  /** Runs when `start` is called, not from the beginning. */
+  readonly late?: boolean;
 }
 
 export interface LoopbackOptions {
@@ -50,9 +56,13 @@ export interface LoopbackNode {
   readonly events: readonly ValidatorEvent[];
   /** Records that were shown to this node's validator. */
   readonly seen: ReadonlyMap<string, SignedRecord>;
+  /** Why it ended by itself, if it did; it is none of the nodes from then on. */
+  readonly failure: unknown;
 }
 
 export interface Loopback {
+  /** For processes beside this one. */
+  readonly endpoint: string;
   readonly chain: Chain;
   readonly model: Model;
   readonly subnet: Subnet;
@@ -62,11 +72,20 @@ export interface Loopback {
   epoch(): Epoch;
   /** The block at an offset of an epoch, and all that it brings about before the next one. */
   runTo(epoch: number, offset: number): Promise<void>;
+  /** Starts a late one, or one that was stopped. */
+  start(id: number): Promise<LoopbackNode>;
+  /** Ends one node; the others go on. */
+  end(id: number): Promise<void>;
   stop(): Promise<void>;
 }
 
 interface Mutable extends LoopbackNode {
   node: Node;
+  /** The epoch in which it was started. */
+  readonly since: Epoch;
+  readonly ending: AbortController;
+  ended: Promise<void>;
+  failure: unknown;
   readonly events: ValidatorEvent[];
   readonly seen: Map<string, SignedRecord>;
   readonly disguise: Disguise;
@@ -109,9 +128,9 @@ export async function createLoopback(options: LoopbackOptions): Promise<Loopback
   const windows = windowsOf(clock.epochLength);
   const hub = createHub();
   const nodes: Mutable[] = [];
-  const running: Promise<void>[] = [];
 
   const loopback: Loopback = {
+    endpoint: devchain.endpoint,
     chain,
     model,
     subnet,
@@ -122,9 +141,15 @@ export async function createLoopback(options: LoopbackOptions): Promise<Loopback
       const goal = firstBlock(epoch as Epoch, clock) + offset;
       while (devchain.head().number < goal) await makeBlock();
     },
+    start: (id) => startNode(id - 1),
+    async end(id) {
+      const node = nodes.find((one) => one.id === id);
+      node?.ending.abort();
+      await node?.ended;
+    },
     async stop() {
       ending.abort();
-      await Promise.all(running);
+      await Promise.all([...nodes].map(({ ended }) => ended));
       await chain.close();
       await devchain.close();
       rmSync(folder, { recursive: true, force: true });
@@ -174,7 +199,7 @@ export async function createLoopback(options: LoopbackOptions): Promise<Loopback
   /** A deaf one lacks what it would have to name: nobody waits for its proposal. */
   async function canPropose(epoch: Epoch): Promise<boolean> {
     const elected = await chain.electedValidator(subnet.id, epoch);
-    return nodes.some(({ id, disguise }) => id === elected && disguise.deaf !== true);
+    return nodes.some(({ id, disguise }) => id === elected && disguise.deaf !== true && disguise.mute !== true);
   }
 
   /** Until that many transactions have been made and lie in the pool. */
@@ -183,12 +208,13 @@ export async function createLoopback(options: LoopbackOptions): Promise<Loopback
     while ((await pooled(devchain)) < count) signal.throwIfAborted();
   }
 
-  /** Until everybody but the proposer has voted or said why not. */
+  /** Until everybody who runs, but the proposer, has voted or said why not. */
   async function voted(epoch: Epoch): Promise<void> {
-    const voters = (await chain.submission(subnet.id, epoch))?.validators.length ?? 1;
+    const submission = await chain.submission(subnet.id, epoch);
+    const awaited = nodes.filter(({ id }) => submission?.validators.includes(id) && id !== submission.proposer);
     const abstained = () =>
       nodes.filter(({ events }) => events.some((event) => event.type === 'abstained' && event.epoch === epoch)).length;
-    await hub.until(() => (calls.get(`attest ${epoch}`) ?? 0) + abstained() >= voters - 1);
+    await hub.until(() => (calls.get(`attest ${epoch}`) ?? 0) + abstained() >= awaited.length);
     await transactions('attest', epoch, calls.get(`attest ${epoch}`) ?? 0);
   }
 
@@ -196,13 +222,18 @@ export async function createLoopback(options: LoopbackOptions): Promise<Loopback
   async function everybodyHolds(kind: EpochKind, epoch: Epoch): Promise<void> {
     const isWork = kind === 'hc' || kind === 'hr';
     if (epoch < firstEpoch) return;
-    const owing = nodes.filter(({ node, disguise }) => !isWork || (node.shards.length > 0 && disguise.idle !== true));
+    const owing = nodes.filter(({ node, disguise, since }) => {
+      if (disguise.withholds?.includes(kind) || (since > firstEpoch && since >= epoch)) return false;
+      return !isWork || (node.shards.length > 0 && disguise.idle !== true);
+    });
     const names = owing.map(({ id }) => recordName(kind, epoch, id));
     const ears = nodes.filter(({ disguise }) => disguise.deaf !== true);
     await hub.until(() => ears.every(({ seen }) => names.every((name) => seen.has(name))));
   }
 
-  for (const [index, member] of members.entries()) {
+  async function startNode(index: number): Promise<LoopbackNode> {
+    const member = members[index];
+    if (member === undefined) throw new RangeError(`no node ${index + 1}`);
     const disguise = options.disguises[index] ?? {};
     const seen = new Map<string, SignedRecord>();
     const parts = disguise.parts?.(member) ?? {};
@@ -224,8 +255,9 @@ export async function createLoopback(options: LoopbackOptions): Promise<Loopback
         listen: [`/ip4/127.0.0.1/tcp/${member.plan.port}`],
         announce: [],
         initialPeers: nodes.flatMap((other) => other.node.addresses),
-        newSwarm: index === 0,
+        newSwarm: nodes.length === 0,
         version: 'test',
+        watchesKeys: options.disguises[index] === undefined,
       },
       { ...deps, parts: { ...parts, createOverlay: listening } },
       signal,
@@ -235,9 +267,38 @@ export async function createLoopback(options: LoopbackOptions): Promise<Loopback
       events.push(event);
       hub.poke();
     });
-    nodes.push({ id: member.id as NodeId, member, node, events, seen, disguise });
-    running.push(node.run(signal));
+    const own = new AbortController();
+    const since = phaseAt(devchain.head().number as BlockNumber, clock)?.epoch ?? firstEpoch;
+    const ended = Promise.resolve();
+    const failure = undefined;
+    const started: Mutable = {
+      id: member.id as NodeId,
+      member,
+      node,
+      events,
+      seen,
+      disguise,
+      since,
+      ending: own,
+      ended,
+      failure,
+    };
+    started.ended = follow(started);
+    nodes.push(started);
+    return started;
   }
+
+  async function follow(started: Mutable): Promise<void> {
+    try {
+      await started.node.run(AbortSignal.any([signal, started.ending.signal]));
+    } catch (error) {
+      started.failure = error;
+    }
+    nodes.splice(nodes.indexOf(started), 1);
+    hub.poke();
+  }
+
+  for (const index of members.keys()) if (options.disguises[index]?.late !== true) await startNode(index);
   return loopback;
 }
 
