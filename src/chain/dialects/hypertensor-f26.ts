@@ -181,11 +181,12 @@ export function createHypertensorF26Dialect(runtime: Runtime): Dialect {
       return found === undefined ? undefined : describeSubmission(found, epoch);
     },
     result: (subnet, epoch) => readResult(subnet, epoch),
-    provesStake: (subnet, peer, minClass) => (reader) =>
-      reader.ask(
-        runtime.api('networkRuntimeApi', 'proofOfStake', [subnet, hex(peerToBytes(peer)), minClass, null]),
-        (value) => z.boolean().parse(value),
-      ),
+    provesStake: (subnet, peer, minClass) => async (reader) => {
+      const here = await reader.pinned();
+      const minStake = await one(z.bigint(), 'subnetMinStakeBalance', subnet)(here);
+      const question = [subnet, hex(peerToBytes(peer)), minClass, (minStake * ENOUGH_STAKE) / ONE];
+      return here.ask(runtime.api('networkRuntimeApi', 'proofOfStake', question), (value) => z.boolean().parse(value));
+    },
     stakes: (coldkey) => readStakes(coldkey),
     delegations: (account) => readDelegations(account),
     unbondings: (account) => one(UNBONDINGS, 'stakeUnbondingLedger', account),
@@ -296,6 +297,9 @@ export function createHypertensorF26Dialect(runtime: Runtime): Dialect {
     return hash === undefined ? undefined : here.at(hash);
   }
 }
+
+/** Of the minimum, as our own runtime asks for (chain.md 4.2): an honest node that was slashed once stays connected. */
+const ENOUGH_STAKE = (ONE * 90n) / 100n;
 
 function item(name: string, ...args: unknown[]): StorageEntry {
   return { pallet: 'network', item: name, args };

@@ -8,7 +8,15 @@ import { stateDiscarded } from '../../../src/chain/errors.ts';
 import { toPlain } from '../../../src/chain/substrate/plain.ts';
 import type { Runtime, RuntimeEvent, StorageEntry } from '../../../src/chain/substrate/runtime.ts';
 import { ChainError } from '../../../src/chain/types.ts';
-import { type Address, type Epoch, type Hash, type NodeId, ONE, type SubnetId } from '../../../src/types/ids.ts';
+import {
+  type Address,
+  type Epoch,
+  type Hash,
+  type NodeId,
+  ONE,
+  type PeerId,
+  type SubnetId,
+} from '../../../src/types/ids.ts';
 import { concatBytes, fromHex, toHex, u8, u32le, u64le, utf8 } from '../../../src/util/bytes.ts';
 
 const SUBNET = 128_001 as SubnetId;
@@ -58,6 +66,7 @@ const ITEMS: Readonly<Record<string, readonly [type: string, fallback?: string]>
   number: ['u32', '00000000'],
   blockHash: ['H256', '00'.repeat(32)],
   subnetSlot: ['u32'],
+  subnetMinStakeBalance: ['u128', toHex(u128(100n * ONE))],
   subnetNodeQueueEpochs: ['u32', '03000000'],
   subnetNodesData: ['SubnetNode', '00'.repeat(90)],
   registeredSubnetNodesData: ['SubnetNode', '00'.repeat(90)],
@@ -141,6 +150,7 @@ interface World {
   readonly stored: Record<string, Uint8Array>;
   readonly keys?: Record<string, readonly unknown[][]>;
   readonly events?: readonly RuntimeEvent[];
+  readonly answer?: (question: readonly unknown[]) => boolean;
   /** Hashes whose state the endpoint no longer has. */
   readonly discarded?: readonly Hash[];
 }
@@ -180,6 +190,7 @@ function runtimeOf(world: World, lacking: readonly string[], registerArguments =
     storage: (pallet, item, args) => ({ method: 'one', params: [], decode: () => decode({ pallet, item, args }) }),
     storages: (entries) => ({ method: 'several', params: [], decode: () => entries.map(decode) }),
     keys: (_pallet, item) => ({ method: 'keys', params: [], decode: () => world.keys?.[item] ?? [] }),
+    api: (_api, _name, args) => ({ method: 'call', params: [], decode: () => world.answer?.(args) }),
     blockEvents: () => ({ method: 'events', params: [], decode: () => world.events ?? [] }),
   };
 }
@@ -190,7 +201,6 @@ const UNUSED = {
   specVersion: 7,
   symbol: 'TENSOR',
   decimals: 18,
-  api: unused,
   extrinsic: unused,
   extrinsicHash: unused,
   head: unused,
@@ -440,6 +450,16 @@ describe("dialect of Hypertensor's runtime", () => {
       const { [`blockHash/${SETTLED}`]: _, ...stored } = old.stored;
       assert.deepEqual(await ended({ ...old, stored }), expected);
     });
+  });
+
+  it('asks for nine tenths of the minimum stake, so that one slash cuts nobody off', async () => {
+    const peer = '12D3KooW' as PeerId;
+    const isThis = (question: readonly unknown[]) =>
+      JSON.stringify(question.map(String)) ===
+      JSON.stringify([`${SUBNET}`, `0x${toHex(utf8(peer))}`, '3', `${90n * ONE}`]);
+    const { dialect, reader } = open({ stored: {}, answer: isThis });
+    assert.equal(await dialect.provesStake(SUBNET, peer, 3)(reader), true);
+    assert.equal(await dialect.provesStake(SUBNET, peer, 2)(reader), false);
   });
 
   it('finds stakes by hotkeys, also of nodes that are gone, and what shares are worth', async () => {
