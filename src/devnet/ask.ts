@@ -1,15 +1,18 @@
 // The prompt of a development network, asked the way any client asks: over the overlay.
 
 import type { Client } from '../client/client.ts';
+import { embedTexts } from '../client/embed.ts';
+import { openEncoderTokenizer } from '../model/encoder-tokenizer.ts';
+import { encoderManifest } from '../model/manifest.ts';
 import type { Model } from '../model/open.ts';
 import { openTokenizer } from '../model/tokenizer.ts';
-import { collectAnswer, generateOptions } from '../node/answer.ts';
+import { collectAnswer, describeHop, generateOptions, type ShownHop } from '../node/answer.ts';
 
 export interface GeneratedText {
   readonly prompt: string;
   readonly text: string;
   readonly tokens: readonly number[];
-  readonly route: readonly { readonly node: number; readonly peer: string; readonly shards: readonly number[] }[];
+  readonly route: readonly ShownHop[];
   readonly tokensPerSecond: number;
 }
 
@@ -29,10 +32,23 @@ export async function ask(
   const generation = client.generate(prompt, chosen, signal);
   const { text, tokens } = await collectAnswer(generation, { tokenizer, prompt, stop: [] }, () => undefined);
   const tokensPerSecond = Math.round((10_000 * tokens.length) / (performance.now() - started)) / 10;
-  const route = generation.route.map(({ node, peer, from, to }) => ({
-    node,
-    peer,
-    shards: Array.from({ length: to - from }, (_, i) => from + i),
-  }));
-  return { prompt: options.prompt, text, tokens, route, tokensPerSecond };
+  return { prompt: options.prompt, text, tokens, route: generation.route.map(describeHop), tokensPerSecond };
+}
+
+export interface EmbeddedText {
+  readonly prompt: string;
+  /** Values of the vector. */
+  readonly dimensions: number;
+  readonly route: readonly ShownHop[];
+}
+
+/** The same of a model that gives vectors. */
+export async function embedPrompt(
+  { prompt }: { readonly prompt: string },
+  { client, model }: { readonly client: Client; readonly model: Model },
+  signal: AbortSignal,
+): Promise<EmbeddedText> {
+  const { encode } = await openEncoderTokenizer(model);
+  const { vectors, route } = await embedTexts(client, encoderManifest(model.manifest), [encode(prompt)], signal);
+  return { prompt, dimensions: vectors[0]?.length ?? 0, route: route.map(describeHop) };
 }

@@ -14,7 +14,7 @@ import type { ScoredEpoch } from '../node/epochs.ts';
 import { clientIdentity, createNetworkClient, type NetworkClient } from '../node/network-client.ts';
 import { verifySignature } from '../p2p/identity.ts';
 import type { Log } from '../util/log.ts';
-import { ask, type GeneratedText } from './ask.ts';
+import { ask, type EmbeddedText, embedPrompt, type GeneratedText } from './ask.ts';
 import { openDoor } from './door.ts';
 import { createFleet } from './fleet.ts';
 import { foundNetwork, type Member, skipToFirstEpoch } from './found.ts';
@@ -63,6 +63,7 @@ export type DevnetEvent =
   | { readonly event: 'node-outcome'; readonly id: number; readonly outcome: NodeEvent }
   | { readonly event: 'gateway-ready'; readonly url: string }
   | ({ readonly event: 'generated' } & GeneratedText)
+  | ({ readonly event: 'embedded' } & EmbeddedText)
   | ({ readonly event: 'epoch-settled' } & ScoredEpoch)
   | ({ readonly event: 'summary' } & DevnetSummary);
 
@@ -141,7 +142,12 @@ async function runNetwork(options: DevnetOptions, deps: NetworkDeps, outer: Abor
   const generated: GeneratedText[] = [];
   const epochs: ScoredEpoch[] = [];
   const askOnce = async (client: Client): Promise<void> => {
-    const answer = await ask(options, { client, model: deps.model }, signal);
+    const asked = { client, model: deps.model };
+    if (deps.model.manifest.arch === 'bert') {
+      tell({ event: 'embedded', ...(await embedPrompt(options, asked, signal)) });
+      return;
+    }
+    const answer = await ask(options, asked, signal);
     generated.push(answer);
     tell({ event: 'generated', ...answer });
   };

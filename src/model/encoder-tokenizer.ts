@@ -19,6 +19,8 @@ export interface EncoderTokenizer {
   readonly vocab: number;
   /** Never empty for a tokenizer with marks; what is too long loses its end. */
   encode(text: string): EncodedText;
+  /** The same, whatever its length. */
+  encodeWhole(text: string): EncodedText;
 }
 
 const tokenizerJson = z.looseObject({ added_tokens: z.array(z.unknown()).default([]) });
@@ -29,14 +31,16 @@ export async function openEncoderTokenizer(model: Model): Promise<EncoderTokeniz
   const { file } = tokenizer;
   const inner = parse(file, await model.read(file));
   const { maxContext: maxTokens, vocab } = shape;
+  const encodeUpTo = (text: string, limit: number): EncodedText => {
+    const whole = `${encoder.prefix}${text}`;
+    const { ids, segments } = withMarks(inner, encoder.lowercase ? whole.toLowerCase() : whole, limit);
+    return { ids, segments: encoder.types > 0 ? segments : ids.map(() => 0) };
+  };
   return {
     maxTokens,
     vocab,
-    encode(text) {
-      const whole = `${encoder.prefix}${text}`;
-      const { ids, segments } = withMarks(inner, encoder.lowercase ? whole.toLowerCase() : whole, maxTokens);
-      return { ids, segments: encoder.types > 0 ? segments : ids.map(() => 0) };
-    },
+    encode: (text) => encodeUpTo(text, maxTokens),
+    encodeWhole: (text) => encodeUpTo(text, Number.POSITIVE_INFINITY),
   };
 }
 

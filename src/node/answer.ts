@@ -3,6 +3,7 @@
 import type { GeneratedToken, GenerateOptions } from '../client/generation.ts';
 import { withStops } from '../model/stop.ts';
 import type { ModelTokenizer } from '../model/tokenizer.ts';
+import type { RoutedHop } from '../routing/route.ts';
 
 export interface Answer {
   readonly text: string;
@@ -52,4 +53,15 @@ export function generateOptions(
   tokenizer: ModelTokenizer,
 ): GenerateOptions {
   return { ...chosen, seed: BigInt(chosen.seed), stopIds: tokenizer.eos };
+}
+
+/** A hop as people and programs are shown it. */
+export interface ShownHop {
+  readonly node: number;
+  readonly peer: string;
+  readonly shards: readonly number[];
+}
+
+export function describeHop({ node, peer, from, to }: RoutedHop): ShownHop {
+  return { node, peer, shards: Array.from({ length: to - from }, (_, i) => from + i) };
 }

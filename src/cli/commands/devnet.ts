@@ -79,6 +79,8 @@ function describeEvent(event: DevnetEvent): string {
       return `open     ${event.url} shows all of this; OpenAI clients: ${event.url}/v1`;
     case 'generated':
       return `\n${event.prompt}${event.text}\n\n         ${event.tokens.length} tokens, ${event.tokensPerSecond} per second, over ${event.route.map((hop) => `node ${hop.node} (shards ${hop.shards.join(' ')})`).join(' -> ')}\n`;
+    case 'embedded':
+      return `\n"${event.prompt}" is a vector of ${event.dimensions} values, over ${event.route.map((hop) => `node ${hop.node} (shards ${hop.shards.join(' ')})`).join(' -> ')}\n`;
     case 'epoch-settled':
       return describeSettled(event);
     case 'summary':

@@ -5,7 +5,7 @@ import { createOnnxEngine } from '../../engine/onnx.ts';
 import { cutShards } from '../../model/manifest.ts';
 import type { Model } from '../../model/open.ts';
 import { type ModelTokenizer, openTokenizer } from '../../model/tokenizer.ts';
-import { type Answer, collectAnswer, generateOptions } from '../../node/answer.ts';
+import { type Answer, collectAnswer, describeHop, generateOptions, type ShownHop } from '../../node/answer.ts';
 import { clientIdentity, createNetworkClient } from '../../node/network-client.ts';
 import type { ShardIndex } from '../../types/ids.ts';
 import { type CommandContext, defineCommand } from '../command.ts';
@@ -39,7 +39,7 @@ interface Asked {
 }
 
 interface Answered extends Answer {
-  readonly route: readonly { readonly node: number; readonly peer: string; readonly shards: readonly number[] }[];
+  readonly route: readonly ShownHop[];
 }
 
 export const generate = defineCommand({
@@ -140,14 +140,4 @@ function chosenOptions({ options }: Context, tokenizer: ModelTokenizer) {
     { maxTokens: options['max-tokens'], temperature, topK: options['top-k'], topP: options['top-p'], seed },
     tokenizer,
   );
-}
-
-/** A hop as product.md shows it. */
-function describeHop(hop: {
-  readonly node: number;
-  readonly peer: string;
-  readonly from: number;
-  readonly to: number;
-}): Answered['route'][number] {
-  return { node: hop.node, peer: hop.peer, shards: Array.from({ length: hop.to - hop.from }, (_, i) => hop.from + i) };
 }
