@@ -3,6 +3,19 @@
 import { writeFileSync } from 'node:fs';
 import { OPTIONS, type OptionName, shownDefault } from '../src/node/options.ts';
 
+/** Read from the environment beside the options' twins. */
+export const VARIABLES: Readonly<Record<string, string>> = {
+  ONNXRUNTIME_NODE_INSTALL:
+    "what `npm start` and `npm ci` bring beside ONNX Runtime's CPU provider: `skip` (the default) nothing, `cuda12` CUDA's",
+  CHROMIUM: 'tests: the browser for the page; else where Debian and Google put it',
+  TESSERA_CHAIN_NODE:
+    'tests: a chain node built from `chain/node`, for those that need several validators; else they say that they did not run',
+  TESSERA_HYPERTENSOR_SPEC:
+    "tests: a chain spec with Hypertensor's own runtime; else those tests say that they did not run",
+  TESSERA_FAULT_SEED: 'tests: where and how hosters are disturbed in mid generation',
+  TESSERA_FAULT_RUNS: 'tests: how often',
+};
+
 export const OPTIONS_PAGE = new URL('../docs/options.md', import.meta.url);
 
 export function optionsPage(): string {
@@ -13,6 +26,7 @@ export function optionsPage(): string {
     const variable = `TESSERA_${name.toUpperCase().replaceAll('-', '_')}`;
     return `| \`${flag}\` | \`${variable}\` | ${shown === undefined || shown === '' ? '' : `\`${shown}\``} | ${describe.replaceAll('|', '/')} |`;
   });
+  const variables = Object.entries(VARIABLES).map(([name, meaning]) => `| \`${name}\` | ${meaning} |`);
   return `# Options
 
 Every option has a flag, an environment variable and a key in the config file (\`<data-dir>/config.yaml\`, the flag's name without dashes in
@@ -23,6 +37,12 @@ spaces on the command line and by commas or spaces in a variable. Made by \`npm 
 | flag | environment | default | meaning |
 |---|---|---|---|
 ${rows.join('\n')}
+
+## Other variables
+
+| environment | meaning |
+|---|---|
+${variables.join('\n')}
 `;
 }
 

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
 import yaml from 'yaml';
-import { OPTIONS_PAGE, optionsPage } from '../../../scripts/docs.ts';
+import { OPTIONS_PAGE, optionsPage, VARIABLES } from '../../../scripts/docs.ts';
 import { EXIT_CODES } from '../../../src/cli/exit.ts';
 import { MISSED_WORDS, REWARD_WORDS } from '../../../src/cli/words.ts';
 import { GATEWAY_METRIC_NAMES } from '../../../src/gateway/metrics.ts';
@@ -58,6 +58,16 @@ describe('docs/operators.md', () => {
     );
   });
 
+  it('so does README', () => {
+    const line = readFileSync('README.md', 'utf8').split('## Exit codes')[1]?.split('##')[0] ?? '';
+    const codes = new Set([0, 1, ...Object.values(EXIT_CODES)]);
+    const told = [...line.matchAll(/(?:^|· )(\d+) /gm)].map((match) => Number(match[1]));
+    assert.deepEqual(
+      told,
+      [...codes].sort((a, b) => a - b),
+    );
+  });
+
   it('names every metric, and no other', () => {
     assert.deepEqual(named(column('Monitoring')), METRIC_NAMES.toSorted());
   });
@@ -82,6 +92,10 @@ describe('docs/operators.md', () => {
 
 describe('docs/clients.md', () => {
   const page = readFileSync('docs/clients.md', 'utf8');
+  const sources = globSync('src/gateway/*.ts').map((file) => readFileSync(file, 'utf8'));
+  const each = (pattern: RegExp): Set<string> =>
+    new Set(sources.flatMap((text) => [...text.matchAll(pattern)].map((match) => match.slice(1).join(' '))));
+  const sorted = (names: Iterable<string>) => [...new Set(names)].sort();
 
   it('names every metric of a gateway, and no other', () => {
     assert.deepEqual(named(column('Metrics', page)), GATEWAY_METRIC_NAMES.toSorted());
@@ -92,6 +106,48 @@ describe('docs/clients.md', () => {
       flagsIn(page).filter((flag) => !isOption(flag)),
       [],
     );
+  });
+
+  it('names every route, and no other', () => {
+    const routes = each(/\bapp\.(get|post)(?:<.*>)?\(\s*'([^']+)'/g);
+    const inCode = sorted(
+      [...routes].map((route) => route.replace(/:(\w+)/, '{id}').replace('/page/{id}', '/page/{name}')),
+    );
+    const inDoc = column('The gateway', page).flatMap((cell) => {
+      const [method = ''] = cell.match(/GET|POST/) ?? [];
+      return named([cell]).map((path) => `${method} ${path.replace(`${method} `, '')}`.toLowerCase());
+    });
+    assert.ok(inCode.length > 10);
+    assert.deepEqual(sorted(inDoc), inCode);
+    const node = readFileSync('src/node/metrics-server.ts', 'utf8').matchAll(/request\.url [!=]== '([^']+)'/g);
+    assert.deepEqual(
+      sorted([...DOC.matchAll(/`GET (\/\w+)`/g)].map((match) => match[1] ?? '')),
+      sorted([...node].map((match) => match[1] ?? '')),
+    );
+  });
+
+  it('names every error code of the API, and no other', () => {
+    const written = each(/(?:\bcode(?:: | = )|,\s+)'([a-z]+(?:_[a-z]+)+|closing)'\s*[,)}]/g);
+    const failures = each(/case '(NO_ROUTE|GENERATION_FAILED)'/g);
+    const inDoc = [
+      ...(page
+        .split('### Errors')[1]
+        ?.split('###')[0]
+        ?.matchAll(/^\| [\d, ]+ \| ([^|]+) \|/gm) ?? []),
+    ];
+    assert.deepEqual(
+      sorted(inDoc.flatMap((match) => named([match[1] ?? '']))),
+      sorted([...written, ...[...failures].map((code) => code.toLowerCase())]),
+    );
+  });
+});
+
+describe('environment', () => {
+  it('every variable that is read stands in docs/options.md, and no other', () => {
+    const files = globSync('{src,bin,scripts,test}/**/*.{ts,js,cjs}').map((file) => readFileSync(file, 'utf8'));
+    const read = files.flatMap((text) => [...text.matchAll(/process\.env\.([A-Z_]+)/g)].map((match) => match[1] ?? ''));
+    const ours = read.filter((name) => name !== 'PATH' && !name.startsWith('POLKADOTJS_'));
+    assert.deepEqual([...new Set(ours)].sort(), Object.keys(VARIABLES).sort());
   });
 });
 
