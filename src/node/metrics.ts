@@ -10,6 +10,7 @@ import { type Address, type NodeId, ONE, type SubnetId } from '../types/ids.ts';
 import { classRank } from '../types/subnet.ts';
 import { errorCode } from '../util/errors.ts';
 import type { Log } from '../util/log.ts';
+import { CHANNELS } from '../validator/records.ts';
 import type { Validator, ValidatorEvent } from '../validator/validator.ts';
 
 export interface MetricsOptions {
@@ -56,6 +57,8 @@ const GAUGES = {
   tessera_engine_shards: ['Shards that are loaded'],
   tessera_duty_block: ['The last block that this node acted on'],
   tessera_duty_epoch: ['The subnet epoch that this node is in'],
+  tessera_records_held: ['Records of others that are held of the last epoch that is over'],
+  tessera_records_reached_ratio: ['Part of those records that each way brought, first or again, 0 to 1', ['via']],
   tessera_duty_jobs: ['Jobs of the validator under way'],
 } as const satisfies Readonly<Record<string, readonly [help: string, labels?: readonly string[]]>>;
 
@@ -65,6 +68,7 @@ const COUNTERS = {
   tessera_session_refusals_total: ['Sessions refused or failed, by code', ['code']],
   tessera_engine_steps_total: ['Steps of sessions that the engine ran'],
   tessera_engine_rows_total: ['Positions that the engine computed, prompts and answers'],
+  tessera_records_total: ['Records of others, by the way that brought them first', ['via']],
   tessera_record_refusals_total: ['Records of others that were refused, by code', ['code']],
   tessera_duty_outcomes_total: ['Outcomes of duties, by type', ['type']],
   tessera_duty_missed_total: ['Missed duties, by duty and reason', ['duty', 'why']],
@@ -141,11 +145,17 @@ function readLocal({ overlay, engine, hoster, validator }: MetricsDeps, gauges: 
     setTotal(counters.tessera_sessions_opened_total, opened);
     setTotals(counters.tessera_session_refusals_total, refused);
   }
-  const { block, duty, busy, refusals } = validator.status();
+  const { block, duty, busy, refusals, firstBy, completeness } = validator.status();
   if (block !== undefined) gauges.tessera_duty_block.set(block);
   if (duty.at === 'epoch') gauges.tessera_duty_epoch.set(duty.epoch);
   gauges.tessera_duty_jobs.set(busy);
   setTotals(counters.tessera_record_refusals_total, refusals);
+  counters.tessera_records_total.reset();
+  for (const via of CHANNELS) {
+    counters.tessera_records_total.inc({ via }, firstBy[via]);
+    gauges.tessera_records_reached_ratio.set({ via }, completeness[via] / Math.max(1, completeness.held));
+  }
+  gauges.tessera_records_held.set(completeness.held);
 }
 
 async function readChain(
@@ -169,7 +179,7 @@ async function readChain(
 }
 
 function countEvent(event: ValidatorEvent, counters: Counters): void {
-  if (event.type === 'head') return;
+  if (event.type === 'head' || event.type === 'judged') return;
   if (event.type === 'failed') {
     counters.tessera_duty_failures_total.inc({ what: event.what, code: event.code });
     return;

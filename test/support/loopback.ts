@@ -223,7 +223,7 @@ export async function createLoopback(options: LoopbackOptions): Promise<Loopback
     const isWork = kind === 'hc' || kind === 'hr';
     if (epoch < firstEpoch) return;
     const owing = nodes.filter(({ node, disguise, since }) => {
-      if (disguise.withholds?.includes(kind) || (since > firstEpoch && since >= epoch)) return false;
+      if (disguise.withholds?.includes(kind) || since >= epoch) return false;
       return !isWork || (node.shards.length > 0 && disguise.idle !== true);
     });
     const names = owing.map(({ id }) => recordName(kind, epoch, id));

@@ -5,7 +5,7 @@ import { globSync, readFileSync } from 'node:fs';
 import yaml from 'yaml';
 import { OPTIONS_PAGE, optionsPage, VARIABLES } from '../../../scripts/docs.ts';
 import { EXIT_CODES } from '../../../src/cli/exit.ts';
-import { MISSED_WORDS, REWARD_WORDS } from '../../../src/cli/words.ts';
+import { FAULT_WORDS, MISSED_WORDS, REWARD_WORDS } from '../../../src/cli/words.ts';
 import { GATEWAY_METRIC_NAMES } from '../../../src/gateway/metrics.ts';
 import { METRIC_NAMES } from '../../../src/node/metrics.ts';
 import { OPTIONS } from '../../../src/node/options.ts';
@@ -72,9 +72,10 @@ describe('docs/operators.md', () => {
     assert.deepEqual(named(column('Monitoring')), METRIC_NAMES.toSorted());
   });
 
-  it('names every reason for a missed duty and for a reward', () => {
+  it('names every reason for a missed duty, for a reward and for a score of 0', () => {
     assert.deepEqual(named(column('Missed duties')), Object.keys(MISSED_WORDS).sort());
     assert.deepEqual(named(column('Rewards')), Object.keys(REWARD_WORDS).sort());
+    assert.deepEqual(named(column('Faults')), Object.keys(FAULT_WORDS).sort());
   });
 
   it('names every event of a node', () => {
@@ -84,7 +85,7 @@ describe('docs/operators.md', () => {
     const sources = ['src/cli/commands/run.ts', 'src/cli/drain.ts'].map((file) => readFileSync(file, 'utf8')).join('');
     const told = [...sources.matchAll(/event: '([a-z]+)'/g)].map((m) => m[1] ?? '');
     const kinds = ['work', 'scores', 'opening', 'submission'];
-    const events = new Set([...outcomes.filter((name) => !kinds.includes(name)), ...told, 'head', 'failed']);
+    const events = new Set([...outcomes.filter((name) => !kinds.includes(name)), ...told, 'head', 'failed', 'judged']);
     const inDoc = named(column('What a node says')).filter((name) => !['--json', 'wa', 'wb'].includes(name));
     assert.deepEqual(inDoc, [...events].sort());
   });

@@ -43,6 +43,8 @@ function world() {
         duty: { at: 'epoch', epoch: 12 },
         epochs: [],
         refusals: { RECORD_MALFORMED: 5 },
+        firstBy: { gossip: 30, dht: 2, pull: 4 },
+        completeness: { held: 36, gossip: 27, dht: 9, pull: 0 },
         busy: 1,
       }),
       on: (listener: (event: ValidatorEvent) => void) => {
@@ -94,6 +96,9 @@ describe('metrics', () => {
       'tessera_sessions_opened_total 9',
       'tessera_session_refusals_total{code="BUSY"} 3',
       'tessera_record_refusals_total{code="RECORD_MALFORMED"} 5',
+      'tessera_records_total{via="gossip"} 30',
+      'tessera_records_held 36',
+      'tessera_records_reached_ratio{via="dht"} 0.25',
       'tessera_duty_block 119',
       'tessera_duty_epoch 12',
       'tessera_duty_jobs 1',
