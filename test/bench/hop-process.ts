@@ -12,9 +12,10 @@ import { ECHO_PROTOCOL, HOP_MODEL, HOP_SEED } from './hop.ts';
 const SUBNET = 128_001 as SubnetId;
 
 /** Takes rows and answers the same candidates at once: what is left of a step is the hop. */
-function nullEngine(): Pick<Engine, 'openSession' | 'stats'> {
+function nullEngine(): Pick<Engine, 'run' | 'openSession' | 'stats'> {
   const top = { ids: Int32Array.of(1, 2), values: Float32Array.of(2, 1), logSumExp: 3 };
   return {
+    run: async () => [],
     async openSession({ from, to }, { maxTokens }) {
       let length = 0;
       const session: KvSession = {
