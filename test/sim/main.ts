@@ -6,7 +6,8 @@ import { parseArgs } from 'node:util';
 import { ADVERSARIES } from './adversaries.ts';
 import { CONDITIONS } from './conditions.ts';
 import { brokenBars, type Figures, figuresOf, gainOf } from './figures.ts';
-import { gangOf, playSeason, type Scene, type Season } from './play.ts';
+import { gangOf, type Scene, type Season } from './play.ts';
+import { createStage } from './seasons.ts';
 import { writeTable } from './table.ts';
 
 const { values } = parseArgs({
@@ -19,6 +20,7 @@ const { values } = parseArgs({
     adversary: { type: 'string', multiple: true },
     share: { type: 'string', default: String(1 / 3) },
     seed: { type: 'string', default: '1' },
+    threads: { type: 'string', default: '1' },
     table: { type: 'string' },
   },
 });
@@ -36,21 +38,13 @@ const base: Omit<Scene, 'name' | 'seed'> = {
   share: Number(values.share),
 };
 const firstSeed = Number(values.seed);
-const unhandled: string[] = [];
-process.on('unhandledRejection', (error) => unhandled.push(String(error)));
-
 function say(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
-async function playAll(name: string): Promise<readonly Season[]> {
-  const seasons: Season[] = [];
-  for (let i = 0; i * season < epochs; i++) {
-    const before = unhandled.length;
-    const played = await playSeason({ ...base, name, seed: firstSeed + i });
-    seasons.push({ ...played, failed: [...played.failed, ...unhandled.slice(before)] });
-  }
-  return seasons;
+function playAll(name: string): Promise<readonly Season[]> {
+  const count = Math.ceil(epochs / season);
+  return stage.play(Array.from({ length: count }, (_, i) => ({ ...base, name, seed: firstSeed + i })));
 }
 
 function again(name: string, { seeds }: Figures): string {
@@ -58,8 +52,25 @@ function again(name: string, { seeds }: Figures): string {
   return `npm run sim -- --adversary ${name} --nodes ${nodes} --epochs ${of} --loss ${loss} --delay ${delay} --share ${share} --seed ${seeds[0]}`;
 }
 
+const threads = Number(values.threads);
+const stage = createStage(threads);
 const startedAt = performance.now();
 let honest: readonly Season[] | undefined;
+/** After each name, so that a run that is cut off has told what it knows. */
+function tell(): void {
+  if (values.table === undefined) return;
+  const command = `npm run sim -- ${process.argv.slice(2).join(' ')}`;
+  const minutes = (performance.now() - startedAt) / 60_000;
+  writeTable(values.table, rows, {
+    ...base,
+    command,
+    minutes,
+    threads,
+    gang: gangOf(base),
+    machine: cpus()[0]?.model ?? '',
+  });
+}
+
 const rows: { figures: Figures; gain: number | undefined; broken: readonly string[] }[] = [];
 for (const name of NAMES) {
   const seasons = await playAll(name);
@@ -73,11 +84,8 @@ for (const name of NAMES) {
     `${name.padEnd(13)} ${figures.epochs} epochs  honest ${reached}/${proposed}  forged ${forgedReached}/${forged}  reward ${reward?.toFixed(4)}  gain ${gain?.toFixed(5)}  failed ${failed.length}`,
   );
   for (const miss of figures.missed) say(`  not reached: ${miss}`);
+  tell();
   for (const what of broken) say(`  BROKEN ${what}; again: ${again(name, figures)}`);
 }
-if (values.table !== undefined) {
-  const command = `npm run sim -- ${process.argv.slice(2).join(' ')}`;
-  const minutes = (performance.now() - startedAt) / 60_000;
-  writeTable(values.table, rows, { ...base, command, minutes, gang: gangOf(base), machine: cpus()[0]?.model ?? '' });
-}
+await stage.close();
 process.exitCode = rows.every(({ broken }) => broken.length === 0) ? 0 : 1;

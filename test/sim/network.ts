@@ -1,5 +1,5 @@
 // The world between simulated nodes: heads and messages come late, messages get lost, some nodes are cut off or stuck. Time is counted in
-// ticks, some to a block; what is drawn is drawn from the seed. Gossip and DHT are the memory network's, requests go straight to the peer's
+// ticks, some to a block; what is drawn is drawn from the seed. Gossip is the memory network's, requests go straight to the peer's
 // handler: nothing here but arrays, so that thousands of epochs can be played.
 
 import type { Head } from '../../src/chain/types.ts';
@@ -98,6 +98,8 @@ export function createWorld({ seed, loss, delay, stuck = () => 0 }: WorldOptions
           return judge(message, from);
         });
       },
+      // The DHT is an archive, and no duty waits for it (protocol.md 10).
+      putRecord: async () => 0,
       async handleRequest(protocol, options, handler) {
         handlers.set(`${self} ${protocol}`, { options, handler });
       },

@@ -18,6 +18,7 @@ interface Setting {
   readonly loss: number;
   readonly delay: number;
   readonly minutes: number;
+  readonly threads: number;
   readonly machine: string;
 }
 
@@ -64,13 +65,13 @@ export function putInto(file: string, name: string, lines: readonly string[]): v
 }
 
 export function writeTable(file: string, rows: readonly Row[], setting: Setting): void {
-  const { command, nodes, gang, epochs, loss, delay, minutes, machine } = setting;
+  const { command, nodes, gang, epochs, loss, delay, minutes, threads, machine } = setting;
   const sum = (of: (figures: Figures) => number): number => rows.reduce((all, { figures }) => all + of(figures), 0);
   const [honest, reached] = [sum((one) => one.honest), sum((one) => one.reached)];
   putInto(file, 'adversaries', [
     `    ${command}`,
     '',
-    `${nodes} nodes, ${gang} of them adversaries, seasons of ${epochs} epochs, ${percent(loss, 0)} of messages lost, heads and messages up to ${delay} of a block late; ${Math.round(minutes)} minutes on one core (${machine}).`,
+    `${nodes} nodes, ${gang} of them adversaries, seasons of ${epochs} epochs, ${percent(loss, 0)} of messages lost, heads and messages up to ${delay} of a block late; ${Math.round(minutes)} minutes in ${threads === 1 ? 'one thread' : `${threads} threads`} beside other work (${machine}).`,
     '',
     line(HEAD),
     line(HEAD.map(() => '---')),

@@ -7,14 +7,34 @@ import { type Epoch, type NodeId, ONE } from '../../../src/types/ids.ts';
 import type { Policy, Roster, RosterNode } from '../../../src/types/subnet.ts';
 import { fromHex, toHex } from '../../../src/util/bytes.ts';
 import { type Cbor, decodeCbor, encodeCbor } from '../../../src/util/cbor.ts';
-import { decodeArgs, encodeArgs, evidenceRoot, NO_IDS, PLACES } from '../../../src/wire/evidence.ts';
+import { byPlace, decodeArgs, encodeArgs, evidenceRoot, NO_IDS, PLACES } from '../../../src/wire/evidence.ts';
 import { decodePolicy, encodePolicy, POLICY_DEFAULTS, policyHash } from '../../../src/wire/policy.ts';
 
 const vectors = JSON.parse(readFileSync(new URL('../../vectors/evidence.json', import.meta.url), 'utf8')) as {
   emptyRoot: string;
-  policy: { bytes: string; hash: string };
-  args: { seats: number; epoch: Epoch; first: number[]; second: number[]; equivocators: number[]; bytes: string };
-  root: { hash: string };
+  policies: {
+    manifest: string;
+    cut: string;
+    hosterShare: string;
+    attestorShare: string;
+    challengeTokens: number;
+    auditRate: string;
+    access: Policy['access'];
+    bytes: string;
+    hash: string;
+  }[];
+  policiesRefused: { why: string; bytes: string; taken: boolean }[];
+  args: {
+    seats: number;
+    epoch: Epoch;
+    first: number[];
+    second: number[];
+    equivocators: number[];
+    root: string;
+    bytes: string;
+  }[];
+  argsRefused: { why: string; seats: number; bytes: string; taken: boolean }[];
+  roots: { nodes: number[]; places: Record<string, [number, string][]>; root: string }[];
 };
 
 function rosterOf(size: number): Roster {
@@ -36,20 +56,27 @@ describe('evidence', () => {
       NO_IDS,
     ].map((ids) => toHex(evidenceRoot(rosterOf(5), ids)));
     assert.equal(new Set(roots).size, roots.length);
-    const placed = { ...NO_IDS, a: new Map([[0, id(20)]]), hc: new Map([[2, id(21)]]), au: new Map([[9, id(22)]]) };
-    assert.equal(toHex(evidenceRoot(rosterOf(10), placed)), vectors.root.hash);
+    for (const { nodes, places, root } of vectors.roots) {
+      const ids = byPlace((place) => new Map((places[place] ?? []).map(([seat, hex]) => [seat, fromHex(hex)])));
+      const roster = { ...rosterOf(0), nodes: nodes.map((node) => ({ id: node as NodeId }) as RosterNode) };
+      assert.equal(toHex(evidenceRoot(roster, ids)), root);
+    }
   });
 
   it('comes back from args as it went, and has the bytes of the vector', () => {
-    const { seats: size, bytes, ...named } = vectors.args;
-    const args = { ...named, root: new Uint8Array(32).fill(3) };
-    assert.equal(toHex(encodeArgs(args, size)), bytes);
-    assert.deepEqual(decodeArgs(fromHex(bytes), size), { ok: true, args });
-    assert.ok(encodeArgs({ ...args, first: [255], second: [], equivocators: [] }, 256).length < 200);
+    for (const { seats, bytes, root, ...named } of vectors.args) {
+      const args = { ...named, root: fromHex(root) };
+      assert.equal(toHex(encodeArgs(args, seats)), bytes);
+      assert.deepEqual(decodeArgs(fromHex(bytes), seats), { ok: true, args });
+      assert.ok(bytes.length / 2 < 200);
+    }
   });
 
   it('is unreadable for another roster, another version or any other bytes', () => {
-    const bytes = fromHex(vectors.args.bytes);
+    const bytes = fromHex(vectors.args[0]?.bytes ?? '');
+    for (const { why, seats, bytes: refused, taken } of vectors.argsRefused) {
+      assert.equal(decodeArgs(fromHex(refused), seats).ok, taken, why);
+    }
     const unreadable = { ok: false, code: 'PROPOSAL_UNREADABLE' };
     assert.deepEqual(decodeArgs(bytes, 20), unreadable);
     assert.deepEqual(decodeArgs(bytes, 9), unreadable);
@@ -64,8 +91,16 @@ describe('policy', () => {
   const policy: Policy = { ...POLICY_DEFAULTS, manifest: '04'.repeat(32), cut: 'fp32/4' };
 
   it('has the bytes and hash of the vector', () => {
-    assert.equal(toHex(encodePolicy(policy)), vectors.policy.bytes);
-    assert.equal(toHex(policyHash(policy)), vectors.policy.hash);
+    for (const { bytes, hash, hosterShare, attestorShare, auditRate, ...rest } of vectors.policies) {
+      const shares = { hosterShare: BigInt(hosterShare), attestorShare: BigInt(attestorShare) };
+      const one = { ...rest, ...shares, auditRate: BigInt(auditRate) };
+      assert.equal(toHex(encodePolicy(one)), bytes);
+      assert.equal(toHex(policyHash(one)), hash);
+      assert.deepEqual(decodePolicy(fromHex(bytes)), { ok: true, policy: one });
+    }
+    for (const { why, bytes, taken } of vectors.policiesRefused) {
+      assert.equal(decodePolicy(fromHex(bytes)).ok, taken, why);
+    }
   });
 
   it('comes back as it went', () => {

@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { identityFromSeed, verifySignature } from '../../../src/p2p/identity.ts';
 import type { BlockNumber, Epoch, NodeId, ShardIndex, SubnetId } from '../../../src/types/ids.ts';
+import { peerFromPublicKey } from '../../../src/types/peer-id.ts';
 import type { RecordBody } from '../../../src/types/record.ts';
 import { fromHex, toHex } from '../../../src/util/bytes.ts';
 import { type Cbor, decodeCbor, encodeCbor } from '../../../src/util/cbor.ts';
@@ -120,18 +121,29 @@ describe('record', () => {
     assert.equal(toHex(record.id), toHex(recordId(record.bodyBytes)));
   });
 
-  it('has the bytes and ids of the vectors', () => {
-    const vectors = JSON.parse(readFileSync(new URL('../../vectors/records.json', import.meta.url), 'utf8')) as {
+  it('has the bytes and ids of the vectors, and the reasons of what is no record', () => {
+    const vectors = JSON.parse(readFileSync(new URL('../../vectors/record.json', import.meta.url), 'utf8')) as {
       peer: string;
+      largest: number;
       records: { kind: string; bytes: string; id: string }[];
+      refused: { why: string; bytes: string; code: string }[];
+      signatures: { why: string; key: string; message: string; signature: string; holds: boolean }[];
     };
     assert.equal(vectors.peer, identity.peer);
+    assert.equal(vectors.largest, MAX_RECORD_BYTES);
     for (const { kind, bytes, id } of vectors.records) {
       const decoded = decodeRecord(fromHex(bytes));
       assert.ok(decoded.ok, kind);
       assert.equal(decoded.record.body.kind, kind);
       assert.equal(toHex(decoded.record.id), id);
       assert.equal(toHex(signRecord(decoded.record.body, identity).bytes), bytes);
+    }
+    for (const { why, bytes, code } of vectors.refused) {
+      assert.deepEqual(decodeRecord(fromHex(bytes)), { ok: false, code }, why);
+    }
+    for (const { why, key, message, signature, holds } of vectors.signatures) {
+      const peer = peerFromPublicKey(fromHex(key));
+      assert.equal(verifySignature(peer, fromHex(message), fromHex(signature)), holds, why);
     }
   });
 
