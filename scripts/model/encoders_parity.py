@@ -17,7 +17,7 @@ from tokenizers import Tokenizer
 
 # Ragged on purpose; the last is one token long.
 LENGTHS = (7, 24, 13, 1)
-VOCAB = 96
+VOCAB = 104
 BERT = dict(
     vocab_size=VOCAB, hidden_size=64, num_hidden_layers=3, num_attention_heads=4, intermediate_size=96, max_position_embeddings=40,
     type_vocab_size=2, layer_norm_eps=1e-12, hidden_act='gelu', pad_token_id=0,
@@ -43,10 +43,10 @@ MODELS = {
     'mpnet, mean, normalised': ('MPNet', MPNET, MEAN, ['Normalize'], (7, 290, 13, 1)),
 }
 WORDS = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]'] + list('abcdefghijklmnopqrstuvwxyz.,!?\'') + ['##' + c for c in 'abcdefghijklmnopqrstuvwxyz'] + [
-    'the', 'fox', 'jump', '##ed', '##ing', 'over', '你', '好', 'cafe', 'naive', '##ly', '1', '2', '##1', '##2', '-',
+    'the', 'fox', 'jump', '##ed', '##ing', 'over', '你', '好', 'cafe', 'naive', '##ly', '1', '2', '##1', '##2', '-', '𠃓', 'ο', '##δ', '##ο', '##σ', '##ς', 'ς',
 ]
 TEXTS = [
-    'The fox jumped over', '', '  Café naïvely,   jumping! ', '你好 fox', 'zzz' * 40, 'fox [MASK] fox', 'a\tb\nc', 'ÀÉ 12-21?', '😀 fox', "don't",
+    'The fox jumped over', '', '  Café naïvely,   jumping! ', '你好 fox', 'zzz' * 40, 'fox [MASK] fox', 'a\tb\nc', 'ÀÉ 12-21?', '😀 fox', "don't", 'fox𠃓𠃸fox', 'ΟΔΟΣ ς',
 ]
 
 

@@ -23,16 +23,29 @@ export interface EncoderTokenizer {
   encodeWhole(text: string): EncodedText;
 }
 
-const tokenizerJson = z.looseObject({ added_tokens: z.array(z.unknown()).default([]) });
+const tokenizerJson = z.looseObject({
+  added_tokens: z.array(z.unknown()).default([]),
+  normalizer: z
+    .looseObject({ handle_chinese_chars: z.boolean().optional(), lowercase: z.boolean().optional() })
+    .nullish(),
+});
+
+/** The tokenizers library puts characters in lower case one by one; JavaScript looks at the end of the word too. */
+const CAPITAL_SIGMA = /\u03a3/g;
+const SMALL_SIGMA = '\u03c3';
+
+/** Ideographs beyond the first 65,536 characters are words of their own as the others are; @huggingface/tokenizers 0.2.0 sees the others alone. */
+const FAR_IDEOGRAPH =
+  /[\u{20000}-\u{2a6df}\u{2a700}-\u{2b73f}\u{2b740}-\u{2b81f}\u{2b820}-\u{2ceaf}\u{2f800}-\u{2fa1f}]/gu;
 
 /** Reads the tokenizer that the manifest names. Throws ModelError. */
 export async function openEncoderTokenizer(model: Model): Promise<EncoderTokenizer> {
   const { tokenizer, encoder, shape } = encoderManifest(model.manifest);
   const { file } = tokenizer;
-  const inner = parse(file, await model.read(file));
+  const { inner, prepare } = parse(file, await model.read(file));
   const { maxContext: maxTokens, vocab } = shape;
   const encodeUpTo = (text: string, limit: number): EncodedText => {
-    const whole = `${encoder.prefix}${text}`;
+    const whole = `${encoder.prefix}${prepare(text)}`;
     const { ids, segments } = withMarks(inner, encoder.lowercase ? whole.toLowerCase() : whole, limit);
     return { ids, segments: encoder.types > 0 ? segments : ids.map(() => 0) };
   };
@@ -44,11 +57,25 @@ export async function openEncoderTokenizer(model: Model): Promise<EncoderTokeniz
   };
 }
 
+interface ParsedTokenizer {
+  readonly inner: Tokenizer;
+  /** What our library does otherwise than the one that models were trained with. */
+  prepare(text: string): string;
+}
+
 /** Lengths and padding that are written in the file are not ours. */
-function parse(file: string, bytes: Uint8Array): Tokenizer {
+function parse(file: string, bytes: Uint8Array): ParsedTokenizer {
   try {
     const json = tokenizerJson.parse(JSON.parse(Buffer.from(bytes).toString('utf8')));
-    return new Tokenizer({ ...json, truncation: null, padding: null }, {});
+    const inner = new Tokenizer({ ...json, truncation: null, padding: null }, {});
+    const { handle_chinese_chars: ideographs, lowercase } = json.normalizer ?? {};
+    return {
+      inner,
+      prepare(text) {
+        const spaced = ideographs === true ? text.replace(FAR_IDEOGRAPH, ' $& ') : text;
+        return lowercase === true ? spaced.replace(CAPITAL_SIGMA, SMALL_SIGMA) : spaced;
+      },
+    };
   } catch (error) {
     throw new ModelError({ code: 'MODEL_FILE', file, why: 'not a tokenizer' }, `${file} is no tokenizer.json`, {
       cause: error,

@@ -207,7 +207,7 @@ describe('model: encoders', () => {
     ]);
     await refuses('E_SHAPE', good([200, 40]));
     await refuses('E_FULL', good([1, 41]));
-    await refuses('E_TOKEN', [i32('input_ids', [1, 3], 96), ...good([1, 3]).slice(1)]);
+    await refuses('E_TOKEN', [i32('input_ids', [1, 3], 104), ...good([1, 3]).slice(1)]);
     await refuses('E_TOKEN', [i32('input_ids', [1, 3], -1), ...good([1, 3]).slice(1)]);
     const session = running.openSession(
       { from: 0 as ShardIndex, to: 2 as ShardIndex },

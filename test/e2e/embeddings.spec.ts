@@ -177,7 +177,7 @@ describe('OpenAI clients: embeddings', function () {
     it('no inputs', async () => {
       await assert.rejects(embed([]), OpenAI.BadRequestError);
     });
-    it('ids beyond the vocabulary', () => refused(embed([5, 96]), 400, 'invalid_value', 'input'));
+    it('ids beyond the vocabulary', () => refused(embed([5, 104]), 400, 'invalid_value', 'input'));
     it('what is longer than the model reads', () =>
       refused(embed('fox '.repeat(MAX_TOKENS)), 400, 'context_length_exceeded', 'input'));
     it('more dimensions than there are', () =>
