@@ -55,6 +55,7 @@ export async function connectChain(options: ChainOptions, deps: LinkDeps, signal
       },
       pinned: async () => (at === undefined ? readerAt((await currentHead(link, 'best', stop)).hash, stop) : reader),
       at: (block) => readerAt(block, stop),
+      blockHash: (number) => chain.blockHash(number, stop),
     };
     return reader;
   }
@@ -87,12 +88,17 @@ export async function connectChain(options: ChainOptions, deps: LinkDeps, signal
     return id === undefined ? undefined : ask((dialect) => dialect.node(subnet, id), at, stop);
   }
 
-  /** Names all with a score of 0 where naming nobody would cost all of them reputation. */
-  async function nameSomebody(proposal: Proposal, signal?: AbortSignal): Promise<Proposal> {
-    const { dislikesEmptyProposals } = (await link.connection(signal)).dialect;
-    if (!dislikesEmptyProposals || proposal.scores.length > 0) return proposal;
-    const nodes = await chain.nodes(proposal.subnet, undefined, signal);
-    return { ...proposal, scores: nodes.map(({ id }) => ({ nodeId: id, score: 0n })) };
+  /** Names with a score of 0 whom it cannot judge, where to leave them out would cost them reputation. */
+  async function nameUnjudged(proposal: Proposal, signal?: AbortSignal): Promise<Proposal> {
+    const { docksUnnamed } = (await link.connection(signal)).dialect;
+    if (!docksUnnamed) return proposal;
+    const { subnet, epoch, scores } = proposal;
+    const named = new Set(scores.map(({ nodeId }) => nodeId));
+    const nodes = await chain.nodes(subnet, undefined, signal);
+    // a proposal judges the epoch before its own: who started later had no part in that, and without any score nobody had
+    const unjudged = nodes.filter(({ id, startEpoch }) => !named.has(id) && (named.size === 0 || startEpoch >= epoch));
+    const all = [...scores, ...unjudged.map(({ id }) => ({ nodeId: id, score: 0n }))];
+    return { ...proposal, scores: all.sort((one, other) => one.nodeId - other.nodeId) };
   }
 
   /** For chains on which nodes activate by themselves; fails as the call would. */
@@ -213,7 +219,7 @@ export async function connectChain(options: ChainOptions, deps: LinkDeps, signal
       const call = 'propose_attestation';
       const done = { error: 'SubnetRewardsAlreadySubmitted', subnet, epoch, hotkey: hotkey.address } as const;
       return orDoneAlready(chain, { ...done, ...submitOptions }, async () => {
-        const named = await nameSomebody(proposal, submitOptions.signal);
+        const named = await nameUnjudged(proposal, submitOptions.signal);
         const duty = { call, signer: hotkey, subnet, epoch };
         return sendDuty(duty, (dialect) => dialect.propose(named), submitOptions);
       });

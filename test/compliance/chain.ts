@@ -712,6 +712,32 @@ export function testChain(
       await place.include(chain.registerNode(coldkey, nodeRequest(late, 3)));
     });
 
+    it('lets a node climb to validator by accepted epochs, at no cost of reputation', async () => {
+      const { id, startEpoch } = (await chain.nodeByHotkey(SUBNET, late.address)) ?? assert.fail('registered before');
+      await place.runTo(firstBlock(startEpoch));
+      await place.include(chain.activateNode(late, SUBNET, id));
+      const ladder = ['Idle'];
+      for (let epochs = 0; epochs < 8 && ladder.at(-1) !== 'Validator'; epochs += 1) {
+        await runToNextEpoch();
+        const epoch = await epochNow();
+        const nodes = await chain.nodes(SUBNET);
+        const seats = nodes.filter(
+          (node) => ['Included', 'Validator'].includes(node.nodeClass) && node.startEpoch < epoch,
+        );
+        const proposer = hotkey(ids.indexOf((await chain.electedValidator(SUBNET, epoch)) as NodeId));
+        const scores = seats.map((node) => ({ nodeId: node.id, score: ONE / 4n }));
+        await place.include(chain.propose(proposer, { subnet: SUBNET, epoch, ...proposal(), scores }));
+        const others = hotkeys.filter((key) => key !== proposer);
+        await place.include(Promise.all(others.map((key) => chain.attest(key, SUBNET, epoch, ROOT))));
+        await place.runTo(firstBlock(epoch + 1));
+        const { nodeClass, reputation } = (await chain.node(SUBNET, id)) ?? assert.fail('it left');
+        assert.equal(reputation, ONE);
+        if (nodeClass !== ladder.at(-1)) ladder.push(nodeClass);
+      }
+      assert.deepEqual(ladder, ['Idle', 'Included', 'Validator']);
+      assert.ok((await chain.electable(SUBNET)).includes(id));
+    });
+
     it('waits for finality when asked', async () => {
       const { number: start } = await chain.head('best');
       let final = false;

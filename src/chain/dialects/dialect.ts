@@ -1,6 +1,6 @@
 // What the client asks of a dialect: the names, argument orders and meanings of one runtime's interface (chain.md 10.3).
 
-import type { Address, Epoch, Hash, NodeId, PeerId, SubnetId } from '../../types/ids.ts';
+import type { Address, BlockNumber, Epoch, Hash, NodeId, PeerId, SubnetId } from '../../types/ids.ts';
 import type { CallSpec, Query } from '../substrate/runtime.ts';
 import type {
   AccountState,
@@ -26,6 +26,8 @@ export interface Reader {
   /** A reader that stays at one block: for answers that take several questions. */
   pinned(): Promise<Reader>;
   at(block: Hash): Reader;
+  /** Of the endpoint's best chain; undefined where there is no such block. */
+  blockHash(number: BlockNumber): Promise<Hash | undefined>;
 }
 
 /** A read with its meaning. */
@@ -35,8 +37,8 @@ export interface Dialect {
   readonly name: ChainInfo['dialect'];
   readonly capabilities: ChainCapabilities;
   readonly epochLength: number;
-  /** Whoever a proposal does not name loses reputation, even where it names nobody because there is nothing to score yet. */
-  readonly dislikesEmptyProposals: boolean;
+  /** Whoever a proposal does not name loses reputation, also who had no part in the epoch that it judges. */
+  readonly docksUnnamed: boolean;
   subnet(id: SubnetId): Read<Subnet | undefined>;
   subnetByName(name: string): Read<SubnetId | undefined>;
   node(subnet: SubnetId, node: NodeId): Read<SubnetNode | undefined>;

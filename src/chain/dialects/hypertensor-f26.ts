@@ -2,15 +2,7 @@
 // submission and the events of its settlement block. Its runtime API answers undescribed bytes, so what is read is storage, described by metadata.
 
 import { z } from 'zod';
-import {
-  type Address,
-  type BlockNumber,
-  type Epoch,
-  type Hash,
-  type NodeId,
-  ONE,
-  type SubnetId,
-} from '../../types/ids.ts';
+import { type Address, type BlockNumber, type Epoch, type NodeId, ONE, type SubnetId } from '../../types/ids.ts';
 import { utf8 } from '../../util/bytes.ts';
 import { errorCode } from '../../util/errors.ts';
 import { lastBlockOf } from '../clock.ts';
@@ -145,7 +137,7 @@ export function createHypertensorF26Dialect(runtime: Runtime): Dialect {
     name: 'hypertensor-f26',
     capabilities: { explicitActivation: false, consensusResult: false },
     epochLength,
-    dislikesEmptyProposals: true,
+    docksUnnamed: true,
     updateMisc: (subnet, misc) => network('ownerUpdateMisc', [subnet, hex(misc)]),
 
     subnet: (id) => (reader) =>
@@ -255,7 +247,7 @@ export function createHypertensorF26Dialect(runtime: Runtime): Dialect {
       const attestationRatio = share(BigInt(submission.attests.length), BigInt(validators.length));
       const sum = submission.data.reduce((total, { score }) => total + score, 0n);
       const outcome = attestationRatio < needed ? 'Rejected' : sum === 0n ? 'Empty' : 'Accepted';
-      const money = await readMoney(here, { subnet, settled, now, submission });
+      const money = await readMoney(here, { subnet, settled, submission });
       return { outcome, attestationRatio, ...money };
     };
   }
@@ -266,13 +258,13 @@ export function createHypertensorF26Dialect(runtime: Runtime): Dialect {
     of: {
       readonly subnet: SubnetId;
       readonly settled: BlockNumber;
-      readonly now: BlockNumber;
       readonly submission: z.output<typeof SUBMISSION>;
     },
   ): Promise<Pick<EpochResult, 'minted' | 'slashed' | 'bonus'>> {
     try {
-      const there = of.settled === of.now ? here : await readerAtBlock(here, of.settled);
-      if (there === undefined) return { minted: undefined, slashed: undefined };
+      const hash = await here.blockHash(of.settled);
+      if (hash === undefined) return { minted: undefined, slashed: undefined };
+      const there = here.at(hash);
       const events = await there.ask(runtime.blockEvents(), (value) => value as readonly RuntimeEvent[]);
       const [emission, bonus, ownerShare] = await several(there, PAID, [
         item('finalSubnetEmissionWeights', Math.floor(of.settled / epochLength)),
@@ -288,13 +280,6 @@ export function createHypertensorF26Dialect(runtime: Runtime): Dialect {
       if (errorCode(error) === 'CHAIN_STATE_DISCARDED') return { minted: undefined, slashed: undefined };
       throw error;
     }
-  }
-
-  /** By the state itself, so that it is an ancestor; undefined when the runtime has forgotten its hash. */
-  async function readerAtBlock(here: Reader, number: BlockNumber): Promise<Reader | undefined> {
-    const query = runtime.storages([{ pallet: 'system', item: 'blockHash', args: [number], sparse: true }]);
-    const [hash] = await here.ask(query, (value) => z.tuple([HASH.optional()]).parse(value));
-    return hash === undefined ? undefined : here.at(hash);
   }
 }
 
@@ -374,8 +359,6 @@ function toldOf(events: readonly RuntimeEvent[], subnet: SubnetId) {
     slashed: slashes.filter(({ subnetId: id }) => id === subnet).reduce((sum, { amount }) => sum + amount, 0n),
   };
 }
-
-const HASH = z.custom<`0x${string}`>((value) => typeof value === 'string').transform((value) => value as Hash);
 
 const SUBNET_DATA = z.object({
   id: subnetId,

@@ -76,7 +76,7 @@ export function createTesseraDialect(runtime: Runtime): Dialect {
     ...COMMON_CALLS,
     name: 'tessera',
     capabilities: { explicitActivation: true, consensusResult: true },
-    dislikesEmptyProposals: false,
+    docksUnnamed: false,
     epochLength: z.number().parse(runtime.constant('network', 'epochLength')),
 
     subnet: (id) => read(() => api('getSubnetInfo', id), SUBNET_INFO.optional()),
