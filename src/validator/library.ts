@@ -9,9 +9,9 @@ import { decodeRecord } from '../wire/record.ts';
 import { type Answers, encodeNamed } from './evidence-protocol.ts';
 import type { Records } from './records.ts';
 
-/** An epoch can be verified that long: what the chain keeps of submissions. */
+/** Epochs that can be verified, the one that lasts included: those of which the chain keeps the submission. */
 export const VERIFIABLE_EPOCHS = 64;
-/** Its scores rest on records of two epochs, and those on a policy of a third. */
+/** The scores of the oldest rest on records of two epochs before, and those on the policy of a third. */
 export const KEPT_EPOCHS = VERIFIABLE_EPOCHS + 3;
 /** Findings in memory where there is no archive: scores of e-1 are checked in e, and records of e-2 are still held. */
 const REMEMBERED = 3;

@@ -56,7 +56,7 @@ const STEP_WORDS: Readonly<Record<VerifyStep, string>> = {
 
 function requireVerifiable(epoch: number, now: number): void {
   if (epoch > now) throw new UsageError(`epoch ${epoch} has not begun; the subnet is in epoch ${now}`);
-  const oldest = Math.max(0, now - VERIFIABLE_EPOCHS);
+  const oldest = Math.max(0, now - VERIFIABLE_EPOCHS + 1);
   if (epoch >= oldest) return;
   throw new VerifyError(
     { code: 'EPOCH_TOO_OLD', epoch, oldest },

@@ -30,6 +30,7 @@ import {
   type ValidatorDeps,
   type ValidatorEvent,
 } from '../../../src/validator/validator.ts';
+import type { ManifestOf } from '../../../src/validator/work.ts';
 import { encodePolicy, POLICY_DEFAULTS } from '../../../src/wire/policy.ts';
 
 const WIDTH = 64;
@@ -120,6 +121,9 @@ function manifestOfFour(): Manifest {
 
 const MANIFEST = manifestOfFour();
 const MANIFEST_HASH = toHex(sha256(utf8('four')));
+
+/** Of the model that every swarm runs. */
+export const manifestOf: ManifestOf = (hash) => (hash === MANIFEST_HASH ? MANIFEST : undefined);
 
 export interface SwarmOptions {
   readonly hosters: number;
@@ -338,7 +342,7 @@ function createNode(swarm: Swarm, seat: Seat, parts: Parts): SwarmNode {
         journal,
         identity,
         hotkey,
-        manifestOf: (hash) => (hash === MANIFEST_HASH ? MANIFEST : undefined),
+        manifestOf,
         verify: verifySignature,
         log: silentLog,
         ...(parts.engine === undefined ? {} : { engine: parts.engine }),
