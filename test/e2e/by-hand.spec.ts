@@ -4,21 +4,11 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { connectChain } from '../../src/chain/substrate.ts';
 import { findFreePorts } from '../../src/devnet/plan.ts';
-import type { Epoch, SubnetId } from '../../src/types/ids.ts';
-import { silentLog } from '../../src/util/log.ts';
+import { acceptedEpoch } from '../support/blocks.ts';
 import { type Line, type Running, runCli, startCli, stopCli } from '../support/cli.ts';
-import { nextBlock } from '../support/pace.ts';
 
-const SUBNET = 128_001 as SubnetId;
 const SHARDS = ['0-2', '1-3', '0,2-3'];
-/** The first subnet's slot and the devnet's epoch (chain.md 3.3). */
-const SLOT = 3;
-const EPOCH_LENGTH = 20;
-/** Four epochs: activation at the next general epoch, one to work in, one to submit in, one to settle. */
-const PATIENCE_BLOCKS = 100;
-
 describe('a subnet set up by hand', function () {
   this.timeout(10 * 60_000);
   const folder = mkdtempSync(join(tmpdir(), 'tessera-hand-'));
@@ -82,7 +72,7 @@ describe('a subnet set up by hand', function () {
           '--hotkey',
           `//dev:${6 + i}`,
         ],
-        ...['--rpc', endpoint, '--host_maddrs', address(i), '--subnet_id', String(SUBNET), '--threads', '1'],
+        ...['--rpc', endpoint, '--host_maddrs', address(i), '--subnet_id', '128001', '--threads', '1'],
       ]);
       running.push(node);
       await node.waitFor((line) => line.event === 'ready');
@@ -109,19 +99,3 @@ describe('a subnet set up by hand', function () {
     );
   });
 });
-
-/** Makes blocks, each when all nodes have acted on the one before, until an epoch with scores was accepted. */
-async function acceptedEpoch(endpoint: string, nodes: readonly Running[]): Promise<Epoch> {
-  const chain = await connectChain({ endpoints: [endpoint] }, { log: silentLog });
-  try {
-    for (let made = 0; made < PATIENCE_BLOCKS; made += 1) {
-      const block = await nextBlock(endpoint, nodes);
-      const epoch = (Math.floor((block - SLOT) / EPOCH_LENGTH) - 1) as Epoch;
-      const result = epoch < 0 ? undefined : await chain.result(SUBNET, epoch);
-      if (result?.outcome === 'Accepted') return epoch;
-    }
-    throw new Error(`no epoch accepted within ${PATIENCE_BLOCKS} blocks`);
-  } finally {
-    await chain.close();
-  }
-}

@@ -5,10 +5,18 @@ import { chmodSync, cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { Command } from '../../src/cli/command.ts';
+import { activate } from '../../src/cli/commands/activate.ts';
+import { activateSubnet } from '../../src/cli/commands/activate-subnet.ts';
+import { keygen } from '../../src/cli/commands/keygen.ts';
+import { registerSubnet } from '../../src/cli/commands/register-subnet.ts';
+import { registerSubnetNode } from '../../src/cli/commands/register-subnet-node.ts';
+import { run } from '../../src/cli/commands/run.ts';
 import { createDevChain, type DevChain } from '../../src/devchain/devchain.ts';
 import { BUNDLED_SPEC } from '../../src/devnet/devnet.ts';
 import { silentLog } from '../../src/util/log.ts';
 import { type Finished, runCli } from '../support/cli.ts';
+import { type Ran, runCommand } from '../support/command.ts';
 
 const NOBODY = 'ws://127.0.0.1:1';
 const MODEL = fileURLToPath(new URL('../../models/tiny', import.meta.url));
@@ -93,48 +101,48 @@ describe('command line', function () {
   });
 
   it('registration by hand: each refusal says what to do', async () => {
-    const rpc = ['--rpc', chain.endpoint];
-    const address = ['--announce-maddrs', '/ip4/127.0.0.1/tcp/31331'];
-    const owner = await tessera('register-subnet', '--coldkey', '//dev:0', ...rpc, ...address);
-    assert.equal(owner.code, 0, owner.stderr);
-    expect(await tessera('register-subnet', '--coldkey', '//dev:0', ...rpc, ...address), 1, /name/);
-
-    const register = ['register-subnet-node', ...rpc, ...address];
-    expect(
-      await tessera(...register, '--coldkey', '//dev:11', '--hotkey', '//dev:6', '--stake', '1000'),
-      1,
-      /balance/i,
-    );
-    expect(await tessera(...register, '--coldkey', '//dev:0', '--hotkey', '//dev:6', '--stake', '1'), 1, /stake/i);
-    const first = await tessera(...register, '--coldkey', '//dev:0', '--hotkey', '//dev:6');
-    assert.equal(first.code, 0, first.stderr);
-    expect(await tessera(...register, '--coldkey', '//dev:0', '--hotkey', '//dev:6'), 1, /HotkeyHasOwner|hotkey/);
-    expect(await tessera(...register, '--coldkey', '//dev:1', '--hotkey', '//dev:7'), 1, /peer/i);
-    expect(await tessera('run', '--hotkey', '//dev:8', ...rpc), 4, /not registered/);
-    expect(await tessera('run', '--hotkey', '//dev:6', ...rpc), 4, /not active/);
-    const active = await tessera('activate', '--hotkey', '//dev:6', ...rpc);
-    assert.equal(active.code, 0, active.stderr);
-    expect(await tessera('activate', '--hotkey', '//dev:6', ...rpc), 1, /already/i);
-    expect(await tessera('activate-subnet', '--coldkey', '//dev:1', ...rpc), 1, /owner/i);
-    const live = await tessera('activate-subnet', '--coldkey', '//dev:0', ...rpc);
-    assert.equal(live.code, 0, live.stderr);
+    const home = join(folder, 'by-hand');
+    const type = (command: Command, flags: Record<string, unknown>, dataDir = home): Promise<Ran> =>
+      runCommand(command, {
+        flags: command.options.includes('rpc') ? { rpc: chain.endpoint, ...flags } : flags,
+        dataDir,
+      });
+    const done = async (command: Command, flags: Record<string, unknown>, dataDir = home): Promise<Ran> => {
+      const ran = await type(command, flags, dataDir);
+      assert.equal(ran.code, 0, ran.notes);
+      return ran;
+    };
+    const refused = async (command: Command, flags: Record<string, unknown>, code: number, words: RegExp) => {
+      const ran = await type(command, flags);
+      assert.equal(ran.code, code, ran.notes);
+      assert.match(ran.notes, words);
+      assert.deepEqual(ran.results, [], 'stdout belongs to results');
+    };
+    const [owner, other] = [{ coldkey: '//dev:0' }, { coldkey: '//dev:1' }];
+    const here = { 'announce-maddrs': ['/ip4/127.0.0.1/tcp/31331'] };
+    const first = { ...owner, ...here, hotkey: '//dev:6' };
+    await done(keygen, {});
+    await done(registerSubnet, { ...owner, ...here });
+    await refused(registerSubnet, { ...owner, ...here }, 1, /name/);
+    await refused(registerSubnetNode, { ...first, coldkey: '//dev:11', stake: '1000' }, 1, /balance/i);
+    await refused(registerSubnetNode, { ...first, stake: '1' }, 1, /stake/i);
+    await done(registerSubnetNode, first);
+    await refused(registerSubnetNode, first, 1, /HotkeyHasOwner|hotkey/);
+    await refused(registerSubnetNode, { ...other, ...here, hotkey: '//dev:7' }, 1, /peer/i);
+    await refused(run, { hotkey: '//dev:8' }, 4, /not registered/);
+    await refused(run, { hotkey: '//dev:6' }, 4, /not active/);
+    await done(activate, { hotkey: '//dev:6' });
+    await refused(activate, { hotkey: '//dev:6' }, 1, /already/i);
+    await refused(activateSubnet, other, 1, /owner/i);
+    const live = await done(activateSubnet, owner);
+    assert.match(live.notes, /^Next: /m);
 
     // A late comer waits for its turn.
-    const late = join(folder, 'n2');
-    await runCli(['keygen', '--data-dir', late]);
-    const joined = await runCli([
-      ...register,
-      '--coldkey',
-      '//dev:1',
-      '--hotkey',
-      '//dev:7',
-      '--json',
-      '--data-dir',
-      late,
-    ]);
-    assert.equal(joined.code, 0, joined.stderr);
-    expect(await tessera('activate', '--hotkey', '//dev:7', ...rpc), 1, /epoch/i);
-    await chain.newBlock(Number(joined.lines[0]?.graceEnd) * 20 + 40);
-    expect(await tessera('activate', '--hotkey', '//dev:7', ...rpc), 1, /expired|grace/i);
+    const late = join(folder, 'late');
+    await done(keygen, {}, late);
+    const joined = await done(registerSubnetNode, { ...other, ...here, hotkey: '//dev:7' }, late);
+    await refused(activate, { hotkey: '//dev:7' }, 1, /epoch/i);
+    await chain.newBlock(Number(joined.results[0]?.graceEnd) * 20 + 40);
+    await refused(activate, { hotkey: '//dev:7' }, 1, /expired|grace/i);
   });
 });

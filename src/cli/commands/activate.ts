@@ -5,6 +5,7 @@ import { firstBlock } from '../../consensus/phase.ts';
 import type { SubnetId } from '../../types/ids.ts';
 import { defineCommand } from '../command.ts';
 import type { Io } from '../io.ts';
+import { nextRun } from '../next.ts';
 import { createProgress } from '../progress.ts';
 import { requireNode, requireSubnet, signerOption, withChain } from '../session.ts';
 
@@ -14,7 +15,8 @@ export const activate = defineCommand({
   describe: 'activate a registered node',
   examples: ['tessera activate --wait --hotkey //dev:6'],
   options: ['rpc', 'subnet-id', 'subnet-node-id', 'hotkey', 'wait'],
-  async run({ options, ask, io, log, signal }) {
+  async run(context) {
+    const { options, ask, io, log, signal } = context;
     const hotkey = await signerOption('hotkey', options.hotkey, ask);
     await withChain({ options, log, signal }, async (chain) => {
       const subnet = await requireSubnet(chain, options['subnet-id'], signal);
@@ -39,7 +41,7 @@ export const activate = defineCommand({
         },
         `node ${node.id} is ${active?.nodeClass} from subnet epoch ${active?.startEpoch}`,
       );
-      io.note('Next: tessera run');
+      io.note(`Next: ${nextRun(node, options.hotkey, context)}`);
     });
   },
 });

@@ -10,6 +10,7 @@ import { defineCommand } from '../command.ts';
 
 /** Where chain clients look by default. */
 const CHAIN_PORT = 9944;
+const DEFAULT_ENDPOINT = `ws://127.0.0.1:${CHAIN_PORT}`;
 
 export const devchain = defineCommand({
   name: 'devchain',
@@ -57,7 +58,8 @@ export const devchain = defineCommand({
       `READY ${chain.endpoint} block=${number} hash=${hash}`,
     );
     if (!dataDirGiven) io.note('The chain lives in memory; with --data-dir FOLDER it is kept.');
-    io.note('Next: tessera keygen, then tessera register-subnet');
+    if (chain.endpoint !== DEFAULT_ENDPOINT) io.note(`Commands find it with --rpc ${chain.endpoint}, or TESSERA_RPC.`);
+    io.note('Next, in another terminal: tessera keygen');
     await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
     const last = chain.head();
     await chain.close();

@@ -8,6 +8,7 @@ import { defineCommand } from '../command.ts';
 import { UsageError } from '../exit.ts';
 import { type Io, table } from '../io.ts';
 import { ACCOUNTS, IDENTITIES, keyFile, keyFolder } from '../key-files.ts';
+import { nextCommand } from '../next.ts';
 import { newPassphrase } from '../passphrase.ts';
 
 export const keygen = defineCommand({
@@ -18,7 +19,7 @@ export const keygen = defineCommand({
     'tessera keygen --passphrase-file /run/secrets/tessera --data-dir /var/lib/tessera',
   ],
   options: ['accounts', 'encrypt', 'network-key'],
-  async run({ options, dataDir, io }) {
+  async run({ options, dataDir, dataDirGiven, io }) {
     if (options['network-key'] !== undefined) return makeNetworkKey(options['network-key'], io);
     const folder = keyFolder(dataDir);
     assertAbsent([...IDENTITIES, ...(options.accounts ? ACCOUNTS : [])].map((name) => keyFile(dataDir, name)));
@@ -42,7 +43,15 @@ export const keygen = defineCommand({
       : 'not encrypted, readable by you alone';
     io.note(`Keys are in ${folder} (${how}). Back them up: tessera keys backup --out FILE`);
     if (options.accounts) io.note('Keep coldkey.json on another machine: a node needs only the hotkey.');
-    io.note('Next: tessera register-subnet-node --coldkey <owner> --hotkey <account of this node> --stake 100');
+    const next = (command: string, flags: Readonly<Record<string, string>>): string =>
+      nextCommand(command, flags, { dataDir, dataDirGiven });
+    const here = { 'announce-maddrs': '/ip4/127.0.0.1/tcp/31330' };
+    io.note(
+      `Next, into a subnet: ${next('register-subnet-node', { coldkey: 'OWNER', hotkey: 'ACCOUNT', 'announce-maddrs': 'ADDRESS' })}`,
+    );
+    io.note(
+      `Next, on a development chain without a subnet: ${next('register-subnet', { coldkey: '//dev:0', ...here })}`,
+    );
   },
 });
 

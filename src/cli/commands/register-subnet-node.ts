@@ -3,9 +3,11 @@
 import type { Chain, Signer, Subnet, SubnetNode } from '../../chain/types.ts';
 import { readIdentityPeer } from '../../p2p/identity.ts';
 import { type Address, ONE, type SubnetId } from '../../types/ids.ts';
+import { MIN_HOTKEY_BALANCE } from '../checks.ts';
 import { defineCommand } from '../command.ts';
 import { UsageError } from '../exit.ts';
 import { formatTensor } from '../io.ts';
+import { nextCommand } from '../next.ts';
 import { addressOption, identityFile, requireSubnet, signerOption, withChain, withPeer } from '../session.ts';
 
 /** The registration burn is 1e13 to 5e13 planck (chain.md 3.4); this is far above it and far below any stake. */
@@ -18,7 +20,8 @@ export const registerSubnetNode = defineCommand({
     'tessera register-subnet-node --coldkey //dev:0 --hotkey //dev:6 --stake 100 --announce-maddrs /ip4/127.0.0.1/tcp/31330',
   ],
   options: ['rpc', 'subnet-id', 'coldkey', 'hotkey', 'identity-path', 'stake', 'fund-hotkey', 'announce-maddrs'],
-  async run({ options, ask, dataDir, io, log, signal }) {
+  async run(context) {
+    const { options, ask, dataDir, io, log, signal } = context;
     const coldkey = await signerOption('coldkey', options.coldkey, ask);
     if (options.hotkey === undefined)
       throw new UsageError('--hotkey is needed: its key file, its 0x address, or //dev:N');
@@ -61,25 +64,40 @@ export const registerSubnetNode = defineCommand({
         `node ${receipt.node} registered in subnet ${id} with ${formatTensor(options.stake)} TENSOR of stake`,
       );
       if (funded > 0n) io.note(`hotkey ${hotkey} was sent ${formatTensor(funded)} TENSOR`);
-      const command = `tessera activate --wait --subnet-id ${id} --hotkey ${options.hotkey}`;
-      io.note(`Next: ${nextStep(subnet, { node, startEpoch, graceEnd }, command)}`);
+      else if ((await chain.account(hotkey, signal)).free < MIN_HOTKEY_BALANCE)
+        io.note(`hotkey ${hotkey} cannot pay fees: send it 0.01 TENSOR (--fund-hotkey 0.01 would have)`);
+      const hot = { hotkey: options.hotkey };
+      const commands = {
+        activate: nextCommand('activate', hot, context),
+        run: nextCommand('run', { ...hot, 'host-maddrs': address }, context),
+        activateSubnet: nextCommand('activate-subnet', { coldkey: options.coldkey, ...hot }, context),
+      };
+      const isOwner = subnet.owner === coldkey.address;
+      io.note(`Next${nextStep(subnet, { node, startEpoch, graceEnd, isOwner }, commands)}`);
     });
   },
 });
 
 function nextStep(
   { state }: Subnet,
-  of: { readonly node: SubnetNode | undefined; readonly startEpoch: number; readonly graceEnd: number | undefined },
-  command: string,
+  of: {
+    readonly node: SubnetNode | undefined;
+    readonly startEpoch: number;
+    readonly graceEnd: number | undefined;
+    readonly isOwner: boolean;
+  },
+  commands: { readonly activate: string; readonly run: string; readonly activateSubnet: string },
 ): string {
-  const { node, startEpoch, graceEnd } = of;
+  const { node, startEpoch, graceEnd, isOwner } = of;
   if (node !== undefined && node.nodeClass !== 'Registered')
-    return 'tessera run (on this chain the first nodes of a subnet are active at once)';
+    return `, since on this chain the first nodes of a subnet are active at once: ${commands.run}`;
   if (graceEnd === undefined)
-    return `on this chain nodes activate by themselves, this one not before subnet epoch ${startEpoch}; to wait for it: ${command}`;
-  return state === 'Active'
-    ? `activate it from subnet epoch ${startEpoch} to ${graceEnd}: ${command}`
-    : `activate it, now or any time before the subnet starts: ${command.replace(' --wait', '')}`;
+    return `, to wait until this chain activates it, not before subnet epoch ${startEpoch}: ${commands.activate} --wait`;
+  if (state === 'Active')
+    return `, to activate it from subnet epoch ${startEpoch} to ${graceEnd}: ${commands.activate} --wait`;
+  return isOwner
+    ? `, to activate it and with it your subnet (more nodes of the beginning register and activate before): ${commands.activateSubnet}`
+    : `, now or any time before the subnet starts: ${commands.activate}`;
 }
 
 /** Sends the hotkey `amount` where it has less: the chain takes no transaction of an empty account. Answers with what was sent, planck. */

@@ -5,6 +5,7 @@ import { type Address, ONE } from '../../types/ids.ts';
 import { encodePolicy, POLICY_DEFAULTS } from '../../wire/policy.ts';
 import { defineCommand } from '../command.ts';
 import { UsageError } from '../exit.ts';
+import { nextCommand } from '../next.ts';
 import { readPolicyFile } from '../policy.ts';
 import {
   addressOption,
@@ -19,6 +20,9 @@ import {
 const DELEGATE_SHARE = ONE / 10n;
 /** The price of a subnet doubles with each registration; an owner who minds sets a limit on chain tools. */
 const MAX_COST = 1_000_000n * ONE;
+
+/** The first account of a development chain that is meant for nodes. */
+const DEV_HOTKEY = '//dev:6';
 
 export const registerSubnet = defineCommand({
   name: 'register-subnet',
@@ -42,7 +46,7 @@ export const registerSubnet = defineCommand({
     'access',
     'policy',
   ],
-  async run({ options, ask, dataDir, given, io, log, signal }) {
+  async run({ options, ask, dataDir, dataDirGiven, given, source, io, log, signal }) {
     const owner = await signerOption('coldkey', options.coldkey, ask);
     const addresses = options.bootnode.length > 0 ? options.bootnode : ownAddresses(options, dataDir);
     const bootnodes = new Map(addresses.map((address) => [peerOfBootnode(address), address]));
@@ -87,9 +91,23 @@ export const registerSubnet = defineCommand({
         },
         `subnet ${receipt.subnet} registered in block ${receipt.block.number}`,
       );
-      io.note(
-        `Next: nodes register (tessera register-subnet-node --subnet-id ${receipt.subnet}) and activate, then: tessera activate-subnet --subnet-id ${receipt.subnet}`,
+      const node = nextCommand(
+        'register-subnet-node',
+        {
+          coldkey: options.coldkey,
+          hotkey: options.coldkey?.startsWith('//dev:') ? DEV_HOTKEY : 'ACCOUNT',
+          'announce-maddrs': options['announce-maddrs'][0] ?? 'ADDRESS',
+          'subnet-id': receipt.subnet,
+        },
+        {
+          options: { rpc: options.rpc },
+          source: (name) => (name === 'rpc' ? source(name) : ''),
+          dataDir,
+          dataDirGiven,
+        },
       );
+      io.note(`Next: ${node}`);
+      io.note('When all nodes of the beginning are registered and active: tessera activate-subnet');
     });
   },
 });

@@ -118,6 +118,7 @@ export const run = defineCommand({
         },
         `node ${standing.id} (${options.role}${node.shards.length > 0 ? `, shards ${node.shards.join(' ')}` : ''}) listens on ${node.addresses.join(' ')}`,
       );
+      io.note('Next, in another terminal, after an epoch or two: tessera scores');
       const watched = { subnet: id, node: standing.id, hotkey: hotkey.address, role: options.role };
       await using door = await openMetrics(options['metrics-port'], watched, { ...node, chain, log });
       if (door.url !== undefined) io.result({ event: 'metrics', url: door.url }, `metrics at ${door.url}`);
