@@ -28,7 +28,7 @@ export const problem = (check: string, says: string, todo: string): Check => ({
 const GIB = 2 ** 30;
 const MIN_NODE = 24;
 /** Enough for hundreds of duties, which cost nothing when they succeed. */
-const MIN_HOTKEY_BALANCE = ONE / 1000n;
+export const MIN_HOTKEY_BALANCE = ONE / 1000n;
 const MAX_FINALITY_LAG = 20;
 const SLOW_ANSWER_MS = 1_000;
 
