@@ -1,5 +1,6 @@
 // One node with encrypted keys lives through registration, work, a prompt and its end with everything logged: nothing it wrote anywhere
-// holds a private key, a passphrase or a prompt. On the way: metrics as a scrape sees them, and a stop that finishes kindly.
+// holds a private key, a passphrase, a prompt or an API key, also not what a gateway leaves that crashes. On the way: metrics as a scrape sees
+// them, and a stop that finishes kindly.
 
 import assert from 'node:assert/strict';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -37,6 +38,7 @@ describe('command line: secrets', function () {
   let chain: Chain;
   const wrote: Finished[] = [];
   let metrics = '';
+  let apiKey = '';
 
   before(async () => {
     folder = mkdtempSync(join(tmpdir(), 'tessera-secrets-'));
@@ -92,6 +94,7 @@ describe('command line: secrets', function () {
     const asked = ['generate', PROMPT, '--max-tokens', '8', '--json', '--passphrase-file', secretFile];
     const answer = await runCli([...asked, ...usual()]);
     assert.equal(answer.code, 0, answer.stderr);
+    await crashGateway();
     metrics = await (await fetch(String(url))).text();
     const ended = await stopCli(node);
     wrote.push(ended, { ...answer, stdout: '' });
@@ -101,15 +104,49 @@ describe('command line: secrets', function () {
     assert.match(ended.stderr, /"level":20/, 'debug lines are there');
   });
 
+  /** One that is asked well and badly, tells its metrics, and ends by an exception that nobody catches, with a report on everything. */
+  async function crashGateway(): Promise<void> {
+    const made = await runCli(['gateway', 'keys', 'add', 'app', '--json', '--data-dir', home]);
+    apiKey = String(made.lines[0]?.key);
+    assert.match(apiKey, /^tsr-/, made.stderr);
+    const crash = join(folder, 'crash.mjs');
+    writeFileSync(crash, `process.on('SIGUSR2', () => { throw new Error('crashed on purpose'); });\n`);
+    const NODE_OPTIONS = `--import ${crash} --report-uncaught-exception --report-directory=${home}`;
+    const words = ['gateway', '--json', '--port', '0', '--passphrase-file', secretFile, ...usual()];
+    const gateway = startCli(words, { NODE_OPTIONS });
+    const { url } = await gateway.waitFor(({ event }) => event === 'gateway-ready');
+    const ask = (body: object, key: string): Promise<Response> =>
+      fetch(`${url}/v1/completions`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', authorization: `Bearer ${key}` },
+        body: JSON.stringify({ model: 'tiny', prompt: PROMPT, ...body }),
+      });
+    const answers = [await ask({ max_tokens: 8, stream: true }, apiKey), await ask({ n: 0 }, apiKey)];
+    answers.push(await ask({ max_tokens: 8 }, `${apiKey}x`));
+    for (const answer of answers) await answer.text();
+    assert.deepEqual(
+      answers.map(({ status }) => status),
+      [200, 400, 401],
+    );
+    const told = await (await fetch(`${url}/metrics`)).text();
+    assert.match(told, /^tessera_generation_tokens_total 8$/m);
+    gateway.child.kill('SIGUSR2');
+    const crashed = await gateway.finished;
+    assert.notEqual(crashed.code, 0);
+    assert.match(crashed.stderr, /crashed on purpose/);
+    assert.ok(readdirSync(home).some((name) => name.startsWith('report.')));
+    wrote.push(crashed, { ...crashed, stdout: told, stderr: '' });
+  }
+
   it('its metrics say what it did', () => {
     for (const name of METRIC_NAMES) assert.ok(metrics.includes(`# TYPE ${name} `), name);
-    assert.match(metrics, /^tessera_sessions_opened_total 1$/m);
+    assert.match(metrics, /^tessera_sessions_opened_total 2$/m);
     assert.match(metrics, /^tessera_duty_outcomes_total\{type="committed"\} [1-9]/m);
     assert.match(metrics, /^tessera_engine_shards 4$/m);
     assert.match(metrics, /^tessera_node_stake_tensor 100/m);
   });
 
-  it('nothing of it holds a private key, a passphrase or a prompt', async () => {
+  it('nothing of it holds a private key, a passphrase, a prompt or an API key', async () => {
     const ask = async () => PASSPHRASE;
     const keys = [
       await readIdentitySeed(join(home, 'keys', 'peer_id'), ask),
@@ -118,7 +155,7 @@ describe('command line: secrets', function () {
       await readPrivateKey(join(home, 'keys', 'coldkey.json'), ask),
     ].map((key) => Buffer.from(key));
     const forms = (key: Buffer) => [key, key.toString('hex'), key.toString('base64').slice(0, 42), [...key].join(',')];
-    const words = ['xylophone', 'Bartholomew', PASSPHRASE];
+    const words = ['xylophone', 'Bartholomew', PASSPHRASE, apiKey.slice('tsr-'.length)];
     const secrets = [...keys.flatMap(forms), ...words].map((secret) => Buffer.from(secret as string));
     const texts = [...wrote.flatMap(({ stdout, stderr }) => [stdout, stderr]), metrics].map((text) =>
       Buffer.from(text),
