@@ -4,7 +4,6 @@ import type { Chain, Signer, Subnet, SubnetNode } from '../../chain/types.ts';
 import { readIdentityPeer } from '../../p2p/identity.ts';
 import { type Address, ONE, type SubnetId } from '../../types/ids.ts';
 import { MIN_HOTKEY_BALANCE } from '../checks.ts';
-import { MIN_HOTKEY_BALANCE } from '../checks.ts';
 import { defineCommand } from '../command.ts';
 import { UsageError } from '../exit.ts';
 import { formatTensor } from '../io.ts';
@@ -65,8 +64,6 @@ export const registerSubnetNode = defineCommand({
         `node ${receipt.node} registered in subnet ${id} with ${formatTensor(options.stake)} TENSOR of stake`,
       );
       if (funded > 0n) io.note(`hotkey ${hotkey} was sent ${formatTensor(funded)} TENSOR`);
-      else if ((await chain.account(hotkey, signal)).free < MIN_HOTKEY_BALANCE)
-        io.note(`hotkey ${hotkey} cannot pay fees: send it 0.01 TENSOR (--fund-hotkey 0.01 would have)`);
       else if ((await chain.account(hotkey, signal)).free < MIN_HOTKEY_BALANCE)
         io.note(`hotkey ${hotkey} cannot pay fees: send it 0.01 TENSOR (--fund-hotkey 0.01 would have)`);
       const hot = { hotkey: options.hotkey };
