@@ -15,5 +15,6 @@ export {
   type TextClientOptions,
 } from './node/text-client.ts';
 export { openIdentity } from './p2p/identity.ts';
+export type { SubnetId } from './types/ids.ts';
 export { CodedError } from './util/errors.ts';
 export { createLog, type Log, silentLog } from './util/log.ts';
