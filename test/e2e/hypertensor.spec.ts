@@ -23,7 +23,7 @@ const SLOT = 3;
 const EPOCH_LENGTH = 20;
 const PATIENCE_BLOCKS = 140;
 
-/** The indented blocks of a section of the README: the chain, the subnet, the nodes. */
+/** The indented blocks of a section of the README: the chain, the subnet, the nodes, its beginning. */
 function commandsOf(section: string): readonly string[] {
   const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
   const [, text = ''] = new RegExp(`^## ${section}\n([\\s\\S]*?)^## `, 'm').exec(readme) ?? [];
@@ -44,17 +44,13 @@ function describeReadme(file: string): void {
     });
 
     it('registers, is active, runs; two epochs settle with all votes, and rewards arrive', async () => {
-      const [chainLine = '', subnetLines = '', nodeLines = ''] = commandsOf('On Hypertensor');
+      const [chainLine = '', subnetLines = '', nodeLines = '', lastLines = ''] = commandsOf('On Hypertensor');
       assert.equal(chainLine, 'tessera devchain --spec hoskinsonSpecRaw.json\n');
       const devchain = startCli(['devchain', '--spec', file, '--port', '0', '--mode', 'instant', '--json']);
       running.push(devchain);
       const endpoint = String((await devchain.waitFor((line) => line.event === 'chain-ready')).endpoint);
 
-      const script = `set -eu; tessera() { ${process.execPath} ${ROOT}bin/tessera.js "$@"; }\n${subnetLines}`;
-      const env = { ...process.env, TESSERA_RPC: endpoint };
-      const typed = spawnSync('bash', ['-c', script], { cwd: folder, env, encoding: 'utf8' });
-      assert.equal(typed.status, 0, `${typed.stdout}\n${typed.stderr}`);
-
+      type(subnetLines, endpoint);
       const nodes = nodeLines
         .trim()
         .split('\n')
@@ -62,6 +58,8 @@ function describeReadme(file: string): void {
       running.push(...nodes);
       assert.equal(nodes.length, 3);
       for (const node of nodes) await node.waitFor((line) => line.event === 'ready');
+
+      type(lastLines, endpoint);
 
       chain = await connectChain({ endpoints: [endpoint] }, { log: silentLog });
       const delegated = async () =>
@@ -78,6 +76,14 @@ function describeReadme(file: string): void {
       }
       assert.ok(((await delegated()) ?? 0n) > (before ?? 0n), 'who delegates is paid, too');
     });
+
+    /** As in a shell, with `tessera` as the README's alias. */
+    function type(lines: string, endpoint: string): void {
+      const script = `set -eu; tessera() { ${process.execPath} ${ROOT}bin/tessera.js "$@"; }\n${lines}`;
+      const env = { ...process.env, TESSERA_RPC: endpoint };
+      const { status, stdout, stderr } = spawnSync('bash', ['-c', script], { cwd: folder, env, encoding: 'utf8' });
+      assert.equal(status, 0, `${stdout}\n${stderr}`);
+    }
 
     function startNode(line: string, endpoint: string): Running {
       const words = line.split(' ').slice(1);
