@@ -1,14 +1,8 @@
 // `npm run sim`: adversaries and conditions, season by season, each with its seed; what breaks a bar is told with what plays it again.
-// `--table FILE` writes the figures of all as a page (docs/simulation.md).
+// `--mutants`, `--crashes`, `--kills` and `--loopback` run the other long tests. `--table FILE` writes the figures into a page (docs/simulation.md).
 
-import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
-import { ADVERSARIES } from './adversaries.ts';
-import { CONDITIONS } from './conditions.ts';
-import { brokenBars, type Figures, figuresOf, gainOf } from './figures.ts';
-import { gangOf, type Scene, type Season } from './play.ts';
-import { createStage } from './seasons.ts';
-import { writeTable } from './table.ts';
+import { runAdversaries, runCrashes, runKills, runMutants } from './runs.ts';
 
 const { values } = parseArgs({
   options: {
@@ -21,71 +15,36 @@ const { values } = parseArgs({
     share: { type: 'string', default: String(1 / 3) },
     seed: { type: 'string', default: '1' },
     threads: { type: 'string', default: '1' },
+    mutants: { type: 'string' },
+    crashes: { type: 'string' },
+    kills: { type: 'string' },
     table: { type: 'string' },
   },
 });
 
-/** An honest baseline comes first: gains are measured against it. */
-const NAMES = values.adversary ?? ['honest', ...Object.keys(ADVERSARIES), ...Object.keys(CONDITIONS)];
-const HONEST = 'honest';
-const epochs = Number(values.epochs);
-const season = Math.min(epochs, Number(values.season));
-const base: Omit<Scene, 'name' | 'seed'> = {
-  nodes: Number(values.nodes),
-  epochs: season,
-  loss: Number(values.loss),
-  delay: Number(values.delay),
-  share: Number(values.share),
-};
-const firstSeed = Number(values.seed);
-function say(line: string): void {
-  process.stdout.write(`${line}\n`);
-}
-
-function playAll(name: string): Promise<readonly Season[]> {
-  const count = Math.ceil(epochs / season);
-  return stage.play(Array.from({ length: count }, (_, i) => ({ ...base, name, seed: firstSeed + i })));
-}
-
-function again(name: string, { seeds }: Figures): string {
-  const { nodes, epochs: of, loss, delay, share } = base;
-  return `npm run sim -- --adversary ${name} --nodes ${nodes} --epochs ${of} --loss ${loss} --delay ${delay} --share ${share} --seed ${seeds[0]}`;
-}
-
-const threads = Number(values.threads);
-const stage = createStage(threads);
-const startedAt = performance.now();
-let honest: readonly Season[] | undefined;
-/** After each name, so that a run that is cut off has told what it knows. */
-function tell(): void {
-  if (values.table === undefined) return;
-  const command = `npm run sim -- ${process.argv.slice(2).join(' ')}`;
-  const minutes = (performance.now() - startedAt) / 60_000;
-  writeTable(values.table, rows, {
-    ...base,
-    command,
-    minutes,
-    threads,
-    gang: gangOf(base),
-    machine: cpus()[0]?.model ?? '',
-  });
-}
-
-const rows: { figures: Figures; gain: number | undefined; broken: readonly string[] }[] = [];
-for (const name of NAMES) {
-  const seasons = await playAll(name);
-  if (name === HONEST) honest = seasons;
-  const figures = figuresOf(seasons);
-  const gain = honest === undefined ? undefined : gainOf(figures, honest, seasons[0]?.gang ?? []);
-  const broken = brokenBars(figures, gain);
-  rows.push({ figures, gain, broken });
-  const { honest: proposed, reached, forged, forgedReached, reward, failed } = figures;
-  say(
-    `${name.padEnd(13)} ${figures.epochs} epochs  honest ${reached}/${proposed}  forged ${forgedReached}/${forged}  reward ${reward?.toFixed(4)}  gain ${gain?.toFixed(5)}  failed ${failed.length}`,
+const seed = Number(values.seed);
+const command = `npm run sim -- ${process.argv.slice(2).join(' ')}`;
+const { table: file, mutants, crashes, kills } = values;
+const target = { command, file };
+if (mutants !== undefined) process.exitCode = runMutants(Number(mutants), seed, target);
+else if (crashes !== undefined) process.exitCode = await runCrashes(Number(crashes), seed, target);
+else if (kills !== undefined) process.exitCode = await runKills(Number(kills), seed, target);
+else {
+  const { nodes, epochs, season, loss, delay, share, threads } = values;
+  process.exitCode = await runAdversaries(
+    {
+      names: values.adversary,
+      epochs: Number(epochs),
+      threads: Number(threads),
+      scene: {
+        nodes: Number(nodes),
+        epochs: Math.min(Number(epochs), Number(season)),
+        loss: Number(loss),
+        delay: Number(delay),
+        share: Number(share),
+        seed,
+      },
+    },
+    target,
   );
-  for (const miss of figures.missed) say(`  not reached: ${miss}`);
-  tell();
-  for (const what of broken) say(`  BROKEN ${what}; again: ${again(name, figures)}`);
 }
-await stage.close();
-process.exitCode = rows.every(({ broken }) => broken.length === 0) ? 0 : 1;

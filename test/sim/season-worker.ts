@@ -6,7 +6,15 @@ import { playSeason, type Scene } from './play.ts';
 const unhandled: string[] = [];
 process.on('unhandledRejection', (error) => unhandled.push(String(error)));
 
-parentPort?.on('message', async (scene: Scene) => {
-  const season = await playSeason(scene);
-  parentPort?.postMessage({ ...season, failed: [...season.failed, ...unhandled.splice(0)] });
+/** What is wrong with the simulation itself ends the thread. */
+function end(error: unknown): void {
+  setImmediate(() => {
+    throw error;
+  });
+}
+
+parentPort?.on('message', (scene: Scene) => {
+  playSeason(scene).then((season) => {
+    parentPort?.postMessage({ ...season, failed: [...season.failed, ...unhandled.splice(0)] });
+  }, end);
 });
