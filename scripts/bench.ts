@@ -9,6 +9,7 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<(options: BenchOptions) 
   engine: async () => (await import('../test/bench/engine/main.ts')).benchEngine,
   speculation: async () => (await import('../test/bench/speculation.ts')).benchSpeculation,
   faults: async () => (await import('../test/bench/faults.ts')).benchFaults,
+  devchain: async () => (await import('../test/bench/devchain.ts')).benchDevchain,
   hop: async () => (await import('../test/bench/hop.ts')).benchHop,
   audit: async () => (await import('../test/bench/audit.ts')).benchAudit,
   gateway: async () => (await import('../test/bench/gateway.ts')).benchGateway,

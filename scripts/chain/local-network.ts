@@ -34,8 +34,8 @@ export interface LocalValidator {
   readonly endpoint: string;
   /** Resolves when it answers JSON-RPC; rejects when it ends before. */
   start(): Promise<void>;
-  /** SIGTERM; resolves when the process is gone. */
-  stop(): Promise<void>;
+  /** SIGTERM unless another signal is named; resolves when the process is gone. */
+  stop(signal?: NodeJS.Signals): Promise<void>;
 }
 
 /** Resolves when all answer JSON-RPC; blocks come a few slots later. Rejects when one of them ends before. */
@@ -43,7 +43,7 @@ export async function startLocalNetwork(options: LocalNetworkOptions): Promise<r
   await hashingReady();
   mkdirSync(options.folder, { recursive: true });
   const spec = join(options.folder, 'spec.json');
-  writeFileSync(spec, await specText(options));
+  writeFileSync(spec, await localNetworkSpec(options));
   const ports = await findFreePorts(2 * AUTHORITIES.length, Math.random);
   const first = seedOf('alice');
   const bootnode = `/ip4/127.0.0.1/tcp/${ports[0]}/p2p/${identityFromSeed(first).peer}`;
@@ -71,12 +71,19 @@ function seedOf(name: Authority): Uint8Array {
   return new Uint8Array(32).fill(AUTHORITIES.indexOf(name) + 1);
 }
 
-function specText({ slotMs, network }: LocalNetworkOptions): Promise<string> {
-  const keys = (type: 'sr25519' | 'ed25519') =>
-    AUTHORITIES.map((name) => new Keyring({ type }).addFromUri(`//${name[0]?.toUpperCase()}${name.slice(1)}`).address);
+/** Public keys of the authorities in their order: sr25519 for Aura, ed25519 for GRANDPA. */
+export function authorityKeys(type: 'sr25519' | 'ed25519'): readonly { address: string; publicKey: Uint8Array }[] {
+  return AUTHORITIES.map((name) => new Keyring({ type }).addFromUri(`//${name[0]?.toUpperCase()}${name.slice(1)}`));
+}
+
+/** The raw spec that every node of such a network starts from. */
+export function localNetworkSpec({
+  slotMs,
+  network,
+}: Pick<LocalNetworkOptions, 'slotMs' | 'network'>): Promise<string> {
   const genesis = {
-    aura: { authorities: keys('sr25519') },
-    grandpa: { authorities: keys('ed25519').map((key) => [key, 1]) },
+    aura: { authorities: authorityKeys('sr25519').map(({ address }) => address) },
+    grandpa: { authorities: authorityKeys('ed25519').map(({ address }) => [address, 1]) },
     network,
   };
   const params = [`:SlotDuration:=${hex(u64le(BigInt(slotMs)))}`, `Timestamp.Now=${hex(u64le(0n))}`];
@@ -106,8 +113,8 @@ function createValidator(
     });
   }
 
-  async function stop(): Promise<void> {
-    running?.child.kill('SIGTERM');
+  async function stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+    running?.child.kill(signal);
     await running?.gone;
   }
 

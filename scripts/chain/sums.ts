@@ -43,7 +43,7 @@ export function wasmOf(trie: Trie): Uint8Array {
   return decompressCode(code);
 }
 
-function genesisHash(trie: Trie): string {
+export function genesisHash(trie: Trie): string {
   return headerHash({
     parentHash: ZERO_HASH,
     number: 0,

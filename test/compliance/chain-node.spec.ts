@@ -1,5 +1,6 @@
 // The suite of chain.ts against four validators of chain/node on loopback: the same runtime, other hands. Takes minutes, as blocks take their
 // time. TESSERA_CHAIN_NODE names the program (npm run chain:node builds it and says where it is); without it the suite is skipped.
+// TESSERA_CHAIN_ENDPOINTS names a network that runs already instead (as npm run chain:transcript does), parted by commas.
 
 import assert from 'node:assert/strict';
 import type { LocalValidator } from '../../scripts/chain/local-network.ts';
@@ -97,7 +98,18 @@ function describeNetwork(program: string): void {
   });
 }
 
-if (binary === undefined) {
+const endpoints = process.env.TESSERA_CHAIN_ENDPOINTS?.split(',');
+
+async function joinPlace(running: readonly string[]): Promise<ChainPlace> {
+  const chain = await connectChain({ endpoints: running }, { log: silentLog });
+  const runTo = (block: number) => until(chain, 'best', block, TIMEOUT_MS);
+  await runTo(1);
+  return { chain, isAlive: true, runTo, include: (work) => work, close: () => chain.close() };
+}
+
+if (endpoints !== undefined) {
+  testChain('polkadot.js on a network that runs', () => joinPlace(endpoints), TIMEOUT_MS);
+} else if (binary === undefined) {
   describe.skip('chain: four validators (TESSERA_CHAIN_NODE is not set)', () => it('keep the rules'));
 } else {
   testChain('polkadot.js on four validators', () => createPlace(binary), TIMEOUT_MS);

@@ -132,8 +132,9 @@ export function createSubmitter(link: Link, deps: LinkDeps, retryMs: number = RE
     if (best === undefined) throw chainTimeout('best head', SUBMIT_MS);
     const life = period(best);
     const birth = await parentOf(best, signal);
-    const counted = await readNonce(signer.address, signal);
-    const nonce = Math.max(counted, atLeast, account.waiting > 0 ? account.nextNonce : 0);
+    // While transactions of our own wait, their count is known here; whoever else uses the account shows in a refusal.
+    const own = account.waiting > 0 ? account.nextNonce : 0;
+    const nonce = Math.max(atLeast, own > 0 ? own : await readNonce(signer.address, signal));
     const bytes = connection.runtime.extrinsic(make(connection), signer, nonce, { birth, period: life });
     return { sent: { call, account: signer.address, bytes, birth, death: birth.number + life }, nonce };
   }
