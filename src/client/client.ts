@@ -124,8 +124,11 @@ export function createClient(options: ClientOptions, deps: ClientDeps): Client {
 
   function routeNow({ positions, penalties }: Attempt) {
     const offers = directory.offers();
-    const excluded = marks.excluded(offers, now());
-    return cheapestRoute({ offers, shardCount: model.shardCount, positions, excluded, penalties, paces: paces.all() });
+    const routeWithout = (excluded: ReadonlySet<PeerId>) =>
+      cheapestRoute({ offers, shardCount: model.shardCount, positions, excluded, penalties, paces: paces.all() });
+    const route = routeWithout(marks.excluded(offers, now(), true));
+    // Better a peer that has failed often than none: it may have been mended.
+    return route.ok ? route : routeWithout(marks.excluded(offers, now(), false));
   }
 
   /** A route now, or as soon as one who is full may have room. */

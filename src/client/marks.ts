@@ -12,7 +12,9 @@ const MAX_MARKS = 512;
 
 interface Mark {
   readonly strikes: number;
-  /** Announces up to this block do not count. */
+  /** Of its newest announce when it failed: it says nothing any more. */
+  readonly announced: number;
+  /** Announces up to this block do not count while there is another route. */
   readonly until: number;
 }
 
@@ -25,7 +27,8 @@ export interface Marks {
   soonest(now: number): number | undefined;
   /** A peer that served a whole generation. */
   clear(peer: PeerId): void;
-  excluded(offers: readonly DatedOffer[], now: number): ReadonlySet<PeerId>;
+  /** Peers to leave out; where there is no other route, who has announced since its failure is no longer among them. */
+  excluded(offers: readonly DatedOffer[], now: number, otherRoute: boolean): ReadonlySet<PeerId>;
 }
 
 export function createMarks(): Marks {
@@ -36,10 +39,13 @@ export function createMarks(): Marks {
     fail(peer, announced) {
       const before = failed.get(peer);
       // One death ends many sessions: what was opened before it was noted is the same failure.
-      if (before !== undefined && announced <= before.until) return;
+      if (before !== undefined && announced <= before.until) {
+        failed.set(peer, { ...before, announced: Math.max(before.announced, announced) });
+        return;
+      }
       const strikes = Math.min(MAX_STRIKES, (before?.strikes ?? 0) + 1);
       failed.delete(peer);
-      failed.set(peer, { strikes, until: announced + BACKOFF_BLOCKS * (2 ** (strikes - 1) - 1) });
+      failed.set(peer, { strikes, announced, until: announced + BACKOFF_BLOCKS * (2 ** (strikes - 1) - 1) });
       dropOldest(failed);
     },
     full(peer, until) {
@@ -54,9 +60,13 @@ export function createMarks(): Marks {
     clear(peer) {
       failed.delete(peer);
     },
-    excluded(offers, now) {
+    excluded(offers, now, otherRoute) {
       const isFull = (peer: PeerId): boolean => (fullUntil.get(peer) ?? now) > now;
-      const still = offers.filter(({ peer, block }) => isFull(peer) || block <= (failed.get(peer)?.until ?? -1));
+      const isFailed = ({ peer, block }: DatedOffer): boolean => {
+        const mark = failed.get(peer);
+        return mark !== undefined && block <= (otherRoute ? mark.until : mark.announced);
+      };
+      const still = offers.filter((offer) => isFull(offer.peer) || isFailed(offer));
       return new Set(still.map((offer) => offer.peer));
     },
   };

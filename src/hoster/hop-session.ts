@@ -2,6 +2,7 @@
 // session.ts for models that write text, function-session.ts for stateless ones. A fault ends the session and is told to the client, who routes around
 // the hop that is named.
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { FrameStream } from '../p2p/types.ts';
 import type { PeerId } from '../types/ids.ts';
 import { createSerial } from '../util/async.ts';
@@ -68,11 +69,15 @@ export interface HopWork extends HopSession {
   onward(message: InferMessage): Promise<void>;
 }
 
+/** A client says goodbye to all hops at once; its word comes to one of them later than to its neighbour. */
+const GOODBYE_MS = 2_000;
+
 export function createHopSession({ open, owner, release }: HopSessionFacts, deps: HopSessionDeps): HopWork {
   const controller = new AbortController();
   const { signal } = controller;
   const inTurn = createSerial();
   let next: Promise<FrameStream> | undefined;
+  let nextHasEnded = false;
   let touched = deps.now();
   let queued = 0;
   let ended: Promise<void> = Promise.resolve();
@@ -89,7 +94,7 @@ export function createHopSession({ open, owner, release }: HopSessionFacts, deps
     return stream;
   }
 
-  /** The next hop says nothing on this stream unless it refuses; its end before ours is a fault of that hop. */
+  /** The next hop says nothing on this stream unless it refuses; its end is a fault of that hop, unless the client has only said goodbye to it first. */
   async function watch(stream: FrameStream): Promise<void> {
     const broken = { code: 'INTERNAL', hop: open.hop + 1, why: 'the stream to the next hop ended' } as const;
     try {
@@ -98,10 +103,12 @@ export function createHopSession({ open, owner, release }: HopSessionFacts, deps
         const code = message.ok && message.value.type === 'ERROR' ? message.value.code : 'BAD_FRAME';
         return await fail({ ...broken, code, why: 'the next hop refuses' });
       }
-      await fail(broken);
     } catch (error) {
-      await fail({ ...broken, why: errorMessage(error) });
+      return await fail({ ...broken, why: errorMessage(error) });
     }
+    nextHasEnded = true;
+    await sleep(GOODBYE_MS, undefined, { signal, ref: false }).catch(() => undefined);
+    await fail(broken);
   }
 
   async function fail(what: Fault): Promise<void> {
@@ -161,6 +168,7 @@ export function createHopSession({ open, owner, release }: HopSessionFacts, deps
     last: inTurn,
     async onward(message) {
       try {
+        if (nextHasEnded) throw new Error('the stream to the next hop has ended');
         next ??= openNext();
         await (await next).send(encodeMessage(message), signal);
       } catch (error) {

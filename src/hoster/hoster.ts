@@ -59,7 +59,8 @@ export interface HosterDeps {
   readonly engine: Pick<Engine, 'run' | 'openSession' | 'stats'>;
   readonly identity: Identity;
   readonly chain: Pick<Chain, 'heads'>;
-  readonly board: AnnounceBoard;
+  /** Where announces are held; without it nobody is told of this node. */
+  readonly board: AnnounceBoard | undefined;
   /** Checks a signature under a peer id (p2p/identity.ts). */
   readonly verify: Verify;
   /** Whether the subnet's access policy lets this peer ask for inference (protocol.md 10). */
@@ -110,7 +111,11 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
   const nonces = createNonceCache(NONCE_LIMITS, stakeOf);
   const meter = createMeter(deps.now);
   const ledger = createAuditLedger();
-  const announcer = createAnnouncer({ ...options, cacheBytes: options.model.cacheBytes }, { ...deps, meter });
+  const { board } = deps;
+  const announcer =
+    board === undefined
+      ? undefined
+      : createAnnouncer({ ...options, cacheBytes: options.model.cacheBytes }, { ...deps, board, meter });
   const sessions = new Map<string, HostedSession | HostedFunction>();
   /** Sessions that take their work from a stream already. */
   const attached = new WeakSet<HopSession>();
@@ -323,7 +328,7 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
   }
 
   async function serve(): Promise<void> {
-    await announcer.serve();
+    await announcer?.serve();
     const admission = {
       maxFrameBytes: longestFrame(options.model),
       maxStreamsPerPeer: limits.streamsPerPeer,
@@ -342,7 +347,7 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
           const isFirst = head === undefined;
           head = next.number;
           if (isFirst) await serve();
-          if (!leaving) await announcer.onHead(head);
+          if (!leaving) await announcer?.onHead(head);
           await freeIdle();
           ledger.forgetBefore((head - AUDITED_EPOCHS * options.clock.epochLength) as BlockNumber);
         }
@@ -357,7 +362,7 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
       leaving = true;
       settleLeaving();
       // The next block's, because a directory keeps the newest only, and this head's announce may be out already.
-      if (head !== undefined) await announcer.leave((head + 1) as BlockNumber);
+      if (head !== undefined) await announcer?.leave((head + 1) as BlockNumber);
       await raceSignal(emptied.promise, signal).catch(() => undefined);
     },
     stats: () => ({ sessions: seats.taken, opened, refused: { ...refused } }),

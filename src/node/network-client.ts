@@ -26,6 +26,7 @@ import { announceTopic } from '../wire/announce.ts';
 import { MAX_RECORD_BYTES } from '../wire/record.ts';
 import { dialsPrivate, knownAddresses, networkName } from './addresses.ts';
 import { createMembers, type Members } from './members.ts';
+import { keepEnds } from './own-ends.ts';
 import { requireNetworkKey, requirePolicy } from './requirements.ts';
 
 export interface NetworkClient {
@@ -79,6 +80,8 @@ export async function createNetworkClient(
     readonly listening?: boolean;
     /** File of the pre-shared key, for a private network. */
     readonly networkKey?: string | undefined;
+    /** Computes the first and the last shard here, so that others see no tokens. */
+    readonly keepEnds?: boolean;
   },
   { chain, subnet, model, identity, log }: NetworkClientDeps,
   signal: AbortSignal,
@@ -118,13 +121,23 @@ export async function createNetworkClient(
   );
   const ending = new AbortController();
   const until = AbortSignal.any([signal, ending.signal]);
-  const following = Promise.all([directory.run(until), followMembers(members, until)]);
+  const place = { model, cut: policy.cut, subnet, genesis: info.genesis, epochLength: info.epochLength };
+  const around = { overlay, chain, directory, identity, log };
+  const ends = options.keepEnds === true ? await keepEnds(place, around) : undefined;
+  const following = Promise.all([directory.run(until), followMembers(members, until), ends?.run(until)]);
   await Promise.allSettled(bootstrap.map((address) => overlay.connect(address, signal)));
   const { vocab, maxContext } = model.manifest.shape;
   const shardCount = cutShards(model.manifest, policy.cut).length;
   const client = createClient(
     { model: { hash: model.hash, vocab, maxContext, shardCount } },
-    { overlay, chain, directory, identity, verify: verifySignature, log: log.child('client') },
+    {
+      overlay: ends?.overlay ?? overlay,
+      chain,
+      directory: ends?.directory ?? directory,
+      identity,
+      verify: verifySignature,
+      log: log.child('client'),
+    },
   );
   return {
     client,
@@ -134,6 +147,7 @@ export async function createNetworkClient(
     async close() {
       ending.abort();
       await following;
+      await ends?.close();
       await overlay.close();
     },
   };

@@ -108,6 +108,11 @@ export const OPTIONS = {
     'peers to dial first (default: boot nodes and nodes known to the chain)',
     'list',
   ),
+  'keep-ends': option(
+    flag.default(false),
+    'compute the first and the last shard here: others see hidden states, no tokens',
+    'flag',
+  ),
   'network-key': option(text.optional(), 'file of the key of a private network (keygen makes it)'),
   'model-from-peers': option(flag.default(false), 'fetch the model that the subnet runs from its nodes', 'flag'),
   'model-url': option(list.default([]), 'web folders to fetch the model from, too', 'list'),

@@ -17,6 +17,7 @@ const OPTIONS = [
   'model',
   'initial-peers',
   'network-key',
+  'keep-ends',
   'host',
   'port',
   'cors-origins',
@@ -58,7 +59,12 @@ async function serve(context: Context): Promise<void> {
   await withChain(context, async (chain) => {
     const subnet = await requireSubnet(chain, options['subnet-id'], signal);
     const network = await createNetworkClient(
-      { initialPeers: options['initial-peers'], networkKey: options['network-key'], listening: true },
+      {
+        initialPeers: options['initial-peers'],
+        networkKey: options['network-key'],
+        keepEnds: options['keep-ends'],
+        listening: true,
+      },
       { chain, subnet, model, identity: await clientIdentity(dataDir, ask), log },
       ending.signal,
     );

@@ -28,6 +28,7 @@ const OPTIONS = [
   'threads',
   'initial-peers',
   'network-key',
+  'keep-ends',
 ] as const;
 
 type Context = CommandContext<(typeof OPTIONS)[number]>;
@@ -112,7 +113,11 @@ function answerFromNetwork(context: Context, { model, tokenizer, prompt }: Asked
     const subnet = await requireSubnet(chain, options['subnet-id'], signal);
     const identity = await clientIdentity(context.dataDir, context.ask);
     const network = await createNetworkClient(
-      { initialPeers: options['initial-peers'], networkKey: options['network-key'] },
+      {
+        initialPeers: options['initial-peers'],
+        networkKey: options['network-key'],
+        keepEnds: options['keep-ends'],
+      },
       { chain, subnet, model, identity, log },
       signal,
     );

@@ -4,7 +4,7 @@ import type { BlockNumber, NodeId, PeerId } from '../../../src/types/ids.ts';
 
 const A = 'a' as PeerId;
 
-function isOut(marks: ReturnType<typeof createMarks>, block: number, peer = A, now = 0): boolean {
+function isOut(marks: ReturnType<typeof createMarks>, block: number, peer = A, now = 0, otherRoute = true): boolean {
   return marks
     .excluded(
       [
@@ -20,6 +20,7 @@ function isOut(marks: ReturnType<typeof createMarks>, block: number, peer = A, n
         },
       ],
       now,
+      otherRoute,
     )
     .has(peer);
 }
@@ -54,6 +55,17 @@ describe('client: marks of failed peers', () => {
     assert.deepEqual(lasts, [0, 5, 15, 35, 75, 155, 315, 635, 635, 635]);
     marks.clear(A);
     assert.equal(isOut(marks, 0), false);
+  });
+
+  it('where there is no other route, who has announced since its last failure is tried again', () => {
+    const marks = createMarks();
+    for (const announced of [0, 1]) marks.fail(A, announced);
+    const alone = (block: number) => isOut(marks, block, A, 0, false);
+    assert.deepEqual([isOut(marks, 6), alone(6)], [true, false]);
+    marks.fail(A, 3);
+    assert.deepEqual([alone(3), alone(4)], [true, false], 'not again by the same announce');
+    marks.full(A, 500);
+    assert.equal(alone(10), true, 'who is full has no room, whatever others lack');
   });
 
   it('one death that ends many sessions is one failure', () => {
