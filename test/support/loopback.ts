@@ -47,6 +47,8 @@ export interface LoopbackOptions {
   readonly attestors: number;
   /** By index, hosters first. */
   readonly disguises: Readonly<Record<number, Disguise>>;
+  /** Blocks go on as soon as nobody has anything to do but wait for one, whatever has reached whom by then. */
+  readonly hurries?: boolean;
 }
 
 export interface LoopbackNode {
@@ -159,9 +161,11 @@ export async function createLoopback(options: LoopbackOptions): Promise<Loopback
   async function makeBlock(): Promise<void> {
     const block = (await devchain.newBlock()).number as BlockNumber;
     await hub.until(() => nodes.every(({ events }) => lastHead(events) >= block));
+    if (options.hurries === true) return atRest();
     const { epoch, offset } = momentOf(block);
-    if (offset === 0 && (await canPropose(epoch))) await transactions('propose', epoch, 1);
-    if (offset === 1 && (await canPropose(epoch))) await voted(epoch);
+    if (!isWhole(epoch)) await atRest();
+    else if (offset === 0 && (await canPropose(epoch))) await transactions('propose', epoch, 1);
+    else if (offset === 1 && (await canPropose(epoch))) await voted(epoch);
     if (offset === windows.reveal - BEFORE) await everybodyHolds('hc', epoch);
     if (offset === windows.score - BEFORE) await everybodyHolds('hr', epoch);
     if (offset === windows.score - BEFORE) await everybodyHolds('sr', (epoch - 1) as Epoch);
@@ -174,26 +178,44 @@ export async function createLoopback(options: LoopbackOptions): Promise<Loopback
     return moment;
   }
 
+  /** Whether everybody has witnessed the epoch before (or there was none): else nobody can say in which block its scores are proposed. */
+  function isWhole(epoch: Epoch): boolean {
+    if (epoch <= firstEpoch) return true;
+    return nodes.length === members.length && nodes.every(({ since }) => since < epoch - 1);
+  }
+
   /** Calls of `attest` or `propose` per epoch. */
   const calls = new Map<string, number>();
 
-  function counting(inner: Chain): Chain {
-    const note = (call: 'propose' | 'attest', epoch: Epoch): void => {
+  /** Of these, by node, those that wait for a block. */
+  const pending = new Map<number, number>();
+
+  function counting(inner: Chain, node: number): Chain {
+    const note = async <T>(call: 'propose' | 'attest', epoch: Epoch, send: () => Promise<T>): Promise<T> => {
       const name = `${call} ${epoch}`;
       calls.set(name, (calls.get(name) ?? 0) + 1);
+      pending.set(node, (pending.get(node) ?? 0) + 1);
       hub.poke();
+      try {
+        return await send();
+      } finally {
+        pending.set(node, (pending.get(node) ?? 1) - 1);
+      }
     };
     return {
       ...inner,
-      propose: (hotkey, proposal, submitOptions) => {
-        note('propose', proposal.epoch);
-        return inner.propose(hotkey, proposal, submitOptions);
-      },
-      attest: (hotkey, id, epoch, data, submitOptions) => {
-        note('attest', epoch);
-        return inner.attest(hotkey, id, epoch, data, submitOptions);
-      },
+      propose: (hotkey, proposal, submitOptions) =>
+        note('propose', proposal.epoch, () => inner.propose(hotkey, proposal, submitOptions)),
+      attest: (hotkey, id, epoch, data, submitOptions) =>
+        note('attest', epoch, () => inner.attest(hotkey, id, epoch, data, submitOptions)),
     };
+  }
+
+  /** Until nobody has anything to do but wait for a block. */
+  async function atRest(): Promise<void> {
+    const isBusy = ({ id, node }: Mutable): boolean => node.validator.status().busy > (pending.get(id) ?? 0);
+    const sent = (): number => nodes.reduce((sum, { id }) => sum + (pending.get(id) ?? 0), 0);
+    while (nodes.some(isBusy) || (await pooled(devchain)) < sent()) await pooled(devchain);
   }
 
   /** A deaf one lacks what it would have to name: nobody waits for its proposal. */
@@ -244,7 +266,7 @@ export async function createLoopback(options: LoopbackOptions): Promise<Loopback
         hub.poke();
       });
     const nodeChain = disguise.chain?.(chain, loopback) ?? chain;
-    const deps = await depsOf(member, { chain: counting(nodeChain), subnet, model });
+    const deps = await depsOf(member, { chain: counting(nodeChain, member.id), subnet, model });
     const node = await createNode(
       {
         role: member.plan.role,
@@ -257,7 +279,7 @@ export async function createLoopback(options: LoopbackOptions): Promise<Loopback
         initialPeers: nodes.flatMap((other) => other.node.addresses),
         newSwarm: nodes.length === 0,
         version: 'test',
-        watchesKeys: options.disguises[index] === undefined,
+        watchesKeys: disguise.parts === undefined,
       },
       { ...deps, parts: { ...parts, createOverlay: listening } },
       signal,

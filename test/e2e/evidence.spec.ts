@@ -1,0 +1,273 @@
+// What anybody can find out about an epoch, on real parts: `tessera scores` says why somebody is paid nothing, `tessera verify-epoch` recomputes
+// what was submitted; who comes late votes all the same; who runs twice under one name stops (protocol.md 4, 7 to 10).
+
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import type { Chain } from '../../src/chain/types.ts';
+import { createOverlay } from '../../src/p2p/libp2p.ts';
+import type { Overlay } from '../../src/p2p/types.ts';
+import type { Epoch } from '../../src/types/ids.ts';
+import type { SignedRecord } from '../../src/types/record.ts';
+import { encodeCbor } from '../../src/util/cbor.ts';
+import { decodeRecords, EVIDENCE_PROTOCOL } from '../../src/validator/evidence-protocol.ts';
+import { decodeArgs } from '../../src/wire/evidence.ts';
+import { decodeRecord, signRecord } from '../../src/wire/record.ts';
+import { type Finished, runCli, startCli, stopCli } from '../support/cli.ts';
+import { createLoopback, type Disguise, type Loopback } from '../support/loopback.ts';
+
+/** The four honest hosters leave out one shard each, so each shard has three of them. */
+const HONEST: readonly number[] = [1, 2, 3, 4];
+const TWO_FACED = 5;
+const LATE = 6;
+const WITHHOLDER = 7;
+const ATTESTOR = 8;
+
+describe('what anybody can find out about an epoch', function () {
+  this.timeout(10 * 60_000);
+
+  describe('with faulty nodes', () => {
+    let net: Loopback;
+    let greedyFrom = Number.POSITIVE_INFINITY;
+    /** The first epoch whose proposer was honest, and the first whose proposer was dead. */
+    let accepted: number;
+    let absent: number;
+
+    before(async () => {
+      net = await createLoopback({
+        hosters: 7,
+        attestors: 1,
+        disguises: {
+          ...Object.fromEntries(HONEST.map((id) => [id - 1, { chain: greedy }])),
+          [TWO_FACED - 1]: { mute: true, chain: dead, parts: twoFaced },
+          [LATE - 1]: { mute: true, chain: dead, withholds: ['hc'], parts: late },
+          [WITHHOLDER - 1]: { mute: true, chain: dead, withholds: ['hr'], parts: withholding },
+          [ATTESTOR - 1]: { mute: true, chain: dead },
+        },
+      });
+      const isHonest = (id: number | undefined): boolean => HONEST.includes(id ?? 0);
+      [accepted, absent] = [0, 0];
+      for (let epoch = net.firstEpoch + 1; accepted === 0 || absent === 0; epoch++) {
+        await net.runTo(epoch, 0);
+        const elected = await net.chain.electedValidator(net.subnet.id, epoch as Epoch);
+        if (isHonest(elected)) accepted ||= epoch;
+        else absent ||= epoch;
+      }
+      await net.runTo(Math.max(accepted, absent) + 1, 0);
+    });
+    after(() => net?.stop());
+
+    /** Doubles its first score when it is the proposer, from the epoch in question on. */
+    function greedy(inner: Chain): Chain {
+      const propose: Chain['propose'] = (hotkey, proposal, options) => {
+        const scores = proposal.scores.map(({ nodeId, score }, i) => ({ nodeId, score: i === 0 ? score * 2n : score }));
+        return inner.propose(hotkey, proposal.epoch >= greedyFrom ? { ...proposal, scores } : proposal, options);
+      };
+      return { ...inner, propose };
+    }
+
+    const tessera = (...words: string[]): Promise<Finished> =>
+      runCli([...words, '--rpc', net.endpoint, '--data-dir', '/nonexistent']);
+
+    it('scores: says of each faulty node why it is paid nothing, and that a dead proposer cost everybody', async () => {
+      const { code, lines, stderr } = await tessera('scores', '--epoch', String(accepted), '--json');
+      assert.equal(code, 0, stderr);
+      const rewards = (lines[0]?.rewards ?? []) as { node: number; score: string; reason: string; faults: object[] }[];
+      assert.deepEqual(
+        rewards.filter(({ score }) => score !== '0').map(({ node }) => node),
+        [...HONEST, ATTESTOR],
+      );
+      const faultsOf = (id: number) => rewards.find(({ node }) => node === id)?.faults;
+      const named = (await witnesses(net, accepted)).length;
+      assert.deepEqual(faultsOf(TWO_FACED)?.[0], { why: 'equivocator' });
+      assert.deepEqual(faultsOf(LATE)?.[0], { why: 'late', kind: 'hc', listed: 0, of: named });
+      assert.deepEqual(faultsOf(WITHHOLDER)?.[0], { why: 'missing', kind: 'hr' });
+      for (const id of HONEST) assert.deepEqual(faultsOf(id), []);
+
+      const told = await tessera('scores', '--epoch', String(accepted));
+      assert.match(told.stdout, /node 5 .*signed two different records/);
+      assert.match(told.stdout, /node 6 .*late: .*commitment to its work \(0 of \d named witnesses list it\)/);
+      assert.match(told.stdout, /node 7 .*nobody has its reveal of its work/);
+
+      const dead = await tessera('scores', '--epoch', String(absent), '--json');
+      assert.equal(dead.lines[0]?.outcome, 'Absent');
+      assert.ok(![...HONEST].includes(Number(dead.lines[0]?.proposer)));
+      const unpaid = (dead.lines[0]?.rewards ?? []) as { reason: string }[];
+      assert.deepEqual([...new Set(unpaid.map(({ reason }) => reason))], ['no-proposal']);
+    });
+
+    it('verify-epoch: agrees with what the evidence gives, and disagrees with a proposer that altered it', async () => {
+      const good = await tessera('verify-epoch', String(accepted), '--json');
+      assert.equal(good.code, 0, good.stderr);
+      assert.equal(good.lines[0]?.verdict, 'agrees');
+      assert.deepEqual(
+        ((good.lines[0]?.nodes ?? []) as { node: number }[]).map(({ node }) => node),
+        [...HONEST, TWO_FACED, LATE, WITHHOLDER, ATTESTOR],
+      );
+      const nothing = await tessera('verify-epoch', String(absent), '--json');
+      assert.deepEqual([nothing.code, nothing.lines[0]?.verdict], [0, 'nothing']);
+
+      greedyFrom = net.epoch() + 1;
+      let epoch = greedyFrom;
+      await net.runTo(epoch, 2);
+      while ((await net.chain.submission(net.subnet.id, epoch as Epoch)) === undefined) await net.runTo(++epoch, 2);
+      const bad = await tessera('verify-epoch', String(epoch));
+      assert.equal(bad.code, 6, bad.stderr);
+      assert.match(bad.stdout, /node 1 .*DISAGREE .*evidence gives/);
+      assert.match(bad.stdout, /node 2 .*agree/);
+      assert.match(bad.stderr, /EPOCH_DIFFERS/);
+    });
+  });
+
+  describe('with honest nodes', () => {
+    let net: Loopback;
+    const NEWCOMER = 5;
+    const TWIN = 2;
+
+    before(async () => {
+      net = await createLoopback({
+        hosters: 4,
+        attestors: 1,
+        disguises: {
+          [NEWCOMER - 1]: { late: true },
+          // Two nodes under one name hear half of everything each: nobody waits for what they say. This one does not watch, the other does.
+          [TWIN - 1]: { deaf: true, withholds: ['hc', 'hr', 'sc', 'sr'], parts: () => ({}) },
+        },
+      });
+    });
+    after(() => net?.stop());
+
+    it("lets a node that joins after the reveals verify and attest that epoch's proposal", async () => {
+      const scored = net.firstEpoch;
+      await net.runTo(scored, 15);
+      const node = await net.start(NEWCOMER);
+      let epoch = scored + 1;
+      await net.runTo(epoch, 4);
+      // Elected itself it proposes what it pulled; that is not what is asked here.
+      while ((await net.chain.electedValidator(net.subnet.id, epoch as Epoch)) === NEWCOMER)
+        await net.runTo(++epoch, 4);
+      const submitted = await net.chain.submission(net.subnet.id, epoch as Epoch);
+      assert.ok(submitted?.attests.some(({ nodeId }) => nodeId === NEWCOMER));
+      assert.ok((submitted?.scores.length ?? 0) >= 4);
+      assert.ok(node.events.some((event) => event.type === 'attested' && event.epoch === epoch));
+      assert.ok(!node.events.some((event) => event.type === 'abstained'));
+    });
+
+    it('stops a second process with the same keys, and says what to do', async () => {
+      const at = net.epoch() + 1;
+      await net.runTo(at, 12);
+      const { member } = net.nodes.find(({ id }) => id === TWIN) ?? assert.fail();
+      const { plan } = member;
+      const keys = ['--identity-path', join(plan.dataDir, 'keys', 'peer_id'), '--hotkey', plan.hotkey];
+      const addresses = net.nodes.flatMap(({ node }) => node.addresses.slice(0, 1));
+      const twin = startCli([
+        ...['run', '--role', 'hoster', '--shards', '0', '--rpc', net.endpoint, '--json', ...keys],
+        ...['--data-dir', join(plan.dataDir, 'twin'), '--initial-peers', ...addresses],
+      ]);
+      try {
+        await twin.waitFor((line) => line.event === 'head');
+        let ended = false;
+        void twin.finished.then(() => {
+          ended = true;
+        });
+        for (let block = 13; block < 60 && !ended; block++) {
+          await net.runTo(at, block);
+          const { number } = await net.chain.head('best');
+          await Promise.race([twin.waitFor((line) => Number(line.block) >= number), twin.finished]).catch(
+            () => twin.finished,
+          );
+        }
+        const { code, stderr, lines } = await twin.finished;
+        assert.equal(code, 5, stderr);
+        assert.match(stderr, /somebody else signs as node 2 .*wait two epochs.*SIGNED_ELSEWHERE/s);
+        assert.ok(lines.some((line) => line.event === 'failed' && line.code === 'SIGNED_ELSEWHERE'));
+      } finally {
+        await stopCli(twin);
+      }
+    });
+  });
+});
+
+/** Members of the first set of witnesses that a submission names. */
+async function witnesses(net: Loopback, epoch: number): Promise<readonly number[]> {
+  const submitted = await net.chain.submission(net.subnet.id, epoch as Epoch);
+  const decoded = decodeArgs(submitted?.args ?? new Uint8Array(), net.nodes.length);
+  return decoded.ok ? decoded.args.first : [];
+}
+
+/** Proposes nothing. */
+function dead(inner: Chain): Chain {
+  return { ...inner, propose: () => Promise.reject(new Error('proposes nothing')) };
+}
+
+/** What becomes of an own record on its way out, whichever way it goes; undefined keeps it back. */
+type Change = (record: SignedRecord) => readonly Uint8Array[];
+
+/** Its own records go out changed, also to who pulls them. */
+function outgoing(id: number, change: Change, hear: (record: SignedRecord, overlay: Overlay) => void = () => {}) {
+  const passed = (bytes: Uint8Array): readonly Uint8Array[] => {
+    const decoded = decodeRecord(bytes);
+    return decoded.ok && decoded.record.body.node === id ? change(decoded.record) : [bytes];
+  };
+  return {
+    async createOverlay(...args: Parameters<typeof createOverlay>) {
+      const overlay = await createOverlay(...args);
+      const publish: Overlay['publish'] = async (topic, message) => {
+        for (const bytes of passed(message)) await overlay.publish(topic, bytes);
+        return 1;
+      };
+      return {
+        ...overlay,
+        publish,
+        putRecord: async (key, value, signal) =>
+          passed(value).includes(value) ? overlay.putRecord(key, value, signal) : 0,
+        subscribe: (topic, judge) =>
+          overlay.subscribe(topic, (message, from) => {
+            const decoded = decodeRecord(message);
+            if (decoded.ok) hear(decoded.record, overlay);
+            return judge(message, from);
+          }),
+        handleRequest: (protocol, options, handler) =>
+          overlay.handleRequest(protocol, options, async (body, from, signal) => {
+            const answer = await handler(body, from, signal);
+            const found = protocol === EVIDENCE_PROTOCOL ? decodeRecords(answer) : undefined;
+            return found === undefined ? answer : encodeCbor({ v: 1, r: found.flatMap(passed) });
+          }),
+      } satisfies Overlay;
+    },
+  };
+}
+
+const twoFaced: Disguise['parts'] = ({ id, identity }) =>
+  outgoing(id, ({ body, bytes }) =>
+    body.kind === 'hc'
+      ? [bytes, signRecord({ ...body, commitment: new Uint8Array(32).fill(1) }, identity).bytes]
+      : [bytes],
+  );
+
+const withholding: Disguise['parts'] = ({ id }) =>
+  outgoing(id, ({ body, bytes }) => (body.kind === 'hr' ? [] : [bytes]));
+
+/** Commits when it has seen what others reveal. */
+const late: Disguise['parts'] = ({ id }) => {
+  let kept: SignedRecord | undefined;
+  let topic = '';
+  let shown = -1;
+  const change: Change = (record) => {
+    if (record.body.kind !== 'hc' || record.body.epoch === shown) return [record.bytes];
+    kept = record;
+    return [];
+  };
+  const hear = ({ body }: SignedRecord, overlay: Overlay): void => {
+    if (body.kind !== 'hr' || kept?.body.epoch !== body.epoch || shown === body.epoch) return;
+    shown = body.epoch;
+    void overlay.publish(topic, kept.bytes);
+  };
+  const parts = outgoing(id, change, hear);
+  return {
+    async createOverlay(...args: Parameters<typeof createOverlay>) {
+      const [first] = args[0].topics ?? [];
+      topic = first ?? '';
+      return parts.createOverlay(...args);
+    },
+  };
+};
