@@ -12,6 +12,7 @@ import type { CallSpec, RuntimeEvent } from './substrate/runtime.ts';
 import { rememberStake } from './substrate/stake.ts';
 import { createSubmitter } from './substrate/submit.ts';
 import type { Chain, Head, Proposal, Receipt, Signer, SubmitOptions } from './types.ts';
+import { nameUnjudged } from './unjudged.ts';
 
 export interface ChainOptions {
   /** ws:// addresses, the preferred one first; at least one. */
@@ -88,17 +89,10 @@ export async function connectChain(options: ChainOptions, deps: LinkDeps, signal
     return id === undefined ? undefined : ask((dialect) => dialect.node(subnet, id), at, stop);
   }
 
-  /** Names with a score of 0 whom it cannot judge, where to leave them out would cost them reputation. */
-  async function nameUnjudged(proposal: Proposal, signal?: AbortSignal): Promise<Proposal> {
+  /** For chains that dock whom a proposal does not name. */
+  async function complete(proposal: Proposal, signal?: AbortSignal): Promise<Proposal> {
     const { docksUnnamed } = (await link.connection(signal)).dialect;
-    if (!docksUnnamed) return proposal;
-    const { subnet, epoch, scores } = proposal;
-    const named = new Set(scores.map(({ nodeId }) => nodeId));
-    const nodes = await chain.nodes(subnet, undefined, signal);
-    // a proposal judges the epoch before its own: who started later had no part in that, and without any score nobody had
-    const unjudged = nodes.filter(({ id, startEpoch }) => !named.has(id) && (named.size === 0 || startEpoch >= epoch));
-    const all = [...scores, ...unjudged.map(({ id }) => ({ nodeId: id, score: 0n }))];
-    return { ...proposal, scores: all.sort((one, other) => one.nodeId - other.nodeId) };
+    return docksUnnamed ? nameUnjudged(proposal, await chain.nodes(proposal.subnet, undefined, signal)) : proposal;
   }
 
   /** For chains on which nodes activate by themselves; fails as the call would. */
@@ -219,7 +213,7 @@ export async function connectChain(options: ChainOptions, deps: LinkDeps, signal
       const call = 'propose_attestation';
       const done = { error: 'SubnetRewardsAlreadySubmitted', subnet, epoch, hotkey: hotkey.address } as const;
       return orDoneAlready(chain, { ...done, ...submitOptions }, async () => {
-        const named = await nameUnjudged(proposal, submitOptions.signal);
+        const named = await complete(proposal, submitOptions.signal);
         const duty = { call, signer: hotkey, subnet, epoch };
         return sendDuty(duty, (dialect) => dialect.propose(named), submitOptions);
       });
