@@ -13,6 +13,7 @@ import { createReader, list } from '../../src/devchain/scale.ts';
 import { genesisState, type RawSpec } from '../../src/devchain/spec.ts';
 import { createState } from '../../src/devchain/state.ts';
 import type { Trie } from '../../src/devchain/trie.ts';
+import { orderedRoot } from '../../src/devchain/trie-root.ts';
 import { concatBytes, fromHex, toHex } from '../../src/util/bytes.ts';
 import { sha256 } from '../../src/util/hash.ts';
 import { silentLog } from '../../src/util/log.ts';
@@ -80,6 +81,9 @@ export async function checkTranscript(lines: readonly TranscriptLine[]): Promise
     if (hex(encodeHeader(block)) !== header) throw new RangeError(`block ${number}: no header`);
     if (block.number !== number || block.parentHash !== hashes[number - 1])
       throw new RangeError(`block ${number} does not follow block ${number - 1}`);
+    const root = (version: 0 | 1) => hex(orderedRoot(extrinsics.map(fromHex), version));
+    if (block.extrinsicsRoot !== root(0) && block.extrinsicsRoot !== root(1))
+      throw new RangeError(`block ${number}: the transactions are others`);
     const slot = slotOf(block);
     if (slot <= lastSlot) throw new RangeError(`block ${number}: slot ${slot} after ${lastSlot}`);
     const author = Number(slot % BigInt(sealers.length));
