@@ -2,7 +2,7 @@
 // `--mutants`, `--crashes`, `--kills` and `--loopback` run the other long tests. `--table FILE` writes the figures into a page (docs/simulation.md).
 
 import { parseArgs } from 'node:util';
-import { runAdversaries, runCrashes, runKills, runMutants } from './runs.ts';
+import { runAdversaries, runCrashes, runKills, runLoopback, runMutants } from './runs.ts';
 
 const { values } = parseArgs({
   options: {
@@ -18,6 +18,7 @@ const { values } = parseArgs({
     mutants: { type: 'string' },
     crashes: { type: 'string' },
     kills: { type: 'string' },
+    loopback: { type: 'boolean', default: false },
     table: { type: 'string' },
   },
 });
@@ -29,7 +30,9 @@ const target = { command, file };
 if (mutants !== undefined) process.exitCode = runMutants(Number(mutants), seed, target);
 else if (crashes !== undefined) process.exitCode = await runCrashes(Number(crashes), seed, target);
 else if (kills !== undefined) process.exitCode = await runKills(Number(kills), seed, target);
-else {
+else if (values.loopback) {
+  process.exitCode = await runLoopback(Number(values.nodes), Number(values.epochs), target);
+} else {
   const { nodes, epochs, season, loss, delay, share, threads } = values;
   process.exitCode = await runAdversaries(
     {

@@ -6,6 +6,7 @@ import { CONDITIONS } from './conditions.ts';
 import { playCrashes } from './crashes.ts';
 import { brokenBars, figuresOf, gainOf } from './figures.ts';
 import { playKills } from './kills.ts';
+import { playLoopback } from './loopback.ts';
 import { admitMutants } from './mutants.ts';
 import { gangOf, type Scene, type Season } from './play.ts';
 import { createStage } from './seasons.ts';
@@ -120,4 +121,20 @@ export async function runKills(count: number, seed: number, target: Target): Pro
     ...[...twice, ...failed].slice(0, 5),
   ]);
   return twice.length + failed.length === 0 && done && kills >= count ? 0 : 1;
+}
+
+/** A fifth of the nodes is killed half way. */
+const KILLED = 0.2;
+
+export async function runLoopback(nodes: number, epochs: number, target: Target): Promise<number> {
+  const found = await playLoopback({ nodes, epochs, killed: KILLED, say });
+  const { identical, differences, proposed, proven, unproven, accepted, killed, failed, seconds } = found;
+  report('loopback', target, [
+    `${nodes} nodes, ${found.epochs} epochs in ${Math.round(seconds)} s; nodes ${killed.join(', ')} killed half way`,
+    `all that ran held the same records at the close of every window in ${identical} of ${found.epochs} epochs`,
+    `of ${proposed} proposals by honest nodes ${proven} name the two faces of the equivocator, are attested by all that ran and pay it nothing; ${accepted} epochs accepted in all (the equivocator's own included)`,
+    `failures: ${failed.length}`,
+    ...[...differences, ...unproven, ...failed].slice(0, 5),
+  ]);
+  return identical === found.epochs && proven === proposed ? 0 : 1;
 }
