@@ -87,7 +87,7 @@ function describeReadme(file: string): void {
 
     function startNode(line: string, endpoint: string): Running {
       const words = line.split(' ').slice(1);
-      const args = words.map((word) => (/^n\d$/.test(word) ? join(folder, word) : word));
+      const args = words.map((word) => (/^h\d$/.test(word) ? join(folder, word) : word));
       return startCli([...args, '--rpc', endpoint, '--threads', '1', '--json']);
     }
 

@@ -418,6 +418,13 @@ describe("dialect of Hypertensor's runtime", () => {
       });
       assert.deepEqual(await ended(world([1, 2], SETTLED + 40, [elsewhere, rewards])), found, 'later too');
     });
+    it('accepted with exactly the votes that it needs', async () => {
+      const found = world([1, 2], SETTLED, [rewards]);
+      const exact = { ...found.stored, minAttestationPercentage: u128((ONE * 2n) / 3n) };
+      assert.equal((await ended({ ...found, stored: exact }))?.outcome, 'Accepted');
+      const more = { ...found.stored, minAttestationPercentage: u128((ONE * 2n) / 3n + 1n) };
+      assert.equal((await ended({ ...found, stored: more }))?.outcome, 'Rejected');
+    });
     it('rejected, with what it cost', async () => {
       const found = await ended(world([1], SETTLED, [slashing]));
       assert.deepEqual(found, { outcome: 'Rejected', attestationRatio: ONE / 3n, minted: 0n, slashed: 77n });
