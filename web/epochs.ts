@@ -14,6 +14,8 @@ export function showEpochs(state: NetworkState): void {
   describe(find('progress'), [
     ['Commitments', `${heard('hc')} of ${hosters}`],
     ['Reveals', `${heard('hr')} of ${hosters}`],
+    ['Commits seen by', `${heard('wa')} of ${nodes.length}`],
+    ['Reveals seen by', `${heard('wb')} of ${nodes.length}`],
     ['Score commitments', `${heard('sc')} of ${nodes.length}`],
     ['Proposer', running?.proposer === null || running === undefined ? '-' : `node ${running.proposer}`],
     ['Attested', running === undefined ? '-' : `${running.attestations} of ${running.validators}`],

@@ -90,6 +90,17 @@ describe('the page in a browser', function () {
   it('shows the phases as they run, and an epoch that settles with scores and reasons', async () => {
     await page.waitForSelector('html[data-phases="commit prompt reveal score"]');
     await page.waitForSelector('#epochs details[data-outcome="Accepted"]');
+    const terms = await page.locator('#progress dt').allTextContents();
+    const duties = [
+      'Commitments',
+      'Reveals',
+      'Commits seen by',
+      'Reveals seen by',
+      'Score commitments',
+      'Proposer',
+      'Attested',
+    ];
+    assert.deepEqual(terms, duties);
     const settled = page.locator('#epochs details[data-outcome="Accepted"]').first();
     assert.match((await settled.textContent()) ?? '', /proposer \d, \d of 5 attested, 0\.\d{4} T paid/);
     await settled.locator('summary').focus();
