@@ -1,5 +1,5 @@
-// A node dies at a call of the outside world, just before it or just after, in every epoch, and starts again some blocks later: it must sign
-// nothing twice and go on with its duties (protocol.md 4, 6, 9). Every await of the paths of commit, reveal, witness, score and proposal
+// In every epoch a node dies at a call of the outside world, just before it or just after, starts again some blocks later and dies again, up to
+// three times: it must sign nothing twice and go on with its duties (protocol.md 4, 6, 9). Every await of the paths of commit, reveal, witness, score and proposal
 // lies between two of these calls. Which node, which call and how long it stays away follows from the seed.
 
 import type { Epoch } from '../../src/types/ids.ts';
@@ -20,7 +20,8 @@ export interface CrashFigures {
   /** Epochs settled, and of them accepted. */
   readonly settled: number;
   readonly accepted: number;
-  /** How often the one that died was paid for that epoch. */
+  /** Epochs in which somebody died, and in how many of them it was paid all the same. */
+  readonly hit: number;
   readonly paid: number;
 }
 
@@ -29,6 +30,8 @@ const ATTESTORS = 1;
 const NODES = HOSTERS + ATTESTORS;
 /** Epochs of one swarm: enough that it costs little to found it. */
 const SEASON_EPOCHS = 25;
+/** Deaths of one node in an epoch. */
+const MAX_DEATHS = 3;
 /** Blocks away after a crash. */
 const MAX_AWAY = 3;
 const EPOCH_LENGTH = 20;
@@ -37,7 +40,6 @@ class Crash extends Error {}
 
 /** Where a node dies: the n-th call of a name in an epoch. */
 interface Doom {
-  readonly node: number;
   readonly name: string;
   readonly call: number;
   readonly before: boolean;
@@ -49,7 +51,7 @@ export async function playCrashes(count: number, seed: number): Promise<CrashFig
   const sum = (of: (one: CrashFigures) => number): number => seasons.reduce((total, one) => total + of(one), 0);
   for (let i = 0; sum(({ crashes }) => crashes) < count; i++) {
     const left = count - sum(({ crashes }) => crashes);
-    seasons.push(await playSeason(seed + i, Math.min(SEASON_EPOCHS, left + 2)));
+    seasons.push(await playSeason(seed + i, Math.min(SEASON_EPOCHS, Math.ceil(left / 2) + 2)));
   }
   const told = (of: (one: CrashFigures) => readonly string[]): readonly string[] =>
     seasons.flatMap((one, i) => of(one).map((what) => `seed ${seed + i}: ${what}`));
@@ -61,6 +63,7 @@ export async function playCrashes(count: number, seed: number): Promise<CrashFig
     failed: told(({ failed }) => failed),
     settled: sum(({ settled }) => settled),
     accepted: sum(({ accepted }) => accepted),
+    hit: sum(({ hit }) => hit),
     paid: sum(({ paid }) => paid),
   };
 }
@@ -75,16 +78,21 @@ async function playSeason(seed: number, epochs: number): Promise<CrashFigures> {
   const died = new Map<number, number>();
   let epoch = -1;
   let doom: Doom | undefined;
-  /** Calls of one node in this epoch, by name. */
+  /** Who is watched in this epoch, and its calls by name. */
+  let watched = 1;
   let calls = new Map<string, number>();
+  /** Calls of an epoch without deaths. */
+  let usual: ReadonlyMap<string, number> = new Map();
   let away = 0;
+  let deaths = 0;
+  let crashes = 0;
 
   /** Whether this call is the one. */
   function isDoomed(node: number, name: string): boolean {
-    if (node !== (doom?.node ?? 1)) return false;
+    if (node !== watched) return false;
     const call = calls.get(name) ?? 0;
     calls.set(name, call + 1);
-    return doom !== undefined && !died.has(epoch) && doom.name === name && doom.call === call;
+    return doom?.name === name && doom.call === call;
   }
 
   function say(node: number, slot: string, what: string): void {
@@ -94,11 +102,15 @@ async function playSeason(seed: number, epochs: number): Promise<CrashFigures> {
 
   function instrument(deps: ValidatorDeps, node: number, all: Swarm): ValidatorDeps {
     let isDead = false;
-    function crash(): never {
+    function crash(name: string): never {
+      if (isDead) throw new Crash('dead');
       isDead = true;
       died.set(epoch, node);
       away = pick(MAX_AWAY);
-      if (doom !== undefined) at[doom.name] = (at[doom.name] ?? 0) + 1;
+      at[name] = (at[name] ?? 0) + 1;
+      crashes += 1;
+      deaths += 1;
+      doom = deaths < MAX_DEATHS ? nextDoom() : undefined;
       void all.nodes[node - 1]?.kill();
       throw new Crash('killed');
     }
@@ -106,10 +118,11 @@ async function playSeason(seed: number, epochs: number): Promise<CrashFigures> {
       return (...args) => {
         if (isDead) throw new Crash('dead');
         const isIt = isDoomed(node, name);
-        if (isIt && doom?.before === true) crash();
+        if (isIt && doom?.before === true) crash(name);
         const result = call(...args);
         if (!isIt) return result;
-        return result instanceof Promise ? (result.then(crash, crash) as T) : crash();
+        const end = () => crash(name);
+        return result instanceof Promise ? (result.then(end, end) as T) : end();
       };
     }
     const { chain, overlay, journal, engine } = deps;
@@ -155,11 +168,11 @@ async function playSeason(seed: number, epochs: number): Promise<CrashFigures> {
     };
   }
 
-  /** A call that was made in the epoch before; any name is as likely as any other. */
-  function nextDoom(usual: ReadonlyMap<string, number>): Doom {
+  /** A call that an epoch usually has, behind those that there were already; any name is as likely as any other. */
+  function nextDoom(): Doom {
     const names = [...usual.keys()];
     const name = names[pick(names.length)] ?? 'journal.claim';
-    return { node: 1 + pick(NODES), name, call: pick(usual.get(name) ?? 1), before: pick(2) === 0 };
+    return { name, call: (calls.get(name) ?? 0) + pick(usual.get(name) ?? 1), before: pick(2) === 0 };
   }
 
   const swarm = await createSwarm({
@@ -172,9 +185,11 @@ async function playSeason(seed: number, epochs: number): Promise<CrashFigures> {
   try {
     const last = swarm.firstEpoch + epochs;
     for (epoch = swarm.firstEpoch; epoch <= last; epoch++) {
-      const isQuiet = epoch === swarm.firstEpoch || epoch === last;
-      doom = isQuiet ? undefined : nextDoom(calls);
-      calls = new Map(isQuiet ? [] : [...calls].map(([name]) => [name, 0]));
+      if (epoch === swarm.firstEpoch + 1) usual = calls;
+      calls = new Map();
+      deaths = 0;
+      watched = 1 + pick(NODES);
+      doom = epoch > swarm.firstEpoch && epoch < last ? nextDoom() : undefined;
       for (let offset = 0; offset < EPOCH_LENGTH; offset++) {
         await swarm.runTo(epoch, offset);
         for (const node of swarm.nodes) if (!node.running && away-- <= 0) node.start();
@@ -183,7 +198,7 @@ async function playSeason(seed: number, epochs: number): Promise<CrashFigures> {
     doom = undefined;
     await swarm.runTo(last + 1, 1);
     return {
-      crashes: died.size,
+      crashes,
       at,
       twice: [...said].filter(([, payloads]) => payloads.size > 1).map(([slot]) => slot),
       failed: swarm.nodes.flatMap(({ id, events }) =>
@@ -197,7 +212,7 @@ async function playSeason(seed: number, epochs: number): Promise<CrashFigures> {
 }
 
 async function settledOf(swarm: Swarm, died: ReadonlyMap<number, number>, last: number) {
-  const figures = { settled: 0, accepted: 0, paid: 0 };
+  const figures = { settled: 0, accepted: 0, hit: died.size, paid: 0 };
   for (let epoch = swarm.firstEpoch + 1; epoch <= last; epoch++) {
     const result = await swarm.chain.chain.result(swarm.subnet, epoch as Epoch);
     figures.settled += 1;

@@ -7,7 +7,7 @@ import { type ClockParams, firstBlock } from '../../src/consensus/phase.ts';
 import { identityFromSeed, verifySignature } from '../../src/p2p/identity.ts';
 import type { Identity } from '../../src/p2p/types.ts';
 import type { Address, BlockNumber, Epoch, NodeId, ShardIndex, SubnetId } from '../../src/types/ids.ts';
-import { EPOCH_KINDS, type RecordBody, type RecordKind } from '../../src/types/record.ts';
+import { EPOCH_KINDS, type RecordBody, type RecordKind, type SignedRecord } from '../../src/types/record.ts';
 import type { Roster } from '../../src/types/subnet.ts';
 import { encodeBitmap } from '../../src/util/bitmap.ts';
 import { concatBytes, u32le } from '../../src/util/bytes.ts';
@@ -50,6 +50,8 @@ const VIAS: readonly Via[] = ['gossip', 'dht', 'pull', 'named', 'self'];
 const KINDS: readonly RecordKind[] = [...EPOCH_KINDS, 'an'];
 /** Epochs e-2..e+1 are kept, two records a slot, 256 third faces an epoch. */
 const BOUND = 4 * (EPOCH_KINDS.length * SEATS * 2 + 256);
+/** Signed records at hand. */
+const POOL = 256;
 /** Mutants to a block. */
 const PER_BLOCK = 200;
 const MIB = 2 ** 20;
@@ -57,6 +59,8 @@ const MIB = 2 ** 20;
 type Dice = (below: number) => number;
 
 interface World {
+  /** Signed lately. */
+  readonly pool: Signed[];
   readonly identities: readonly Identity[];
   readonly records: Records;
   readonly library: Answers;
@@ -87,7 +91,7 @@ function createWorld(): World {
     named: () => undefined,
     facts: () => undefined,
   };
-  return Object.assign(world, { identities, records, library });
+  return Object.assign(world, { identities, records, library, pool: [] });
 }
 
 function anyBytes(dice: Dice, length: number): Uint8Array {
@@ -102,12 +106,12 @@ function anyBody(dice: Dice, epoch: number): RecordBody {
     epoch: (dice(20) === 0 ? dice(2 ** 32) : Math.max(0, epoch + dice(5) - 3)) as Epoch,
     node: (dice(30) === 0 ? dice(2 ** 32) : 1 + dice(SEATS)) as NodeId,
   };
-  const hash = (): Uint8Array => sha256(u32le(dice(2 ** 32)));
+  const hash = (): Uint8Array => anyBytes(dice, 32);
   const list = () => {
     const seats = Array.from({ length: SEATS }, (_, i) => i).filter(() => dice(2) === 0);
     const size = dice(20) === 0 ? 1 + dice(256) : SEATS;
     const fitting = seats.filter((seat) => seat < size);
-    return { seats: encodeBitmap(fitting, size), ids: concatBytes(...fitting.map(() => hash().subarray(0, 16))) };
+    return { seats: encodeBitmap(fitting, size), ids: anyBytes(dice, 16 * fitting.length) };
   };
   const kind = KINDS[dice(KINDS.length)] as RecordKind;
   switch (kind) {
@@ -185,12 +189,24 @@ function damaged(bytes: Uint8Array, dice: Dice): Uint8Array {
   }
 }
 
-/** One mutant, of a body that some member made up. */
-function mutant({ identities, block }: World, dice: Dice): Uint8Array {
-  const epoch = Math.floor((block - CLOCK.slot) / CLOCK.epochLength);
-  const body = anyBody(dice, epoch);
+interface Signed {
+  readonly record: SignedRecord;
+  readonly signer: Identity;
+}
+
+/** What some member made up and signed; most of it is used several times. */
+function anySigned({ identities, block, pool }: World, dice: Dice): Signed {
+  if (pool.length === POOL && dice(4) > 0) return pool[dice(POOL)] as Signed;
+  const body = anyBody(dice, Math.floor((block - CLOCK.slot) / CLOCK.epochLength));
   const signer = identities[dice(20) === 0 ? dice(SEATS) : (body.node - 1) % SEATS] as Identity;
-  const record = signRecord(body, signer);
+  const signed = { record: signRecord(body, signer), signer };
+  if (pool.length < POOL) pool.push(signed);
+  else pool[dice(POOL)] = signed;
+  return signed;
+}
+
+function mutant(world: World, dice: Dice): Uint8Array {
+  const { record, signer } = anySigned(world, dice);
   switch (dice(8)) {
     case 0:
     case 1:
