@@ -466,6 +466,38 @@ describe('gateway: who may ask', () => {
     await served.gateway.close();
   });
 
+  it('keys learn nothing of each other: no answer is kept, no quota shared, a wrong key is as good as a revoked one', async () => {
+    const two = {
+      required: () => true,
+      find: (key: string) => (/^tsr-[ab]$/.test(key) ? { id: key.slice(-1), quota } : undefined),
+    };
+    const served = await serve({ keys: two });
+    const ask = (key: string) => served.chat({ max_tokens: 40 }, { authorization: `Bearer ${key}` });
+    const answers = [await ask('tsr-a'), await ask('tsr-b')];
+    const bodies = (await Promise.all(answers.map((answer) => answer.json()))) as (ChatBody & { usage: object })[];
+    // The same words cost the second as much as the first, and both were drawn anew.
+    assert.equal(served.backend.asked.length, 2);
+    assert.notEqual(bodies[0]?.id, bodies[1]?.id);
+    assert.deepEqual(bodies[0]?.usage, { prompt_tokens: 2, completion_tokens: 9, total_tokens: 11 });
+    assert.deepEqual(bodies[1]?.usage, bodies[0]?.usage);
+    const spent = await served.chat({ max_tokens: 58 }, { authorization: 'Bearer tsr-a' });
+    assert.deepEqual([spent.status, (await ask('tsr-b')).status], [429, 200]);
+    const [wrong, revoked] = await Promise.all(['tsr-x', 'tsr-revoked'].map(async (key) => (await ask(key)).json()));
+    assert.deepEqual(wrong, revoked);
+    assert.equal(served.backend.asked.length, 3, 'who is nobody draws nothing');
+    await served.gateway.close();
+  });
+
+  it('tells pages elsewhere nothing unless told to', async () => {
+    const served = await serve();
+    const headers = { origin: 'https://app.example' };
+    const asked = await fetch(`${served.gateway.url}/v1/models`, { headers });
+    assert.equal(asked.headers.get('access-control-allow-origin'), null);
+    const preflight = await fetch(`${served.gateway.url}/v1/models`, { method: 'OPTIONS', headers });
+    assert.deepEqual([preflight.status, preflight.headers.get('access-control-allow-origin')], [404, null]);
+    await served.gateway.close();
+  });
+
   it('answers to its own name only, and to pages elsewhere only when told to', async () => {
     const served = await serve({ corsOrigins: ['https://app.example'] });
     const { port } = new URL(served.gateway.url);
