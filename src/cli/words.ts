@@ -51,39 +51,27 @@ const KIND_WORDS = {
   hr: 'reveal of its work',
   sc: 'commitment to its scores',
   sr: 'reveal of its scores',
-  wa: 'first witness record',
-  wb: 'second witness record',
+  wa: 'first witness',
+  wb: 'second witness',
 } as const;
 
-/** By the `why` of a fault; docs/operators.md lists them. */
-export const FAULT_WORDS: Readonly<Record<Fault['why'], string>> = {
-  equivocator: 'signed two different records for one slot',
-  accused: 'named bad by the audits of most validators',
-  missing: 'nobody has its',
-  late: 'late: listed too seldom was its',
-  omitted: 'left out by the proposer, though most held it: its',
-  mismatch: 'what it revealed does not open its',
-  distance: 'too far from the others',
-  unconfirmed: 'too few show the same shard, half pay',
+/** By the `why` of a fault; docs/operators.md says the same at length. */
+export const FAULT_WORDS: { readonly [W in Fault['why']]: (fault: Extract<Fault, { why: W }>) => string } = {
+  equivocator: () => 'signed two different records for one slot',
+  accused: () => 'named bad by the audits of most validators',
+  missing: ({ kind }) => `no ${KIND_WORDS[kind]}`,
+  late: ({ kind, listed, of }) => `${KIND_WORDS[kind]} too late: ${listed} of ${of} named witnesses list it`,
+  omitted: ({ kind, listed, of }) =>
+    `${KIND_WORDS[kind]} left out by the proposer: ${listed} of ${of} named witnesses list it, but most of all do`,
+  mismatch: ({ kind }) => `what it revealed does not open its ${KIND_WORDS[kind]}`,
+  distance: ({ shard, taus }) => `answer on shard ${shard} ${taus} tolerances from the others, at most 16 are paid`,
+  unconfirmed: ({ shard, voters }) => `shard ${shard} shown by ${voters} of at least 3: half pay`,
 };
 
 /** One fault as a person reads it. */
 export function describeFault(fault: Fault): string {
-  const words = FAULT_WORDS[fault.why];
-  switch (fault.why) {
-    case 'missing':
-    case 'mismatch':
-      return `${words} ${KIND_WORDS[fault.kind]}`;
-    case 'late':
-    case 'omitted':
-      return `${words} ${KIND_WORDS[fault.kind]} (${fault.listed} of ${fault.of} named witnesses list it)`;
-    case 'distance':
-      return `${words} on shard ${fault.shard}: ${fault.taus} tolerances, at most 16 are paid`;
-    case 'unconfirmed':
-      return `${words}: shard ${fault.shard}, ${fault.voters} of at least 3`;
-    default:
-      return words;
-  }
+  const describe = FAULT_WORDS[fault.why] as (fault: Fault) => string;
+  return describe(fault);
 }
 
 /** One outcome as a person reads it. */

@@ -11,8 +11,10 @@ import { epochOfKind, type Listed } from './witness.ts';
 type CountedKind = 'hc' | 'hr' | 'sc' | 'sr' | 'wa' | 'wb';
 
 export type Fault =
-  /** It signed two records for one slot, or most validators' audits name it bad: 0 for the epoch. */
-  | { readonly why: 'equivocator' | 'accused' }
+  /** It signed two records for one slot: 0 for the epoch. */
+  | { readonly why: 'equivocator' }
+  /** Most validators' audits name it bad: 0 for the epoch. */
+  | { readonly why: 'accused' }
   /** Nobody who was asked has such a record of it. */
   | { readonly why: 'missing'; readonly kind: CountedKind }
   /** w(r) of |W| named witnesses list it: too few. */

@@ -69,9 +69,10 @@ describe('what anybody can find out about an epoch', function () {
       runCli([...words, '--rpc', net.endpoint, '--data-dir', '/nonexistent']);
 
     it('scores: says of each faulty node why it is paid nothing, and that a dead proposer cost everybody', async () => {
-      const { code, lines, stderr } = await tessera('scores', '--epoch', String(accepted), '--json');
+      const { code, lines, stderr } = await tessera('scores', '--json', '--last', '64');
       assert.equal(code, 0, stderr);
-      const rewards = (lines[0]?.rewards ?? []) as { node: number; score: string; reason: string; faults: object[] }[];
+      const [good, dead] = [accepted, absent].map((epoch) => lines.find((line) => line.epoch === epoch));
+      const rewards = (good?.rewards ?? []) as { node: number; score: string; reason: string; faults: object[] }[];
       assert.deepEqual(
         rewards.filter(({ score }) => score !== '0').map(({ node }) => node),
         [...HONEST, ATTESTOR],
@@ -85,13 +86,12 @@ describe('what anybody can find out about an epoch', function () {
 
       const told = await tessera('scores', '--epoch', String(accepted));
       assert.match(told.stdout, /node 5 .*signed two different records/);
-      assert.match(told.stdout, /node 6 .*late: .*commitment to its work \(0 of \d named witnesses list it\)/);
-      assert.match(told.stdout, /node 7 .*nobody has its reveal of its work/);
+      assert.match(told.stdout, /node 6 .*commitment to its work too late: 0 of \d named witnesses list it/);
+      assert.match(told.stdout, /node 7 .*no reveal of its work/);
 
-      const dead = await tessera('scores', '--epoch', String(absent), '--json');
-      assert.equal(dead.lines[0]?.outcome, 'Absent');
-      assert.ok(![...HONEST].includes(Number(dead.lines[0]?.proposer)));
-      const unpaid = (dead.lines[0]?.rewards ?? []) as { reason: string }[];
+      assert.equal(dead?.outcome, 'Absent');
+      assert.ok(!HONEST.includes(Number(dead?.proposer)));
+      const unpaid = (dead?.rewards ?? []) as { reason: string }[];
       assert.deepEqual([...new Set(unpaid.map(({ reason }) => reason))], ['no-proposal']);
     });
 
@@ -103,9 +103,6 @@ describe('what anybody can find out about an epoch', function () {
         ((good.lines[0]?.nodes ?? []) as { node: number }[]).map(({ node }) => node),
         [...HONEST, TWO_FACED, LATE, WITHHOLDER, ATTESTOR],
       );
-      const nothing = await tessera('verify-epoch', String(absent), '--json');
-      assert.deepEqual([nothing.code, nothing.lines[0]?.verdict], [0, 'nothing']);
-
       greedyFrom = net.epoch() + 1;
       let epoch = greedyFrom;
       await net.runTo(epoch, 2);
