@@ -248,6 +248,9 @@ const NODE_REGISTERED: readonly string[] = ['SubnetNodeRegistered', 'SubnetNodeA
 
 const ACTIVATE = 'activate_subnet_node';
 
+/** Errors: CHAIN_UNSUPPORTED when no such event came with the transaction. */
 function eventNumber({ events }: Receipt, names: readonly string[], field: string): number {
-  return Number(events.find((event) => names.includes(event.name))?.data[field]);
+  const value = events.find((event) => names.includes(event.name))?.data[field];
+  if (typeof value === 'number') return value;
+  throw answerUnreadable('System.Events', new RangeError(`no event ${names.join(' or ')} with ${field}`));
 }

@@ -52,7 +52,8 @@ export async function benchDevchain({ folder, json, only, note }: BenchOptions):
     const chopsticks = await theirBlocks(folder, note).catch(
       (error: unknown) => `does not run: ${errorMessage(error)}`,
     );
-    const measured = { ...ours, facts: { ...ours.facts, chopsticks } };
+    const perBlock = round(Number(ours.facts?.processorMs) / BLOCKS);
+    const measured = { ...ours, facts: { processorMsPerBlock: perBlock, chopsticks } };
     add('empty-block', measured, BLOCK);
   }
   if (wants('transfers'))
@@ -105,7 +106,7 @@ async function sample(rounds: number, run: () => Promise<number>): Promise<Measu
     if (round > 0) samples.push(value);
   }
   const { user, system } = process.cpuUsage(before);
-  return { samples, quiet, facts: { processorMs: Math.round((user + system) / 1000 / (rounds + 1)) } };
+  return { samples, quiet, facts: { processorMs: round((user + system) / 1000 / (rounds + 1)) } };
 }
 
 async function emptyBlocks(): Promise<Measured> {
@@ -126,7 +127,7 @@ async function emptyBlocks(): Promise<Measured> {
 
 /** The dev chain as a process of its own, as in use; the client is this one. */
 async function transfers(): Promise<Measured> {
-  const child = spawn(process.execPath, [MAIN, 'devchain', '--port', '0', '--block-ms', '200', '--json'], {
+  const child = spawn(process.execPath, [MAIN, 'devchain', '--port', '0', '--block-ms', '500', '--json'], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   try {
@@ -134,17 +135,32 @@ async function transfers(): Promise<Measured> {
     const chain = await connectChain({ endpoints: [String(endpoint)] }, { log: silentLog });
     const [from, to] = [await openSigner('//dev:0'), await openSigner('//dev:9')];
     try {
-      return await sample(ROUNDS, async () => {
+      const before = processorMs(child);
+      const measured = await sample(ROUNDS, async () => {
         const started = performance.now();
         const sent = Array.from({ length: TRANSFERS }, () => chain.transfer(from, to.address, 1n));
         await Promise.all(sent);
         return (TRANSFERS * 1000) / (performance.now() - started);
       });
+      const perTransfer = (ms: number) => round(ms / TRANSFERS);
+      const clientMs = perTransfer(Number(measured.facts?.processorMs));
+      const chainMs = perTransfer((processorMs(child) - before) / (ROUNDS + 1));
+      return { ...measured, facts: { processorMsPerTransfer: { client: clientMs, chain: chainMs } } };
     } finally {
       await chain.close();
     }
   } finally {
     await end(child);
+  }
+}
+
+/** Processor time of a process so far (proc(5), fields 14 and 15 of stat, hundredths of a second); NaN where there is no such thing. */
+function processorMs({ pid }: ChildProcess): number {
+  try {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(' ');
+    return 10 * (Number(fields[13]) + Number(fields[14]));
+  } catch {
+    return Number.NaN;
   }
 }
 
@@ -287,9 +303,9 @@ async function theirBlocks(folder: string, note: (line: string) => void): Promis
     socket.close();
     return `${median(measured.samples).toFixed(1)} ms`;
   } catch (error) {
-    const line = said.split('\n').find((text) => /error|panick/i.test(text));
+    const panic = /panicked at [^\n]*\n[^\n]*/.exec(said)?.[0].replace(/\s+/g, ' ');
     throw new Error(
-      `${PEER_PACKAGE}: ${errorMessage(error)}${line === undefined ? '' : `; it says: ${line.trim().slice(0, 200)}`}`,
+      `${PEER_PACKAGE}: ${errorMessage(error)}${panic === undefined ? '' : `; the runtime under it ${panic}`}`,
     );
   } finally {
     await end(child);

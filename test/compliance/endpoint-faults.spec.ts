@@ -328,6 +328,28 @@ describe('chain client: endpoints that misbehave', () => {
     await hears(good.head().hash);
   });
 
+  it('silent about events: no id of a subnet is made up', async () => {
+    await connect(proxy.endpoint);
+    proxy.fault({
+      answer: ({ method, message }) => (method === 'state_getStorage' ? { ...message, result: null } : message),
+    });
+    const boot = `/ip4/127.0.0.1/tcp/30000/p2p/${PEER}`;
+    const stop = bad.authorOnDemand();
+    const registered = chain.registerSubnet(owner, {
+      name: 'quiet',
+      repo: 'https://example.org/quiet',
+      description: '',
+      misc: new Uint8Array(),
+      minStake: 100n * 10n ** 18n,
+      maxStake: 900n * 10n ** 18n,
+      delegateStakePercentage: 10n ** 17n,
+      bootnodes: new Map([[PEER, boot]]),
+      maxCost: 10n * 10n ** 18n,
+    });
+    await assert.rejects(registered, (error) => errorCode(error) === 'CHAIN_UNSUPPORTED');
+    stop();
+  });
+
   it('on the wrong chain after a while: never used, neither for reads nor for heads', async () => {
     const patch = '{"network":{"activationGraceEpochs":9}}';
     const stranger = await startDevChain(withGenesis(spec, { preset: 'devnet', patch }, { log: silentLog }));
