@@ -1,7 +1,8 @@
-// A process of test/compliance/mutants.spec.ts: damages one graph again and again, loads and runs what the rules of safe loading let through, and
-// reports. A fault in native code ends this process, not the test.
+// A process of test/compliance/mutants.spec.ts and scripts/model/mutants.ts: damages one graph again and again, loads and runs what the rules of safe
+// loading let through, and reports. A fault in native code ends this process, not the one that started it.
+// Arguments: model folder, graph, seed, count, and `all` when the count is of all mutants and not of those that pass the rules.
 
-import { readFileSync, unlinkSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import ort from 'onnxruntime-node';
 import { loadSession } from '../../src/engine/binding.ts';
@@ -10,7 +11,7 @@ import { brokenRule } from '../../src/graph/safe.ts';
 import { parseManifest } from '../../src/model/manifest.ts';
 
 const CAPACITY = 8;
-const [folder = '', file = '', seed = '1', count = '1'] = process.argv.slice(2);
+const [folder = '', file = '', seed = '1', count = '1', counted = 'loaded'] = process.argv.slice(2);
 const manifest = parseManifest(readFileSync(join(folder, 'manifest.json')));
 const weights = new Map(Object.entries(manifest.files).map(([name, { bytes }]) => [name, bytes]));
 const original = new Uint8Array(readFileSync(join(folder, file)));
@@ -52,6 +53,15 @@ async function loadAndRun(path: string): Promise<'refused' | 'failed' | 'ran'> {
 }
 
 function feeds(): Record<string, ort.Tensor> {
+  return manifest.arch === 'llama' ? decoderFeeds() : encoderFeeds();
+}
+
+function encoderFeeds(): Record<string, ort.Tensor> {
+  const row = (...values: number[]) => new ort.Tensor('int32', Int32Array.from(values), [1, 3]);
+  return { input_ids: row(5, 6, 7), attention_mask: row(1, 1, 0), token_type_ids: row(0, 0, 0) };
+}
+
+function decoderFeeds(): Record<string, ort.Tensor> {
   const { kvHeads, headDim } = manifest.shape;
   const cache = () =>
     new ort.Tensor('float32', new Float32Array(kvHeads * CAPACITY * headDim), [1, kvHeads, CAPACITY, headDim]);
@@ -66,15 +76,16 @@ function feeds(): Record<string, ort.Tensor> {
 
 const outcomes = { broken: 0, refused: 0, failed: 0, ran: 0 };
 const path = join(folder, `mutant-${process.pid}.onnx`);
-for (let loaded = 0; loaded < Number(count); ) {
+const left = () =>
+  Number(count) - outcomes.refused - outcomes.failed - outcomes.ran - (counted === 'all' ? outcomes.broken : 0);
+while (left() > 0) {
   const bytes = mutant();
   if (!passesRules(bytes)) {
     outcomes.broken++;
     continue;
   }
-  loaded++;
   writeFileSync(path, bytes);
   outcomes[await loadAndRun(path)]++;
 }
-unlinkSync(path);
+rmSync(path, { force: true });
 process.stdout.write(JSON.stringify(outcomes));

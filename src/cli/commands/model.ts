@@ -1,7 +1,13 @@
-// `tessera model import|quantize|inspect|verify`: models on this machine, before a network is asked to serve them.
+// `tessera model import|pull|push|quantize|inspect|verify`: models on this machine, before a network is asked to serve them.
 
-import { readFile } from 'node:fs/promises';
-import { basename, resolve } from 'node:path';
+import { createHash } from 'node:crypto';
+import { readFile, rm } from 'node:fs/promises';
+import { basename, join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { uploadFiles } from '@huggingface/hub';
+import { type FetchProgress, fetchModel } from '../../distribution/fetch.ts';
+import { downloadFolder, hubFolder, type RemoteFolder, urlFolder } from '../../distribution/remote-folder.ts';
+import { webSource } from '../../distribution/source.ts';
 import { checkedGraph } from '../../engine/checked.ts';
 import { embedLocal } from '../../engine/embed.ts';
 import { createOnnxEngine } from '../../engine/onnx.ts';
@@ -11,7 +17,8 @@ import { INT4_BLOCK, type WeightFormat } from '../../graph/formats.ts';
 import { isEncoderFolder } from '../../model/hf-encoder.ts';
 import { importHf } from '../../model/import.ts';
 import { importEncoder } from '../../model/import-encoder.ts';
-import { type Model, openModel, readManifest } from '../../model/open.ts';
+import { MAX_MANIFEST_BYTES, manifestHash } from '../../model/manifest.ts';
+import { MANIFEST_FILE, type Model, openModel, readManifest } from '../../model/open.ts';
 import { planModel } from '../../model/plan.ts';
 import type { ModelSource } from '../../model/source.ts';
 import { storedSource } from '../../model/stored.ts';
@@ -36,6 +43,8 @@ type Context = CommandContext<(typeof OPTIONS)[number]>;
 
 const ACTIONS: Readonly<Record<string, (context: Context, folder: string) => Promise<void>>> = {
   import: importModel,
+  pull: pullModel,
+  push: pushModel,
   quantize: quantizeModel,
   inspect: inspectModel,
   verify: verifyModel,
@@ -43,9 +52,13 @@ const ACTIONS: Readonly<Record<string, (context: Context, folder: string) => Pro
 
 export const model = defineCommand({
   name: 'model',
-  describe: 'import, quantize, inspect or verify a model folder',
+  describe:
+    'bring a model in from a folder, a URL or the Hugging Face hub; quantize, inspect, verify, pull or push one of ours',
   examples: [
     'tessera model import ~/TinyLlama-1.1B-Chat --out models/tinyllama --format int4 --license Apache-2.0',
+    'tessera model import hf:sentence-transformers/all-MiniLM-L6-v2 --out models/minilm --license Apache-2.0',
+    'tessera model pull https://models.example/tiny --out models/tiny-copy',
+    'tessera model push models/tiny hf:me/tiny-tessera',
     'tessera model quantize models/tiny --out models/tiny-int4 --format int4',
     'tessera model inspect models/tiny',
     'tessera model verify models/tiny',
@@ -62,17 +75,108 @@ export const model = defineCommand({
   },
 });
 
-/** A Hugging Face folder becomes a model of ours. */
-async function importModel(context: Context, folder: string): Promise<void> {
-  const { options, io } = context;
+/** A Hugging Face folder, here or on the web, becomes a model of ours. What was fetched for it is kept until that has come true. */
+async function importModel(context: Context, from: string): Promise<void> {
   const out = needOut(context);
+  const remote = remoteOf(from);
+  if (remote === undefined) return importFolder(context, from, from, out);
+  const { dataDir, signal } = context;
+  const folder = join(dataDir, 'downloads', createHash('sha256').update(remote.name).digest('hex').slice(0, 16));
+  await download(remote, folder, signal);
+  await importFolder(context, folder, from, out);
+  await rm(folder, { recursive: true, force: true });
+}
+
+async function download(remote: RemoteFolder, folder: string, signal: AbortSignal): Promise<void> {
+  let progress: ReturnType<typeof createProgress> | undefined;
+  const onProgress = (done: number, total: number): void => {
+    progress ??= createProgress({ label: 'fetching', unit: 'bytes', total });
+    progress.at(done);
+  };
+  try {
+    await downloadFolder(remote, folder, { onProgress }, signal);
+  } finally {
+    progress?.end();
+  }
+}
+
+/** `hf:owner/name`, with `@revision` if it is not the main one; or the URL of a folder. */
+function remoteOf(from: string): RemoteFolder | undefined {
+  if (/^https?:\/\//.test(from)) return urlFolder(from);
+  const hub = parseHub(from);
+  return hub === undefined ? undefined : hubFolder({ ...hub, token: hubToken() });
+}
+
+function parseHub(from: string) {
+  const [, repo, revision = 'main'] = HUB_NAME.exec(from) ?? [];
+  if (repo === undefined && from.startsWith('hf:'))
+    throw new UsageError(`${from}: say hf:OWNER/NAME or hf:OWNER/NAME@REVISION`);
+  return repo === undefined ? undefined : { repo, revision, hubUrl: process.env.HF_ENDPOINT ?? HUB_URL };
+}
+
+const HUB_NAME = /^hf:([A-Za-z0-9][A-Za-z0-9._-]*\/[A-Za-z0-9][A-Za-z0-9._-]*)(?:@([A-Za-z0-9][A-Za-z0-9._/-]*))?$/;
+const HUB_URL = 'https://huggingface.co';
+
+/** As the hub's own tools name it. It is sent to the hub and stands nowhere else. */
+function hubToken(): string | undefined {
+  return process.env.HF_TOKEN;
+}
+
+/** A model of ours from a web folder or the hub, every byte by the manifest. */
+async function pullModel(context: Context, from: string): Promise<void> {
+  const { io, log, signal } = context;
+  const out = needOut(context);
+  const hub = parseHub(from);
+  const url = hub === undefined ? from : new URL(`/${hub.repo}/resolve/${hub.revision}/`, hub.hubUrl).href;
+  if (!/^https?:\/\//.test(url)) throw new UsageError('tessera model pull URL|hf:OWNER/NAME --out FOLDER');
+  const source = webSource(url, MAX_MANIFEST_BYTES);
+  const bytes = await source.manifest('', signal);
+  if (bytes === undefined) throw new UsageError(`${from} has no manifest.json: is it a model of ours?`);
+  let progress: ReturnType<typeof createProgress> | undefined;
+  const onProgress = ({ doneBytes, totalBytes }: FetchProgress): void => {
+    progress ??= createProgress({ label: 'fetching', unit: 'bytes', total: totalBytes });
+    progress.at(doneBytes);
+  };
+  const wanted = { manifest: manifestHash(bytes), folder: resolve(out) };
+  await fetchModel(wanted, { sources: async () => [source], onProgress, log }, signal).finally(() => progress?.end());
+  const made = await openModel(out, signal);
+  io.result({ event: 'pulled', folder: out, manifest: made.hash, ...modelFacts(made.manifest) }, describeModel(made));
+}
+
+/** `FOLDER hf:OWNER/NAME`: a whole model of ours into a repository of the hub that is there already. */
+async function pushModel({ io, signal }: Context, words: string): Promise<void> {
+  const at = words.lastIndexOf(' ');
+  const [folder, to] = [words.slice(0, Math.max(0, at)), words.slice(at + 1)];
+  const hub = parseHub(to);
+  const token = hubToken();
+  if (hub === undefined || folder === '') throw new UsageError('tessera model push FOLDER hf:OWNER/NAME');
+  if (token === undefined) throw new UsageError('HF_TOKEN is needed: a token of the hub that may write');
+  const made = await openModel(folder, signal);
+  const names = [...Object.keys(made.manifest.files), MANIFEST_FILE];
+  await uploadFiles({
+    repo: hub.repo,
+    branch: hub.revision,
+    hubUrl: hub.hubUrl,
+    accessToken: token,
+    commitTitle: `${made.manifest.name} ${made.hash.slice(0, 12)}`,
+    files: names.map((name) => ({ path: name, content: pathToFileURL(resolve(folder, name)) })),
+    abortSignal: signal,
+  });
+  io.result(
+    { event: 'pushed', to, manifest: made.hash, files: names.length },
+    `${made.manifest.name} is at ${to}: ${names.length} files, manifest ${made.hash}`,
+  );
+}
+
+async function importFolder(context: Context, folder: string, from: string, out: string): Promise<void> {
+  const { options, io } = context;
   if (options.license === undefined)
     io.note('No --license was given: the manifest says "unknown", and whoever serves the model cannot know.');
   const encoder = await isEncoderFolder(folder);
   const source = await (encoder ? importEncoder : importHf)(folder, { maxContext: options.context });
   try {
     const made = await publish(context, out, source, {
-      name: options['model-name'] ?? safeName(folder),
+      name: options['model-name'] ?? safeName(from),
       license: options.license ?? 'unknown',
       shardBlocks: evenly(source.shape.blocks, options.parts),
       format: formatOf(options.format ?? (encoder ? 'f32' : 'f16'), source),
@@ -202,7 +306,7 @@ function evenly(blocks: number, parts: number): number[] {
 
 /** What the manifest allows in a name. */
 function safeName(folder: string): string {
-  const name = basename(resolve(folder))
+  const name = basename(folder.startsWith('hf:') ? folder.replace(/@.*$/, '') : resolve(folder))
     .replace(/[^A-Za-z0-9._-]/g, '-')
     .replace(/^[^A-Za-z0-9]+/, '')
     .slice(0, 64);
