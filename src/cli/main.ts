@@ -39,6 +39,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   bootnode: async () => (await import('./commands/bootnode.ts')).bootnode,
   gateway: async () => (await import('./commands/gateway.ts')).gateway,
   generate: async () => (await import('./commands/generate.ts')).generate,
+  chat: async () => (await import('./commands/chat.ts')).chat,
   embed: async () => (await import('./commands/embed.ts')).embed,
   balance: async () => (await import('./commands/balance.ts')).balance,
   stake: async () => (await import('./commands/stake.ts')).stake,

@@ -112,6 +112,41 @@ describe('the programs of docs/clients.md', function () {
     return { child, lines, hear, ended };
   }
 
+  /** Two questions to `tessera chat`; the second goes on from the first. */
+  async function talk(): Promise<void> {
+    const words = [
+      'chat',
+      '--json',
+      '--max-tokens',
+      '20',
+      '--rpc',
+      chain.endpoint,
+      '--data-dir',
+      join(folder, 'talker'),
+    ];
+    const child = spawn(
+      process.execPath,
+      ['--disable-warning=ExperimentalWarning', join(ROOT, 'bin/tessera.js'), ...words],
+      {
+        stdio: ['pipe', 'pipe', 'inherit'],
+      },
+    );
+    child.stdin.end('Tell me about a calm ant.\nWhat was its name?\n\nnobody hears this\n');
+    const said: string[] = [];
+    createInterface({ input: child.stdout }).on('line', (line) => said.push(line));
+    const [code] = await once(child, 'close');
+    assert.equal(code, 0);
+    const answers = said.map((line) => JSON.parse(line) as { event: string; question: string; text: string });
+    assert.deepEqual(
+      answers.map(({ event, question }) => [event, question]),
+      [
+        ['answered', 'Tell me about a calm ant.'],
+        ['answered', 'What was its name?'],
+      ],
+    );
+    assert.ok(answers.every(({ text }) => /\w+ \w+/.test(text)));
+  }
+
   it('are those of scripts/examples, which are checked for types', () => {
     for (const [heading, file] of [
       ['TypeScript', 'ask'],
@@ -136,6 +171,7 @@ describe('the programs of docs/clients.md', function () {
       assert.equal(code, 0, stderr);
       assert.match(client.lines[0] ?? '', /^[A-Z]\w+ \w+ \w+/, 'words');
       assert.match(client.lines.join('\n'), /^ (stop|length) \[/m);
+      await talk();
     } finally {
       node.child.kill('SIGTERM');
     }
