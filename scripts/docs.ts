@@ -7,9 +7,12 @@ import { OPTIONS, type OptionName, shownDefault } from '../src/node/options.ts';
 export const VARIABLES: Readonly<Record<string, string>> = {
   ONNXRUNTIME_NODE_INSTALL:
     "what `npm start` and `npm ci` bring beside ONNX Runtime's CPU provider: `skip` (the default) nothing, `cuda12` CUDA's",
+  HF_ENDPOINT: 'where `hf:` names of models lead; Hugging Face unless set',
+  HF_TOKEN: 'sent to that hub alone: for private models, and to push',
   CHROMIUM: 'tests: the browser for the page; else where Debian and Google put it',
   TESSERA_CHAIN_NODE:
     'tests: a chain node built from `chain/node`, for those that need several validators; else they say that they did not run',
+  TESSERA_CHAIN_ENDPOINTS: 'tests: nodes of a chain that runs already, parted by commas, in place of one that they start',
   TESSERA_HYPERTENSOR_SPEC:
     "tests: a chain spec with Hypertensor's own runtime; else those tests say that they did not run",
   TESSERA_FAULT_SEED: 'tests: where and how hosters are disturbed in mid generation',
