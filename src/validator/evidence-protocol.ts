@@ -33,21 +33,14 @@ export type EvidenceRequest =
   /** What was read at the epoch's first block: roster, seed, the owner's policy. */
   | { readonly ask: 'facts'; readonly epoch: Epoch };
 
-/** An answer to 'facts'. */
-export interface ToldFacts {
-  /** As roster.ts journals them. */
-  readonly facts: Uint8Array;
-  /** Of storage, against the state root of h(e); where the endpoint gave one. */
-  readonly proof: Uint8Array | undefined;
-}
-
 /** Where answers come from (library.ts). */
 export interface Answers {
   held(kind: EpochKind, epoch: Epoch): readonly SignedRecord[];
   byId(id: Uint8Array): SignedRecord | undefined;
   /** The ids behind the evidence that this node proposed or attested, as `encodeNamed` writes them. */
   named(scored: Epoch): Uint8Array | undefined;
-  facts(epoch: Epoch): ToldFacts | undefined;
+  /** What was read at h(e), as roster.ts journals it. */
+  facts(epoch: Epoch): Uint8Array | undefined;
 }
 
 /** Per place of the root its ids, in the order of the seats. */
@@ -115,22 +108,15 @@ export function decodeNamed(body: Uint8Array): NamedIds | undefined {
 }
 
 /** What was read at h(e), not yet compared with anything; undefined when there is nothing or the bytes are no answer. */
-export function decodeFacts(body: Uint8Array): ToldFacts | undefined {
-  const some = bytes(0, MAX_ANSWER_BYTES);
-  return tried(() => {
-    const { f, p } = readMap(readCbor(body, MAX_EVIDENCE_FRAME), { v: exactly(1), f: some, p: some });
-    return { facts: f, proof: p.length === 0 ? undefined : p };
-  });
+export function decodeFacts(body: Uint8Array): Uint8Array | undefined {
+  return tried(() => readMap(readCbor(body, MAX_EVIDENCE_FRAME), { v: exactly(1), f: bytes(0, MAX_ANSWER_BYTES) }).f);
 }
 
 /** The answer of a node that has nothing. */
 const NOTHING = encodeCbor({ v: 1 });
 
-function encodeFacts(told: ToldFacts | undefined): Uint8Array {
-  if (told === undefined || told.facts.length > MAX_ANSWER_BYTES) return NOTHING;
-  const { facts, proof } = told;
-  const fits = proof !== undefined && facts.length + proof.length <= MAX_ANSWER_BYTES;
-  return encodeCbor({ v: 1, f: facts, p: fits ? proof : new Uint8Array() });
+function encodeFacts(facts: Uint8Array | undefined): Uint8Array {
+  return facts === undefined || facts.length > MAX_ANSWER_BYTES ? NOTHING : encodeCbor({ v: 1, f: facts });
 }
 
 /** The ids of evidence as an answer to 'named'. */

@@ -12,6 +12,7 @@ import type { Log } from '../util/log.ts';
 import { EVIDENCE_KINDS } from '../wire/evidence.ts';
 import { decodeRecord } from '../wire/record.ts';
 import {
+  decodeFacts,
   decodeNamed,
   decodeRecords,
   EVIDENCE_PROTOCOL,
@@ -39,6 +40,8 @@ export interface Gather {
   evidence(scored: Epoch, peers: readonly PeerId[], signal: AbortSignal): Promise<void>;
   /** Fetches records by id, whole or short, from one peer after the other until all are there or nobody is left. */
   byIds(ids: readonly Uint8Array[], peers: readonly PeerId[], signal: AbortSignal): Promise<void>;
+  /** What a peer says was read at h(e). */
+  facts(epoch: Epoch, peer: PeerId, signal: AbortSignal): Promise<Uint8Array | undefined>;
   /** The ids that a peer's evidence of an epoch names. */
   named(epoch: Epoch, peer: PeerId, signal: AbortSignal): Promise<NamedIds | undefined>;
 }
@@ -111,6 +114,10 @@ export function createGather(deps: {
         }
         if (lacking.length === 0 || signal.aborted) return;
       }
+    },
+    async facts(epoch, peer, signal) {
+      const body = await ask(peer, { ask: 'facts', epoch }, signal);
+      return body === undefined ? undefined : decodeFacts(body);
     },
     async named(epoch, peer, signal) {
       const body = await ask(peer, { ask: 'named', epoch }, signal);

@@ -16,14 +16,12 @@ export const KEPT_EPOCHS = VERIFIABLE_EPOCHS + 3;
 /** Findings in memory where there is no archive: scores of e-1 are checked in e, and records of e-2 are still held. */
 const REMEMBERED = 3;
 const NAMED = 'named';
-const PROOF = 'proof';
 
 export interface Library extends Answers {
   keepRecord(record: SignedRecord): void;
   /** Records of a kind that outlived the last run. */
   stored(kind: EpochKind, epoch: Epoch): readonly Uint8Array[];
   keepNamed(scored: Epoch, ids: EvidenceIds): void;
-  keepProof(epoch: Epoch, proof: Uint8Array): void;
   /** A new epoch has begun: what is too old goes. */
   forget(now: Epoch): void;
 }
@@ -58,11 +56,7 @@ export function createLibrary(deps: {
       while (findings.size > REMEMBERED) findings.delete(Math.min(...findings.keys()) as Epoch);
       archive?.saveNote(NAMED, scored, told);
     },
-    facts(epoch) {
-      const facts = deps.factsOf(epoch);
-      return facts === undefined ? undefined : { facts, proof: archive?.note(PROOF, epoch) };
-    },
-    keepProof: (epoch, proof) => archive?.saveNote(PROOF, epoch, proof),
+    facts: deps.factsOf,
     forget: (now) => archive?.forget((now - KEPT_EPOCHS) as Epoch),
   };
 }

@@ -8,10 +8,10 @@ import { type ClockParams, firstBlock } from '../consensus/phase.ts';
 import type { Journal } from '../store/types.ts';
 import type { Address, Epoch, Hash, NodeId, PeerId, SubnetId } from '../types/ids.ts';
 import { classRank, type NodeClass, type Policy, type Roster, type RosterNode } from '../types/subnet.ts';
-import { fromHex, toHex } from '../util/bytes.ts';
+import { equalBytes, fromHex, toHex } from '../util/bytes.ts';
 import { decodeCbor, encodeCbor } from '../util/cbor.ts';
 import type { Log } from '../util/log.ts';
-import { bytes, exactly, type Field, list, readMap, text, U32, uint } from '../wire/fields.ts';
+import { bytes, exactly, type Field, list, parsing, readMap, text, U32, uint } from '../wire/fields.ts';
 import { decodePolicy } from '../wire/policy.ts';
 
 /** Facts of one epoch. Without a subnet at h(e) the roster is empty; without one at h(e-1) the policy is the first that there is. */
@@ -26,6 +26,8 @@ export interface Rosters {
   known(epoch: Epoch): EpochFacts | undefined;
   /** Reads h(e-1) and h(e) when that is final; undefined when it is not final yet. Errors of the chain pass through. */
   read(epoch: Epoch, signal: AbortSignal): Promise<EpochFacts | undefined>;
+  /** Takes for read what peers tell of h(e), if it can be read and its seed is that of the chain's block; for who decides nothing by it. */
+  adopt(epoch: Epoch, told: Uint8Array, signal: AbortSignal): Promise<boolean>;
   /** What was read at h(e), as it is journaled: for peers whose endpoint has forgotten that state. */
   saved(epoch: Epoch): Uint8Array | undefined;
   /** Whether a peer has a seat in a roster that is in memory. */
@@ -114,6 +116,14 @@ export function createRosters(options: RostersOptions, deps: RostersDeps): Roste
       if (there !== undefined) return there;
       const isRead = (await save((epoch - 1) as Epoch, signal)) && (await save(epoch, signal));
       return isRead ? known(epoch) : undefined;
+    },
+    async adopt(epoch, told, signal) {
+      const at = await deps.chain.blockHash(firstBlock(epoch, clock), signal);
+      const read = parsing(() => decodeFacts(epoch, told));
+      if (at === undefined || !read.ok) return false;
+      if (!equalBytes(read.value.seed, epochSeed(fromHex(genesis), subnet, epoch, fromHex(at)))) return false;
+      deps.journal.saveFact(factName(subnet, epoch), told);
+      return true;
     },
     saved,
     hasSeat: (peer) => [...cache.values()].some(({ roster }) => roster.nodes.some((node) => node.peer === peer)),

@@ -9,7 +9,7 @@ import type { Overlay } from '../p2p/types.ts';
 import { createMemoryJournal } from '../store/memory.ts';
 import type { BlockNumber, Epoch, Hash, NodeId, PeerId, SubnetId } from '../types/ids.ts';
 import { withDeadline } from '../util/async.ts';
-import { fromHex } from '../util/bytes.ts';
+import { equalBytes, fromHex } from '../util/bytes.ts';
 import { errorCode } from '../util/errors.ts';
 import type { Log } from '../util/log.ts';
 import { formatRecordKey } from '../wire/record-key.ts';
@@ -54,7 +54,13 @@ export interface VerifiedNode {
 export type Verdict =
   /** Nobody was elected, or who was submitted nothing. */
   | { readonly verdict: 'nothing'; readonly elected: NodeId | undefined }
-  | { readonly verdict: 'agrees' | 'differs'; readonly proposer: NodeId; readonly nodes: readonly VerifiedNode[] }
+  | {
+      readonly verdict: 'agrees' | 'differs';
+      readonly proposer: NodeId;
+      /** Where it is known from who was in the epoch: the chain, or nodes that say the same, because the endpoint has forgotten that state. */
+      readonly roster: 'chain' | 'nodes';
+      readonly nodes: readonly VerifiedNode[];
+    }
   /** The submission breaks a rule by itself. */
   | { readonly verdict: 'invalid'; readonly proposer: NodeId; readonly code: AbstainCode }
   /** Something that is needed cannot be had; `manifest` names the model of that epoch. */
@@ -76,6 +82,8 @@ export type VerifyStep = 'chain' | 'roster' | 'records' | 'evidence' | 'dht' | '
 const NOBODY = 0xffff_ffff as NodeId;
 /** Each that is asked for everything tells what the others lack. */
 const ASKED_PEERS = 3;
+/** One that lies is found out by any that does not. */
+const ASKED_FOR_FACTS = 8;
 /** kad-dht looks for a key that nobody has until it gives up. */
 const DHT_MS = 3_000;
 const DHT_AT_ONCE = 16;
@@ -90,14 +98,30 @@ export function createVerifier(options: VerifierOptions, deps: VerifierDeps): Ve
   const rosters = createRosters(options, { chain, journal, log });
   const rules = createRules({ genesis, subnet }, { factsOf: rosters.known, manifestOf: deps.manifestOf });
 
-  async function readFacts(scored: Epoch, signal: AbortSignal): Promise<EpochFacts | undefined> {
+  async function readFacts(scored: Epoch, signal: AbortSignal): Promise<Told | undefined> {
     try {
       await rosters.read((scored - 1) as Epoch, signal);
-      return await rosters.read(scored, signal);
+      const facts = await rosters.read(scored, signal);
+      return facts && { facts, roster: 'chain' };
     } catch (error) {
       if (errorCode(error) !== 'CHAIN_STATE_DISCARDED') throw error;
-      return undefined;
+      return askFacts(scored, signal);
     }
+  }
+
+  /** Where the endpoint has forgotten the states: what nodes tell of them, if all who answer tell the same. */
+  async function askFacts(scored: Epoch, signal: AbortSignal): Promise<Told | undefined> {
+    const { gather } = desk(scored);
+    for (const epoch of [scored - 2, scored - 1, scored] as Epoch[]) {
+      if (epoch < 0 || rosters.saved(epoch) !== undefined) continue;
+      const peers = overlay.peers().slice(0, ASKED_FOR_FACTS);
+      const told = await Promise.all(peers.map((peer) => gather.facts(epoch, peer, signal)));
+      const [first, ...others] = told.filter((one) => one !== undefined);
+      if (first === undefined || others.some((one) => !equalBytes(one, first))) return undefined;
+      if (!(await rosters.adopt(epoch, first, signal))) return undefined;
+    }
+    const facts = rosters.known(scored);
+    return facts && { facts, roster: 'nodes' };
   }
 
   /** Those who had a seat first. */
@@ -169,8 +193,9 @@ export function createVerifier(options: VerifierOptions, deps: VerifierDeps): Ve
         manifest,
       });
       onStep('roster');
-      const facts = await readFacts(scored, signal);
-      if (facts === undefined) return unknown('ROSTER_UNAVAILABLE');
+      const told = await readFacts(scored, signal);
+      if (told === undefined) return unknown('ROSTER_UNAVAILABLE');
+      const { facts, roster } = told;
       const place = desk(scored);
       const found = await findEvidence({ scored, facts, submitted }, place, onStep, signal);
       if (typeof found === 'string') {
@@ -191,9 +216,14 @@ export function createVerifier(options: VerifierOptions, deps: VerifierDeps): Ve
           return { node, ...own, faults: faults.get(node) ?? [] };
         });
       const agrees = nodes.every(({ onChain, recomputed }) => onChain === recomputed);
-      return { verdict: agrees ? 'agrees' : 'differs', proposer, nodes };
+      return { verdict: agrees ? 'agrees' : 'differs', proposer, roster, nodes };
     },
   };
+}
+
+interface Told {
+  readonly facts: EpochFacts;
+  readonly roster: 'chain' | 'nodes';
 }
 
 interface Case {

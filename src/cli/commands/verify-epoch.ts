@@ -94,7 +94,10 @@ function describe(epoch: number, verdict: Verdict): string {
   }
 }
 
-function describeNodes(epoch: number, { verdict, proposer, nodes }: Extract<Verdict, { nodes: unknown }>): string {
+function describeNodes(
+  epoch: number,
+  { verdict, proposer, roster, nodes }: Extract<Verdict, { nodes: unknown }>,
+): string {
   const rows = nodes.map(({ node, onChain, recomputed, faults }) => [
     `  node ${node}`,
     onChain === recomputed ? 'agree' : 'DISAGREE',
@@ -103,7 +106,9 @@ function describeNodes(epoch: number, { verdict, proposer, nodes }: Extract<Verd
     faults.map(describeFault).join('; '),
   ]);
   const word = verdict === 'agrees' ? 'AGREE' : 'DISAGREE';
-  return [`epoch ${epoch} (scores of ${epoch - 1}), proposed by node ${proposer}: ${word}`, table(rows)].join('\n');
+  const head = `epoch ${epoch} (scores of ${epoch - 1}), proposed by node ${proposer}: ${word}`;
+  const told = 'who was in the epoch is known from its nodes alone: the chain endpoint has forgotten that state';
+  return [head, table(rows), ...(roster === 'nodes' ? [told] : [])].join('\n');
 }
 
 function total(nodes: readonly { readonly recomputed: bigint }[]): bigint {

@@ -8,8 +8,10 @@ import { identityFromSeed, verifySignature } from '../../../src/p2p/identity.ts'
 import { createArchive } from '../../../src/store/archive.ts';
 import type { Epoch } from '../../../src/types/ids.ts';
 import { utf8 } from '../../../src/util/bytes.ts';
+import { encodeCbor } from '../../../src/util/cbor.ts';
 import { sha256 } from '../../../src/util/hash.ts';
 import { silentLog } from '../../../src/util/log.ts';
+import { decodeRequest } from '../../../src/validator/evidence-protocol.ts';
 import { KEPT_EPOCHS, VERIFIABLE_EPOCHS } from '../../../src/validator/library.ts';
 import type { ValidatorDeps } from '../../../src/validator/validator.ts';
 import { createVerifier, type Verdict, type VerifierDeps } from '../../../src/validator/verify.ts';
@@ -133,7 +135,27 @@ describe('verify an epoch', () => {
     const chain = all.chain.connect();
     const gone = Object.assign(new Error('pruned'), { code: 'CHAIN_STATE_DISCARDED' });
     const pruned = { ...chain, nodes: () => Promise.reject(gone) };
-    assert.equal(codeOf(await verify(all, epoch, { chain: pruned })), 'ROSTER_UNAVAILABLE');
+    assert.equal(codeOf(await verify(all, epoch, { chain: pruned, overlay })), 'ROSTER_UNAVAILABLE');
+  });
+
+  it('asks the nodes who was in the epoch where the endpoint has forgotten it, and believes them when all say the same', async () => {
+    const all = await start();
+    await all.runTo(all.firstEpoch + 2, 4);
+    const epoch = all.firstEpoch + 1;
+    const gone = Object.assign(new Error('pruned'), { code: 'CHAIN_STATE_DISCARDED' });
+    const chain = { ...all.chain.connect(), nodes: () => Promise.reject(gone) };
+    const verdict = await verify(all, epoch, { chain });
+    assert.deepEqual([verdict.verdict, 'roster' in verdict && verdict.roster], ['agrees', 'nodes']);
+    const asker = all.network.join(identityFromSeed(sha256(utf8('asker'))));
+    const lies: VerifierDeps['overlay'] = {
+      ...asker,
+      async request(peer, protocol, body, options) {
+        const answer = await asker.request(peer, protocol, body, options);
+        const isLiar = peer === all.nodes[2]?.identity.peer && decodeRequest(body)?.ask === 'facts';
+        return isLiar ? encodeCbor({ v: 1, f: Uint8Array.of(1) }) : answer;
+      },
+    };
+    assert.equal(codeOf(await verify(all, epoch, { chain, overlay: lies })), 'ROSTER_UNAVAILABLE');
   });
 
   it('finds in the DHT what no node hands over', async () => {
