@@ -12,7 +12,8 @@ export const VARIABLES: Readonly<Record<string, string>> = {
   CHROMIUM: 'tests: the browser for the page; else where Debian and Google put it',
   TESSERA_CHAIN_NODE:
     'tests: a chain node built from `chain/node`, for those that need several validators; else they say that they did not run',
-  TESSERA_CHAIN_ENDPOINTS: 'tests: nodes of a chain that runs already, parted by commas, in place of one that they start',
+  TESSERA_CHAIN_ENDPOINTS:
+    'tests: nodes of a chain that runs already, parted by commas, in place of one that they start',
   TESSERA_HYPERTENSOR_SPEC:
     "tests: a chain spec with Hypertensor's own runtime; else those tests say that they did not run",
   TESSERA_FAULT_SEED: 'tests: where and how hosters are disturbed in mid generation',
