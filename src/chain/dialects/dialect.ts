@@ -37,7 +37,8 @@ export interface Dialect {
   readonly name: ChainInfo['dialect'];
   readonly capabilities: ChainCapabilities;
   readonly epochLength: number;
-  /** Whoever a proposal does not name loses reputation, also who had no part in the epoch that it judges. */
+  /** Whoever a proposal does not name loses reputation, also who had no part in the epoch that it judges:
+   * such are named with a score of 0, which `submission` leaves out again. */
   readonly docksUnnamed: boolean;
   subnet(id: SubnetId): Read<Subnet | undefined>;
   subnetByName(name: string): Read<SubnetId | undefined>;

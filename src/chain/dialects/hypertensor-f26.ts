@@ -335,14 +335,19 @@ function describeNode({ node, reputation, coldkey, stake, queueEpochs }: FoundNo
   };
 }
 
-/** Who may vote: the nodes of class Validator that had started when the proposal was made. */
+/**
+ * Who may vote: the nodes of class Validator that had started when the proposal was made. A score of 0 is none: it only keeps a node from being
+ * docked (`docksUnnamed`).
+ */
 function describeSubmission(found: z.output<typeof SUBMISSION>, epoch: Epoch): Submission {
   const nodes = found.subnetNodes.map(({ id, classification }) => ({ id, ...classification }));
   const voters = nodes.filter((node) => node.nodeClass === 'Validator' && node.startEpoch <= epoch);
   return {
     proposer: found.validatorId,
     block: found.block,
-    scores: found.data.map(({ subnetNodeId, score }) => ({ nodeId: subnetNodeId, score })),
+    scores: found.data
+      .filter(({ score }) => score > 0n)
+      .map(({ subnetNodeId, score }) => ({ nodeId: subnetNodeId, score })),
     args: found.args ?? new Uint8Array(),
     attests: found.attests,
     validators: voters.map(({ id }) => id).sort((a, b) => a - b),

@@ -319,7 +319,7 @@ describe("dialect of Hypertensor's runtime", () => {
       stored: {
         [`subnetConsensusSubmission/${SUBNET}/3`]: submission({
           voters: [1, 2],
-          scores: [5n, 7n],
+          scores: [5n, 0n, 7n],
           nodes: [node(4, 3, 4), node(3, 2, 1), node(2, 3, 3), node(1, 3, 0), node(5, 1, 1)],
         }),
       },
@@ -338,8 +338,12 @@ describe("dialect of Hypertensor's runtime", () => {
       ],
     );
     assert.deepEqual(
-      found.scores.map(({ score }) => score),
-      [5n, 7n],
+      found.scores,
+      [
+        { nodeId: 1, score: 5n },
+        { nodeId: 3, score: 7n },
+      ],
+      'without those that were only named',
     );
     assert.deepEqual(found.args, utf8('args'));
     assert.deepEqual(found.attests, [
