@@ -65,7 +65,8 @@ function describeReadme(file: string): void {
       const delegated = async () =>
         (await chain.holdings((await openSigner('//dev:0')).address)).delegations[0]?.balance;
       const before = await delegated();
-      const results = await untilTwoAccepted(endpoint, nodes);
+      const { first, results } = await untilTwoAccepted(endpoint, nodes);
+      assert.equal(first?.outcome, 'Empty', 'a first epoch, in which there is nothing to score, is agreed upon, too');
       for (const result of results) {
         assert.equal(result.attestationRatio, ONE, 'all have attested');
         assert.ok((result.minted ?? 0n) > 0n);
@@ -91,15 +92,17 @@ function describeReadme(file: string): void {
       return startCli([...args, '--rpc', endpoint, '--threads', '1', '--json']);
     }
 
-    /** Makes blocks until two epochs in a row were accepted. */
-    async function untilTwoAccepted(endpoint: string, nodes: readonly Running[]): Promise<readonly EpochResult[]> {
+    /** Makes blocks until two epochs in a row were accepted; also how the first ended that had an elected node. */
+    async function untilTwoAccepted(endpoint: string, nodes: readonly Running[]) {
+      let first: EpochResult | undefined;
       for (let made = 0; made < PATIENCE_BLOCKS; made += 1) {
         const block = await nextBlock(endpoint, nodes);
         const last = Math.floor((block - SLOT) / EPOCH_LENGTH) - 1;
         if ((block - SLOT) % EPOCH_LENGTH !== 0 || last < 1) continue;
         const results = await Promise.all([last - 1, last].map((epoch) => chain.result(SUBNET, epoch as Epoch)));
+        first ??= results[0] ?? results[1];
         const accepted = results.filter((result) => result?.outcome === 'Accepted');
-        if (accepted.length === 2) return accepted as readonly EpochResult[];
+        if (accepted.length === 2) return { first, results: accepted as readonly EpochResult[] };
       }
       return assert.fail(`no two epochs accepted within ${PATIENCE_BLOCKS} blocks`);
     }
