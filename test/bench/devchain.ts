@@ -61,10 +61,23 @@ export async function benchDevchain({ folder, json, only, note }: BenchOptions):
   if (wants('epoch')) add('epoch-of-16', await epochs(), { unit: 'ms', bar: BARS.epochMs, better: 'lower' });
   if (wants('long')) {
     const quiet = await waitForQuiet(PATIENCE_MS);
-    const { blockMs, rssMb, transfers: sent, resumeMs } = await longChain();
+    const { blockMs, rssMb, transfers: sent, resumeMs, ...processor } = await longChain();
     const facts = { blocks: LONG, transfers: sent };
-    add('long.block', { samples: blockMs.slice(-1), quiet, facts: { ...facts, first: round(blockMs[0]) } }, BLOCK);
-    add('long.resume', { samples: [resumeMs], quiet, facts }, { unit: 'ms', bar: BARS.resumeMs, better: 'lower' });
+    add(
+      'long.block',
+      {
+        samples: blockMs.slice(-1),
+        quiet,
+        facts: { ...facts, first: round(blockMs[0]), processorMs: round(processor.blockProcessorMs) },
+      },
+      BLOCK,
+    );
+    const resumed = { ...facts, processorMs: round(processor.resumeProcessorMs) };
+    add(
+      'long.resume',
+      { samples: [resumeMs], quiet, facts: resumed },
+      { unit: 'ms', bar: BARS.resumeMs, better: 'lower' },
+    );
     const memory = { ...facts, after5000: rssMb[4], after10000: rssMb[9] };
     add(
       'long.memory',

@@ -46,6 +46,9 @@ const NONCE_TRIES = 64;
 /** Hashes of blocks that were looked through, per transaction: an era and the forks beside it. */
 const MAX_VISITED = 512;
 
+/** Transactions of one account that are handed over at the same time. */
+const MAX_FLIGHT = 8;
+
 /** Blocks whose parent, transactions and events are remembered: those in which transactions that wait are looked for. */
 const REMEMBERED_BLOCKS = 16;
 
@@ -70,8 +73,12 @@ interface BlockBody {
 
 interface Account {
   readonly serial: ReturnType<typeof createSerial>;
+  /** Of the next transaction, while some wait; 0 when the chain has to be asked. */
   nextNonce: number;
+  /** Transactions that are signed and neither in a block nor given up. */
   waiting: number;
+  /** Those of them that are being handed over, the oldest first. */
+  readonly flight: Promise<void>[];
 }
 
 export function createSubmitter(link: Link, deps: LinkDeps, retryMs: number = RETRY_MS): Submitter {
@@ -85,7 +92,7 @@ export function createSubmitter(link: Link, deps: LinkDeps, retryMs: number = RE
   function accountOf(address: Address): Account {
     const known = accounts.get(address);
     if (known !== undefined) return known;
-    const account = { serial: createSerial(), nextNonce: 0, waiting: 0 };
+    const account = { serial: createSerial(), nextNonce: 0, waiting: 0, flight: [] };
     accounts.set(address, account);
     return account;
   }
@@ -93,36 +100,49 @@ export function createSubmitter(link: Link, deps: LinkDeps, retryMs: number = RE
   async function submit(submission: Submission, options: SubmitOptions = {}): Promise<Receipt> {
     const { until = 'inBlock', dryRun = false, signal } = options;
     const account = accountOf(submission.signer.address);
-    const sent = await account.serial(() => send(submission, account, dryRun, signal));
-    account.waiting += 1;
-    try {
-      return await awaitInclusion(sent, until, signal);
-    } finally {
-      account.waiting -= 1;
+    let atLeast = 0;
+    for (let left = NONCE_TRIES - 1; ; left--) {
+      const { sent, nonce, handed } = await account.serial(() => start(submission, account, atLeast, dryRun, signal));
+      try {
+        await handed;
+        return await awaitInclusion(sent, until, signal);
+      } catch (error) {
+        const reason = takenReason(error);
+        if (reason === undefined || left === 0) throw error;
+        log.debug('nonce taken, trying again', { call: submission.call, nonce });
+        // What is used is counted by the chain; what only waits may not be.
+        atLeast = reason === 'Stale' ? 0 : nonce + 1;
+      } finally {
+        account.waiting -= 1;
+      }
     }
   }
 
-  /** Signs and hands over, with a new nonce when the one used turns out to be taken. */
-  async function send(submission: Submission, account: Account, dryRun: boolean, signal?: AbortSignal): Promise<Sent> {
-    let atLeast = 0;
-    for (let left = NONCE_TRIES - 1; ; left--) {
-      // A transaction that follows others of its account in the pool cannot be tried: it comes too early.
-      const isTried = dryRun && account.waiting === 0;
-      const { sent, nonce } = await sign(submission, account, atLeast, signal);
-      if (isTried) await tryOut(sent, signal);
-      try {
-        await handOver(sent, signal);
-        account.nextNonce = nonce + 1;
-        return sent;
-      } catch (error) {
-        const isTaken = error instanceof ChainError && 'reason' in error.facts && TAKEN.includes(error.facts.reason);
-        if (!isTaken || left === 0) throw error;
-        log.debug('nonce taken, trying again', { call: submission.call, nonce });
-        account.nextNonce = 0;
-        // What is used is counted by the chain; what only waits may not be.
-        atLeast = error.facts.reason === 'Stale' ? 0 : nonce + 1;
-      }
-    }
+  /**
+   * Signs, and begins to hand over: while others of the account wait, the next one is signed before this one is answered. The first one of them
+   * is answered before, so that what fails for a cause of the account fails alone.
+   */
+  async function start(
+    submission: Submission,
+    account: Account,
+    atLeast: number,
+    dryRun: boolean,
+    signal?: AbortSignal,
+  ): Promise<{ readonly sent: Sent; readonly nonce: number; readonly handed: Promise<void> }> {
+    if (account.flight.length >= MAX_FLIGHT) await account.flight.shift();
+    const isAlone = account.waiting === 0;
+    const { sent, nonce } = await sign(submission, account, atLeast, signal);
+    // A transaction that follows others of its account in the pool cannot be tried: it comes too early.
+    if (dryRun && isAlone) await tryOut(sent, signal);
+    account.waiting += 1;
+    account.nextNonce = nonce + 1;
+    const handed = handOver(sent, signal);
+    const over = handed.catch(() => {
+      account.nextNonce = 0;
+    });
+    if (isAlone) await over;
+    else account.flight.push(over);
+    return { sent, nonce, handed };
   }
 
   async function sign(submission: Submission, account: Account, atLeast: number, signal?: AbortSignal) {
@@ -324,6 +344,12 @@ export function createSubmitter(link: Link, deps: LinkDeps, retryMs: number = RE
 
 /** The nonce was used, or is waiting to be used, by another transaction. */
 const TAKEN: readonly string[] = ['Stale', 'PriorityTooLow', 'AlreadyImported'];
+
+/** The pool's word for it; undefined for any other error. */
+function takenReason(error: unknown): string | undefined {
+  const reason = error instanceof ChainError && 'reason' in error.facts ? error.facts.reason : undefined;
+  return reason !== undefined && TAKEN.includes(reason) ? reason : undefined;
+}
 
 function isSilence(error: unknown): boolean {
   return SILENCE.includes(errorCode(error));

@@ -204,6 +204,34 @@ describe('transactions from signing to inclusion', () => {
     assert.equal(outcome.receipt?.block.number, 11);
   });
 
+  it('hands over the next one before the last is answered, while others wait; a refusal is of one alone', async () => {
+    await submit();
+    const answer = Promise.withResolvers<unknown>();
+    endpoint.will('author_submitExtrinsic', () => answer.promise);
+    await submit();
+    await submit();
+    assert.deepEqual(endpoint.submitted, ['0x00', '0x01', '0x02']);
+    endpoint.counts(3);
+    answer.reject(stale);
+    await settle();
+    assert.deepEqual(endpoint.submitted, ['0x00', '0x01', '0x02', '0x03'], 'another process took 1');
+    await submit();
+    assert.equal(endpoint.submitted.at(-1), '0x04');
+    await endpoint.block(11, ['0x00', '0x02', '0x03', '0x04']);
+    assert.equal(outcome.error, undefined);
+  });
+
+  it('waits for the first answer before a second is signed', async () => {
+    const answer = Promise.withResolvers<unknown>();
+    endpoint.will('author_submitExtrinsic', () => answer.promise);
+    await submit();
+    await submit();
+    assert.deepEqual(endpoint.submitted, ['0x00']);
+    answer.resolve('0x');
+    await settle();
+    assert.deepEqual(endpoint.submitted, ['0x00', '0x01']);
+  });
+
   it('takes the next nonce when another process has sent the very same bytes', async () => {
     endpoint.will('author_submitExtrinsic', fail(new RpcFault(1013, 'Transaction Already Imported')));
     await submit();
