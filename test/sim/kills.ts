@@ -44,6 +44,8 @@ export async function playKills(kills: number, seed: number): Promise<KillFigure
       complaint += text;
     });
     const ended = once(child, 'close');
+    // Looked at below, also when there is no process to read from.
+    ended.catch(() => undefined);
     for await (const line of createInterface({ input: child.stdout })) {
       const [kind, epoch, payload] = line.split(' ');
       // A line that the kill cut off was not sent whole.
