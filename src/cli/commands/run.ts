@@ -16,6 +16,7 @@ import { keepOutcome, toDiary } from '../diary.ts';
 import { drainFirst } from '../drain.ts';
 import { StandingError, UsageError } from '../exit.ts';
 import type { Io } from '../io.ts';
+import { createProgress, type Progress } from '../progress.ts';
 import {
   identityFile,
   openModelOption,
@@ -77,7 +78,7 @@ export const run = defineCommand({
           `node ${standing.id} is registered but not active, and cannot be before subnet epoch ${standing.startEpoch}; wait for it and activate it: tessera activate --wait --hotkey ${options.hotkey}`,
         );
       }
-      const model = opened ?? (await pull({ options, dataDir, io, log }, { chain, subnet, identity }, signal));
+      const model = opened ?? (await pull({ options, dataDir, log }, { chain, subnet, identity }, signal));
       const node = await createNode(
         {
           role: options.role,
@@ -131,26 +132,21 @@ export const run = defineCommand({
 });
 
 const MIB = 2 ** 20;
-/** Between two lines of progress. */
-const PROGRESS_MS = 2000;
 
 function pull(
   {
     options,
     dataDir,
-    io,
     log,
   }: {
     readonly options: Values<'role' | 'shards' | 'initial-peers' | 'network-key' | 'model-from-peers' | 'model-url'>;
     readonly dataDir: string;
-    readonly io: Io;
     readonly log: Log;
   },
   parts: Pick<PullDeps, 'chain' | 'subnet' | 'identity'>,
   signal: AbortSignal,
 ): Promise<Model> {
-  let shownMs = 0;
-  const startMs = performance.now();
+  let progress: Progress | undefined;
   const chosen = {
     dataDir,
     role: options.role,
@@ -161,14 +157,11 @@ function pull(
     urls: options['model-url'],
   };
   const onProgress: PullDeps['onProgress'] = ({ doneBytes, totalBytes }) => {
-    const nowMs = performance.now();
-    if (doneBytes < totalBytes && nowMs < shownMs + PROGRESS_MS) return;
-    shownMs = nowMs;
-    const megabytes = (bytes: number) => (bytes / 1e6).toFixed(1);
-    const seconds = Math.round((nowMs - startMs) / 1000);
-    io.note(`model: ${megabytes(doneBytes)} of ${megabytes(totalBytes)} MB after ${seconds} s`);
+    progress ??= createProgress({ label: 'model', unit: 'bytes', total: totalBytes });
+    progress.at(doneBytes);
   };
-  return pullModel(chosen, { ...parts, onProgress, log: log.child('distribution') }, signal);
+  const pulling = pullModel(chosen, { ...parts, onProgress, log: log.child('distribution') }, signal);
+  return pulling.finally(() => progress?.end());
 }
 
 /** Serves metrics, if a port was named, until it is disposed of. */
