@@ -6,7 +6,7 @@ import type { Directory } from '../client/directory.ts';
 import { embedTexts } from '../client/embed.ts';
 import { embeddingSize } from '../graph/encoder-weights.ts';
 import { openEncoderTokenizer } from '../model/encoder-tokenizer.ts';
-import { encoderOf } from '../model/manifest.ts';
+import { encoderManifest, encoderOf } from '../model/manifest.ts';
 import type { Model } from '../model/open.ts';
 import { openTokenizer } from '../model/tokenizer.ts';
 import type { Overlay } from '../p2p/types.ts';
@@ -88,13 +88,14 @@ async function openBackend(model: Model, client: Client, capacity: () => number)
   const { maxContext, vocab } = manifest.shape;
   const facts = { model: { id: manifest.name, hash, maxContext, vocab }, capacity };
   if (manifest.arch === 'llama') return { ...facts, tokenizer: await openTokenizer(model), generate: client.generate };
+  const encoder = encoderManifest(manifest);
   const { encodeWhole } = await openEncoderTokenizer(model);
   return {
     ...facts,
     embedder: {
-      size: embeddingSize(encoderOf(manifest)),
+      size: embeddingSize(encoderOf(encoder)),
       encode: encodeWhole,
-      embed: async (texts, signal) => (await embedTexts(client, manifest, texts, signal)).vectors,
+      embed: async (texts, signal) => (await embedTexts(client, encoder, texts, signal)).vectors,
     },
   };
 }

@@ -87,15 +87,15 @@ export async function createGateway(options: GatewayOptions, deps: GatewayDeps):
   });
   if ((options.corsOrigins ?? []).length > 0) allowOrigins(app, options.corsOrigins ?? []);
   const door = createDoor();
-  app.addHook('preParsing', async (request) => {
+  app.addHook('preParsing', async (request, reply) => {
     if (!request.url.startsWith('/v1/')) return;
     request.asker = askerOf(request, deps.keys, open);
     door.enter(request);
+    reply.raw.once('close', () => door.leave(request)); // also when the asker hangs up, of which the hooks hear nothing
   });
   const slots = createSlots({ running: deps.backend.capacity, waiting: options.waiting ?? MAX_WAITING });
   const meters = registerMetrics(app, slots);
   app.addHook('onResponse', async (request, reply) => {
-    door.leave(request);
     const route = request.routeOptions.url ?? 'none';
     meters.request(route, reply.raw.statusCode);
     log.info('answered', {

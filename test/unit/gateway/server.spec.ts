@@ -285,6 +285,9 @@ describe('gateway: over HTTP', () => {
       await assert.rejects(asking);
       await ended.promise;
     }
+    // Nobody is counted who has gone: a gateway that leaves does not wait for them.
+    await served.gateway.drain(AbortSignal.timeout(5_000));
+    assert.equal(served.gateway.open, 0);
   });
 
   it('a reader that does not read holds the generation back', async () => {
