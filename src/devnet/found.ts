@@ -9,6 +9,7 @@ import { cutShards } from '../model/manifest.ts';
 import type { Model } from '../model/open.ts';
 import { createIdentityFile, type OpenIdentity, openIdentity } from '../p2p/identity.ts';
 import type { Epoch, SubnetId } from '../types/ids.ts';
+import type { Policy } from '../types/subnet.ts';
 import { findFreePorts, type NodePlan, planNodes } from './plan.ts';
 import { setUpNetwork } from './setup.ts';
 import { type DevnetState, DevnetStateError, readState, writeState } from './state.ts';
@@ -17,6 +18,8 @@ interface Size {
   readonly hosters: number;
   readonly attestors: number;
   readonly dataDir: string;
+  /** What differs from a usual policy, of a new network. */
+  readonly policy?: Partial<Policy>;
 }
 
 /** A registered node: who it is on the chain and on this machine. */
@@ -53,7 +56,7 @@ export async function foundNetwork(
   requireUntouched(devchain, options.dataDir);
   const stopAuthoring = devchain.authorOnDemand();
   try {
-    const setup = await setUpNetwork(nodes, { chain, model, cut }, signal);
+    const setup = await setUpNetwork(nodes, { chain, model, cut, policy: options.policy }, signal);
     const members = withIds(setup.ids);
     writeState(options.dataDir, stateOf(size, setup.subnet, members));
     return { subnet: await readSubnet(chain, setup.subnet, signal), members };

@@ -6,6 +6,7 @@ import type { Chain } from '../chain/types.ts';
 import type { Model } from '../model/open.ts';
 import type { Identity } from '../p2p/types.ts';
 import { type NodeId, ONE, type SubnetId } from '../types/ids.ts';
+import type { Policy } from '../types/subnet.ts';
 import { encodePolicy, POLICY_DEFAULTS } from '../wire/policy.ts';
 import { type NodePlan, needsFunds } from './plan.ts';
 
@@ -30,7 +31,13 @@ interface Member {
 /** Registers the subnet and all nodes and activates them; the first node is the boot node. */
 export async function setUpNetwork(
   members: readonly Member[],
-  deps: { readonly chain: Chain; readonly model: Model; readonly cut: string },
+  deps: {
+    readonly chain: Chain;
+    readonly model: Model;
+    readonly cut: string;
+    /** What differs from a usual policy. */
+    readonly policy?: Partial<Policy> | undefined;
+  },
   signal: AbortSignal,
 ): Promise<Setup> {
   const { chain } = deps;
@@ -49,7 +56,7 @@ export async function setUpNetwork(
 
 async function registerSubnet(
   members: readonly Member[],
-  { chain, model, cut }: { readonly chain: Chain; readonly model: Model; readonly cut: string },
+  { chain, model, cut, policy }: Parameters<typeof setUpNetwork>[1],
   signal: AbortSignal,
 ): Promise<SubnetId> {
   const first = members[0];
@@ -60,7 +67,7 @@ async function registerSubnet(
       name: 'stories',
       repo: 'tessera/stories',
       description: `${model.manifest.name}, a development network`,
-      misc: encodePolicy({ ...POLICY_DEFAULTS, manifest: model.hash, cut }),
+      misc: encodePolicy({ ...POLICY_DEFAULTS, ...policy, manifest: model.hash, cut }),
       minStake: STAKE,
       maxStake: 10n * STAKE,
       delegateStakePercentage: ONE / 10n,

@@ -174,7 +174,6 @@ export function createEffects(
       case 'infer':
         return void task(infer);
       case 'score':
-        void tasks.start(`audit ${epoch}`, () => audit(epoch, signal));
         return void task(score);
       case 'propose':
         return void tasks.start(`propose ${epoch}`, () => propose(epoch, effect.whole, signal));
@@ -193,6 +192,8 @@ export function createEffects(
       case 'prompt':
         return void prompt(epoch, signal);
       case 'witness':
+        // The window of audits opens with that of the second witnesses.
+        if (effect.kind === 'wb') void tasks.start(`audit ${epoch}`, () => audit(epoch, signal));
         return void send(deps.witness.sign(effect.kind, epoch), signal);
       case 'report':
         return void deps.report(effect.outcome);

@@ -17,6 +17,7 @@ import { createNode, type Node, type NodeDeps, type NodeParts } from '../../src/
 import { createOverlay } from '../../src/p2p/libp2p.ts';
 import type { BlockNumber, Epoch, NodeId } from '../../src/types/ids.ts';
 import type { EpochKind, SignedRecord } from '../../src/types/record.ts';
+import type { Policy } from '../../src/types/subnet.ts';
 import { silentLog } from '../../src/util/log.ts';
 import { decodeRecords, EVIDENCE_PROTOCOL } from '../../src/validator/evidence-protocol.ts';
 import type { ValidatorEvent } from '../../src/validator/validator.ts';
@@ -38,6 +39,8 @@ export interface Disguise {
   readonly mute?: boolean;
   /** Kinds of records that nobody waits for, because this node keeps them back. */
   readonly withholds?: readonly EpochKind[];
+  /** An attestor that holds the model and looks at what others serve. */
+  readonly audits?: boolean;
   /** Runs when `start` is called, not from the beginning. */
   readonly late?: boolean;
 }
@@ -47,6 +50,8 @@ export interface LoopbackOptions {
   readonly attestors: number;
   /** By index, hosters first. */
   readonly disguises: Readonly<Record<number, Disguise>>;
+  /** What differs from a usual policy. */
+  readonly policy?: Partial<Policy>;
   /** Blocks go on as soon as nobody has anything to do but wait for one, whatever has reached whom by then. */
   readonly hurries?: boolean;
 }
@@ -74,6 +79,8 @@ export interface Loopback {
   epoch(): Epoch;
   /** The block at an offset of an epoch, and all that it brings about before the next one. */
   runTo(epoch: number, offset: number): Promise<void>;
+  /** Resolves when it holds; looked at again whenever something has happened. */
+  until(holds: () => boolean): Promise<void>;
   /** Starts a late one, or one that was stopped. */
   start(id: number): Promise<LoopbackNode>;
   /** Ends one node; the others go on. */
@@ -143,6 +150,7 @@ export async function createLoopback(options: LoopbackOptions): Promise<Loopback
       const goal = firstBlock(epoch as Epoch, clock) + offset;
       while (devchain.head().number < goal) await makeBlock();
     },
+    until: hub.until,
     start: (id) => startNode(id - 1),
     async end(id) {
       const node = nodes.find((one) => one.id === id);
@@ -270,6 +278,7 @@ export async function createLoopback(options: LoopbackOptions): Promise<Loopback
     const node = await createNode(
       {
         role: member.plan.role,
+        audits: disguise.audits ?? false,
         shards: shardsText(member.plan.shards),
         device: 'cpu',
         threads: 1,
