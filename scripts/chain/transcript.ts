@@ -19,6 +19,7 @@ import { type LocalValidator, localNetworkSpec, startLocalNetwork } from './loca
 import { ROOT, wasmOf } from './sums.ts';
 import { checkTranscript, readTranscript, TRANSCRIPT, type TranscriptLine } from './transcript-check.ts';
 
+const SUITE = join(ROOT, 'test', 'compliance', 'chain-node.spec.ts');
 /** Blocks between two proofs that a node stores (chain/node/src/service.rs). */
 const PROOF_PERIOD = 512;
 /** What the suite asks of the network that it runs against. */
@@ -123,7 +124,7 @@ function toHeader({ parentHash, number, stateRoot, extrinsicsRoot, digest }: Rpc
 /** `N passing, M failing`. Rejects where one failed. */
 async function runSuite(validators: readonly LocalValidator[]): Promise<string> {
   const endpoints = validators.map(({ endpoint }) => endpoint).join();
-  const child = spawn('mocha', ['test/compliance/chain-node.spec.ts'], {
+  const child = spawn('mocha', [SUITE], {
     cwd: ROOT,
     env: { ...process.env, TESSERA_CHAIN_ENDPOINTS: endpoints },
     stdio: ['ignore', 'pipe', 'inherit'],
