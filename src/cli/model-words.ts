@@ -5,15 +5,17 @@ import { embeddingSize, encoderWeights } from '../graph/encoder-weights.ts';
 import { llamaWeights, ROPE_COS, ROPE_SIN, type WeightSpec } from '../graph/weights.ts';
 import { encoderOf, llamaOf } from '../model/manifest.ts';
 import type { Model } from '../model/open.ts';
-import type { EncoderManifest, LlamaManifest, Manifest } from '../types/model.ts';
+import type { EncoderManifest, LlamaManifest, Manifest, Port } from '../types/model.ts';
 import { table } from './io.ts';
 
 export function modelFacts(manifest: Manifest) {
   const { name, license, arch, shape, cuts, shards } = manifest;
   const own =
-    manifest.arch === 'llama'
-      ? { tie: manifest.tie, attention: manifest.attention, rope: manifest.rope }
-      : { encoder: manifest.encoder, dimensions: embeddingSize(encoderOf(manifest)) };
+    manifest.arch === 'graph'
+      ? { inputs: shards[0]?.inputs, outputs: shards.at(-1)?.outputs }
+      : manifest.arch === 'llama'
+        ? { tie: manifest.tie, attention: manifest.attention, rope: manifest.rope }
+        : { encoder: manifest.encoder, dimensions: embeddingSize(encoderOf(manifest)) };
   return {
     name,
     license,
@@ -32,6 +34,7 @@ export function weightBytes({ files, shards }: Manifest): number {
 }
 
 export function describeModel({ manifest, hash }: Pick<Model, 'manifest' | 'hash'>): string {
+  if (manifest.arch === 'graph') return describeGraph({ manifest, hash });
   const { shape, shards } = manifest;
   const traits = manifest.arch === 'llama' ? decoderWords(manifest) : encoderWords(manifest);
   const heads = manifest.arch === 'llama' ? ` (${shape.kvHeads} key heads)` : '';
@@ -48,6 +51,26 @@ export function describeModel({ manifest, hash }: Pick<Model, 'manifest' | 'hash
     `${memory.kvPerToken} bytes per token`,
   ]);
   return `${lines.join('\n')}\n${table(rows)}`;
+}
+
+const FLOAT_BYTES = 4;
+
+function describeGraph({ manifest, hash }: { readonly manifest: Manifest; readonly hash: string }): string {
+  const ports = (list: readonly Port[] = []) =>
+    list.map(({ name, dtype, dims }) => `${name} ${dtype} [${dims}]`).join(', ');
+  const { shards } = manifest;
+  return [
+    `${manifest.name} (${manifest.license}), a graph of ${shards.length} shards`,
+    `manifest ${hash}`,
+    `takes ${ports(shards[0]?.inputs)}; gives ${ports(shards.at(-1)?.outputs)}`,
+    table(
+      shards.map(({ id, memory, outputs }) => [
+        `  ${id}`,
+        `${megabytes(memory.weights)} loaded`,
+        `gives ${ports(outputs)}`,
+      ]),
+    ),
+  ].join('\n');
 }
 
 export function describeQuality(
@@ -89,12 +112,13 @@ function encoderWords(manifest: EncoderManifest): string[] {
 }
 
 function parameters(manifest: Manifest): number {
+  if (manifest.arch === 'graph') return weightBytes(manifest) / FLOAT_BYTES;
   return specsOf(manifest)
     .filter(({ name }) => name !== ROPE_COS && name !== ROPE_SIN)
     .reduce((sum, { dims }) => sum + dims.reduce((product, dim) => product * dim, 1), 0);
 }
 
-function specsOf(manifest: Manifest): readonly WeightSpec[] {
+function specsOf(manifest: LlamaManifest | EncoderManifest): readonly WeightSpec[] {
   return manifest.arch === 'llama'
     ? llamaWeights(llamaOf(manifest), 'f16')
     : encoderWeights(encoderOf(manifest), 'f16');

@@ -1,7 +1,7 @@
 // The epoch's question, derived from its seed: every node computes the same inputs, nobody knows them before (protocol.md 5).
 
 import type { Epoch, ShardIndex, SubnetId } from '../types/ids.ts';
-import type { Manifest, ManifestShard } from '../types/model.ts';
+import type { Manifest, ManifestShard, Port } from '../types/model.ts';
 import { u16le, u32le } from '../util/bytes.ts';
 import { sha256, shake256, tag } from '../util/hash.ts';
 
@@ -36,8 +36,10 @@ export function challengeInput(
   const { manifest, of, positions } = shape;
   const stream = (length: number): Uint8Array =>
     shake256(length, tag('tessera/challenge/1'), seed, manifestHash, u16le(shard));
-  if (of.first) return { kind: 'tokens', ids: drawTokens(stream(positions * 4), manifest) };
-  const values = positions * manifest.shape.width;
+  const port = manifest.arch === 'graph' ? of.inputs[0] : undefined;
+  const isTokens = manifest.arch === 'graph' ? port?.dtype !== 'f32' : of.first;
+  if (isTokens) return { kind: 'tokens', ids: drawTokens(stream(positions * 4), manifest) };
+  const values = positions * (port === undefined ? manifest.shape.width : rowValues(port));
   return { kind: 'hidden', data: drawHidden(stream(values * 8), of.gBits), count: positions };
 }
 
@@ -54,10 +56,15 @@ export function floatOfBits(bits: number): number {
   return view.getFloat32(0);
 }
 
+/** Values of one row: of a position, or of a sample. */
+function rowValues({ dims }: Port): number {
+  return dims.reduce<number>((product, dim) => (typeof dim === 'number' ? product * dim : product), 1);
+}
+
 /** u32le mod (vocab - specials) + specials; the bias at 32 bits is irrelevant here. */
 function drawTokens(stream: Uint8Array, manifest: Manifest): Int32Array {
   const view = viewOf(stream);
-  const { specials } = manifest.tokenizer;
+  const specials = manifest.arch === 'graph' ? 0 : manifest.tokenizer.specials;
   const choices = manifest.shape.vocab - specials;
   return Int32Array.from({ length: stream.length / 4 }, (_, i) => (view.getUint32(i * 4, true) % choices) + specials);
 }

@@ -60,8 +60,11 @@ export function createEngine(options: EngineOptions, backend: Backend): Engine {
     count.rows += rows;
   };
   const inputOf = (shard: ShardIndex): Input => {
-    const { vocab, width } = manifest.shape;
-    return shards[shard]?.first === true ? { kind: 'tokens', vocab } : { kind: 'hidden', width };
+    const { vocab } = manifest.shape;
+    const port = shards[shard]?.inputs[0];
+    if (port?.dtype !== 'f32') return { kind: 'tokens', vocab };
+    const width = port.dims.reduce<number>((product, dim) => (typeof dim === 'number' ? product * dim : product), 1);
+    return { kind: 'hidden', width };
   };
 
   return {

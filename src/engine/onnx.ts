@@ -3,11 +3,11 @@
 import { availableParallelism } from 'node:os';
 import { cutShards } from '../model/manifest.ts';
 import type { Model } from '../model/open.ts';
-import type { ManifestShard } from '../types/model.ts';
+import type { ManifestShard, Port } from '../types/model.ts';
 import { errorCode, errorMessage } from '../util/errors.ts';
 import type { Log } from '../util/log.ts';
 import type { Backend, CacheId } from './backend.ts';
-import { checkedGraph } from './checked.ts';
+import { checkGraph } from './checked.ts';
 import { createEngine, type EngineOptions } from './engine.ts';
 import { type Lane, startLane } from './lane-client.ts';
 import { isTensors, type LaneValue, type ShardFiles } from './lane-protocol.ts';
@@ -89,7 +89,7 @@ async function createOnnxBackend(
     async load(index) {
       const shard = shards[index];
       if (shard === undefined) throw new RangeError(`no shard ${index}`);
-      for (const file of new Set([shard.graph, shard.det.graph])) await checkedGraph(model, shard, file);
+      for (const file of new Set([shard.graph, shard.det.graph])) await checkGraph(model, shard, file);
       const files = filesOf(model, shard, index);
       loaded.set(index, await loadKept(await currentLane(), files, shard, kept, log));
     },
@@ -165,9 +165,15 @@ function whyCpu(device: 'auto' | 'cpu'): string {
 
 function filesOf(model: Model, shard: ManifestShard, index: number): ShardFiles {
   const { from, to, first, last, graph, det, probe, inputs, outputs } = shard;
-  const columns = last ? probe.length : model.manifest.shape.width;
-  const ports = model.manifest.arch === 'llama' ? {} : { ports: { inputs, outputs } };
+  const { arch, shape } = model.manifest;
+  const columns = arch === 'graph' ? rowValues(outputs[0]) : last ? probe.length : shape.width;
+  const ports = arch === 'llama' ? {} : { ports: { inputs, outputs } };
   return { index, from, to, first, last, serve: model.path(graph), det: model.path(det.graph), columns, ...ports };
+}
+
+/** Values of one row of a port: what is no symbol, multiplied. */
+function rowValues(port: Port | undefined): number {
+  return (port?.dims ?? []).reduce<number>((product, dim) => (typeof dim === 'number' ? product * dim : product), 1);
 }
 
 function stepResult(value: LaneValue): StepResult {

@@ -145,7 +145,9 @@ const encoder = z.strictObject({
   tokenizer: z.strictObject({ file: fileName, specials: index }),
 });
 
-const manifest = z.discriminatedUnion('arch', [llama, encoder]);
+const graph = z.strictObject({ ...base, arch: z.literal('graph') });
+
+const manifest = z.discriminatedUnion('arch', [llama, encoder, graph]);
 
 /** Throws ModelError MODEL_MANIFEST unless `bytes` are the canonical text of a manifest that agrees with itself. */
 export function parseManifest(bytes: Uint8Array): Manifest {
@@ -171,7 +173,8 @@ export function encoderOf({ shape, encoder: traits }: EncoderManifest): Encoder 
 /** The manifest of a model that writes text. Throws ModelError MODEL_UNSUPPORTED for others. */
 export function textManifest(value: Manifest): LlamaManifest {
   if (value.arch === 'llama') return value;
-  const advice = 'it gives vectors: use tessera embed, or /v1/embeddings';
+  const advice =
+    value.arch === 'bert' ? 'it gives vectors: use tessera embed, or /v1/embeddings' : 'it is a function of tensors';
   throw new ModelError({ code: 'MODEL_UNSUPPORTED', key: value.arch }, `${value.name} writes no text; ${advice}`);
 }
 
@@ -183,6 +186,7 @@ export function encoderManifest(value: Manifest): EncoderManifest {
 
 /** The files that tell texts from token ids. */
 export function textFiles(value: Manifest): string[] {
+  if (value.arch === 'graph') return [];
   return value.arch === 'llama' ? [value.tokenizer.file, value.chatTemplate] : [value.tokenizer.file];
 }
 
@@ -226,11 +230,11 @@ function refused(why: string): ModelError {
 }
 
 function contradiction(value: Manifest): string | undefined {
-  const { shape, shards, cuts, tokenizer } = value;
+  const { shape, shards, cuts } = value;
+  const specials = value.arch === 'graph' ? 0 : value.tokenizer.specials;
   const marks = value.arch === 'llama' ? [value.tokenizer.bos ?? 0, ...value.tokenizer.eos] : [];
-  if ([...marks, tokenizer.specials].some((id) => id >= shape.vocab))
-    return 'a special token lies outside of the vocabulary';
-  const wrong = value.arch === 'llama' ? decoderContradiction(value) : encoderContradiction(value);
+  if ([...marks, specials].some((id) => id >= shape.vocab)) return 'a special token lies outside of the vocabulary';
+  const wrong = archContradiction(value);
   if (wrong !== undefined) return wrong;
   if (new Set(shards.map((item) => item.id)).size !== shards.length) return 'two shards have one id';
   const missing = namedFiles(value).find((file) => !Object.hasOwn(value.files, file));
@@ -242,6 +246,11 @@ function contradiction(value: Manifest): string | undefined {
   for (const [name, ids] of Object.entries(cuts))
     if (!covers(value, ids)) return `the cut ${name} does not cover the blocks in order`;
   return undefined;
+}
+
+function archContradiction(value: Manifest): string | undefined {
+  if (value.arch === 'graph') return undefined;
+  return value.arch === 'llama' ? decoderContradiction(value) : encoderContradiction(value);
 }
 
 function decoderContradiction({ shape }: LlamaManifest): string | undefined {
@@ -264,6 +273,8 @@ function shardContradiction({ arch, shape }: Manifest, item: ManifestShard): str
   if (item.from >= item.to || item.to > shape.blocks) return `blocks [${item.from}, ${item.to})`;
   if (item.first !== (item.from === 0) || item.last !== (item.to === shape.blocks))
     return 'first or last disagrees with its blocks';
+  if (arch === 'graph')
+    return item.gBits === 0 || item.probe.length > 0 ? 'a graph has a gain and no probe' : undefined;
   if (item.first !== (item.gBits === 0)) return 'gBits is 0 exactly for the first shard';
   if (item.last !== item.probe.length > 0) return 'probe columns belong to the last shard';
   const columns = arch === 'llama' ? shape.vocab : shape.width;

@@ -13,6 +13,8 @@ import type { ModelSource } from './source.ts';
 export async function storedSource(model: Model): Promise<ModelSource> {
   const { manifest } = model;
   const format = floatFormatOf(model);
+  if (manifest.arch === 'graph')
+    throw new ModelError({ code: 'MODEL_UNSUPPORTED', key: 'graph' }, 'a graph keeps the weights that it came with');
   if (manifest.arch === 'bert') {
     const { lowercase, prefix } = manifest.encoder;
     const encoder = encoderOf(manifest);

@@ -143,4 +143,9 @@ export interface EncoderManifest extends ManifestBase {
   };
 }
 
-export type Manifest = LlamaManifest | EncoderManifest;
+/** Any stateless ONNX graph, cut where a single tensor lives on. Of `shape` only `blocks` (its shards) and `maxContext` (rows of a run) mean something. */
+export interface GraphManifest extends ManifestBase {
+  readonly arch: 'graph';
+}
+
+export type Manifest = LlamaManifest | EncoderManifest | GraphManifest;

@@ -12,6 +12,7 @@ import { type Lane, type LaneCall, startLane } from '../../src/engine/lane-clien
 import { createOnnxEngine } from '../../src/engine/onnx.ts';
 import { createReferenceEngine } from '../../src/engine/reference.ts';
 import type { Engine, KvSession, Rows, TopLogits } from '../../src/engine/types.ts';
+import { textManifest } from '../../src/model/manifest.ts';
 import { type Model, openModel } from '../../src/model/open.ts';
 import { openTokenizer } from '../../src/model/tokenizer.ts';
 import { DEFAULT_CUT } from '../../src/model/write.ts';
@@ -303,7 +304,7 @@ const CHALLENGE_ROWS = 16;
 /** Like protocol.md 5, from a stream of its own. */
 function challengeInput(model: Model, index: number): () => Rows {
   const { width, vocab } = model.manifest.shape;
-  const { specials } = model.manifest.tokenizer;
+  const { specials } = textManifest(model.manifest).tokenizer;
   const bytes = createHash('shake256', { outputLength: CHALLENGE_ROWS * width * 8 })
     .update(`challenge ${index}`)
     .digest();

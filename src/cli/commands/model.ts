@@ -8,10 +8,11 @@ import { uploadFiles } from '@huggingface/hub';
 import { type FetchProgress, fetchModel } from '../../distribution/fetch.ts';
 import { downloadFolder, hubFolder, type RemoteFolder, urlFolder } from '../../distribution/remote-folder.ts';
 import { webSource } from '../../distribution/source.ts';
-import { checkedGraph } from '../../engine/checked.ts';
+import { checkGraph } from '../../engine/checked.ts';
 import { embedLocal } from '../../engine/embed.ts';
 import { createOnnxEngine } from '../../engine/onnx.ts';
 import { CALIBRATION_TEXT, type PublishOptions, publishModel } from '../../engine/publish.ts';
+import { publishGraph } from '../../engine/publish-graph.ts';
 import { compareEmbeddings, compareQuality, type EmbeddingReport, type QualityReport } from '../../engine/quality.ts';
 import { INT4_BLOCK, type WeightFormat } from '../../graph/formats.ts';
 import { isEncoderFolder } from '../../model/hf-encoder.ts';
@@ -78,6 +79,7 @@ export const model = defineCommand({
 /** A Hugging Face folder, here or on the web, becomes a model of ours. What was fetched for it is kept until that has come true. */
 async function importModel(context: Context, from: string): Promise<void> {
   const out = needOut(context);
+  if (from.endsWith('.onnx') && !/^(https?:|hf:)/.test(from)) return importGraph(context, from, out);
   const remote = remoteOf(from);
   if (remote === undefined) return importFolder(context, from, from, out);
   const { dataDir, signal } = context;
@@ -85,6 +87,16 @@ async function importModel(context: Context, from: string): Promise<void> {
   await download(remote, folder, signal);
   await importFolder(context, folder, from, out);
   await rm(folder, { recursive: true, force: true });
+}
+
+/** Any stateless graph, cut where a single tensor lives on. */
+async function importGraph({ options, io }: Context, file: string, out: string): Promise<void> {
+  const name = options['model-name'] ?? safeName(file.replace(/\.onnx$/, ''));
+  const made = await publishGraph(out, file, { name, license: options.license ?? 'unknown', parts: options.parts });
+  const { shards } = made.manifest;
+  if (shards.length < options.parts)
+    io.note(`A single tensor lives on at few places: ${shards.length} shards, not ${options.parts}.`);
+  io.result({ event: 'imported', folder: out, manifest: made.hash, ...modelFacts(made.manifest) }, describeModel(made));
 }
 
 async function download(remote: RemoteFolder, folder: string, signal: AbortSignal): Promise<void> {
@@ -225,7 +237,7 @@ async function inspectModel({ io }: Context, folder: string): Promise<void> {
 async function verifyModel({ io, signal }: Context, folder: string): Promise<void> {
   const found = await openModel(folder, signal);
   for (const shard of found.manifest.shards)
-    for (const file of new Set([shard.graph, shard.det.graph])) await checkedGraph(found, shard, file);
+    for (const file of new Set([shard.graph, shard.det.graph])) await checkGraph(found, shard, file);
   const files = Object.values(found.manifest.files);
   const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
   io.result(
