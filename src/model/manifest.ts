@@ -30,7 +30,7 @@ const index = z.number().int().min(0).max(MAX_DIMENSION);
 const floatBits = z.number().int().min(MIN_NORMAL_BITS).max(MAX_FINITE_BITS);
 
 const port = z.strictObject({
-  name: z.string().min(1).max(100),
+  name: z.string().min(1).max(300),
   dtype: z.enum(['f32', 'i64', 'i32']),
   dims: z.array(z.union([count, z.string().regex(/^[A-Z]$/)])).max(8),
 });

@@ -8,7 +8,7 @@ import { between, exactly, list, refuse, text, tuple, U32 } from './fields.ts';
 
 /** Ports of a shard: an encoder has four at most, graphs of others rarely more than ten. */
 const MAX_TENSORS = 16;
-const MAX_NAME_CHARS = 100;
+const MAX_NAME_CHARS = 300;
 const MAX_RANK = 8;
 
 const ARRAYS = { f32: Float32Array, i32: Int32Array, i64: BigInt64Array } as const;

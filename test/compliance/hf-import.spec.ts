@@ -29,7 +29,7 @@ interface Vector {
 }
 
 /** Largest difference in units of the RMS of a row (engine.md 2.3). */
-const TOLERANCE = 2e-4;
+const TOLERANCE = 1e-4;
 const COLUMNS = 64;
 const DECODED = 3;
 
