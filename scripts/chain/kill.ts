@@ -14,7 +14,7 @@ const table = await killChain({
   spec: SPEC,
   times: Number(values.times),
   seed: Number(values.seed),
-  mostMs: 500,
+  most: { ms: 500 },
   transfers: await signTransfers(5000),
   note: (line) => void process.stderr.write(`${line}\n`),
 });

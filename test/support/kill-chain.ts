@@ -19,8 +19,8 @@ export interface KillOptions {
   readonly spec: string;
   readonly times: number;
   readonly seed: number;
-  /** Milliseconds that it works at most before it is killed. */
-  readonly mostMs: number;
+  /** It is killed after a random time up to so many milliseconds, or after a random line up to that one of what it tells. */
+  readonly most: { readonly ms: number } | { readonly lines: number };
   /** Signed transfers of account 0 in order of their nonces. */
   readonly transfers: readonly string[];
   note(line: string): void;
@@ -65,7 +65,7 @@ export async function killChain(options: KillOptions): Promise<KillTable> {
   let blocks = 0;
   try {
     for (let round = 0; round < times; round++) {
-      await workUntilKilled([spec, dbFile, transfersFile, String(seed * 1000 + round)], told, random, options.mostMs);
+      await workUntilKilled([spec, dbFile, transfersFile, String(seed * 1000 + round)], told, random, options.most);
       const chain = reopen(raw, dbFile);
       blocks = chain.head().number;
       const found = compare(chain, told);
@@ -91,7 +91,7 @@ async function workUntilKilled(
   args: readonly string[],
   told: Told,
   random: () => number,
-  mostMs: number,
+  most: KillOptions['most'],
 ): Promise<void> {
   told.isOpen = false;
   told.backTo = undefined;
@@ -99,11 +99,18 @@ async function workUntilKilled(
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const dies = random() < WHILE_OPENING;
-  const delay = random() * mostMs;
-  if (dies) void sleep(delay).then(() => child.kill('SIGKILL'));
+  const moment = random();
+  const kill = () => child.kill('SIGKILL');
+  const killLater = () => ('ms' in most ? void sleep(moment * most.ms).then(kill) : undefined);
+  const lastLine = dies ? 0 : 'lines' in most ? Math.ceil(moment * most.lines) : Number.POSITIVE_INFINITY;
+  let lines = 0;
+  if (dies) killLater();
+  if (lastLine === 0 && 'lines' in most) kill();
   for await (const line of createInterface({ input: child.stdout })) {
     const [word, number = '', hash = ''] = line.split(' ');
-    if (word === 'open' && !dies) void sleep(delay).then(() => child.kill('SIGKILL'));
+    if (word === 'open' && !dies) killLater();
+    lines += 1;
+    if (lines === lastLine) kill();
     if (word === 'open') told.isOpen = true;
     if (word === 'back') told.backTo = Number(number);
     if (word === 'done') told.backTo = undefined;

@@ -18,7 +18,8 @@ describe('devchain: killed', function () {
   it('comes back with the history that it told, whenever it was killed', async () => {
     const transfers = await signTransfers(100);
     const times = 8;
-    const table = await killChain({ spec: SPEC, times, seed: 7, mostMs: 100, transfers, note: () => undefined });
+    const most = { lines: 60 };
+    const table = await killChain({ spec: SPEC, times, seed: 7, most, transfers, note: () => undefined });
     assert.equal(table.kills, times);
     assert.equal(table.sameHead + table.oneMore + table.whileRollingBack, times);
     assert.ok(table.blocks > 0);
