@@ -7,6 +7,9 @@ import type { EncodedText } from './encoder-tokenizer.ts';
 
 /** Rows of a batch, padding included: a run of a small model on one core then takes about a second at most. */
 const BATCH_ROWS = 2048;
+/** Of the hidden state of a batch: it travels in one frame of 16 MiB (protocol.md 14). */
+const BATCH_BYTES = 12 * 2 ** 20;
+const FLOAT_BYTES = 4;
 
 export interface EncoderBatch {
   /** Which texts the batch has, by their places. */
@@ -14,13 +17,14 @@ export interface EncoderBatch {
   readonly tensors: readonly NamedTensor[];
 }
 
-/** Texts of like length go together; each batch has at most BATCH_ROWS rows, or one text. */
-export function batchTexts({ encoder }: EncoderManifest, texts: readonly EncodedText[]): EncoderBatch[] {
+/** Texts of like length go together; each batch has at most BATCH_ROWS rows and BATCH_BYTES, or one text. */
+export function batchTexts({ encoder, shape }: EncoderManifest, texts: readonly EncodedText[]): EncoderBatch[] {
   const order = [...texts.keys()].sort((a, b) => lengthAt(texts, a) - lengthAt(texts, b));
+  const most = Math.min(BATCH_ROWS, Math.floor(BATCH_BYTES / (FLOAT_BYTES * shape.width)));
   const groups: number[][] = [];
   for (const place of order) {
     const group = groups.at(-1);
-    if (group !== undefined && (group.length + 1) * lengthAt(texts, place) <= BATCH_ROWS) group.push(place);
+    if (group !== undefined && (group.length + 1) * lengthAt(texts, place) <= most) group.push(place);
     else groups.push([place]);
   }
   return groups.map((places) => ({

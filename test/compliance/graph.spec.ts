@@ -9,6 +9,7 @@ import { createOnnxEngine } from '../../src/engine/onnx.ts';
 import { publishGraph } from '../../src/engine/publish-graph.ts';
 import type { Engine } from '../../src/engine/types.ts';
 import { createGraphBuilder } from '../../src/graph/builder.ts';
+import { brokenForeignRule, readForeign } from '../../src/graph/foreign.ts';
 import { type ExternalData, encodeModel } from '../../src/graph/onnx.ts';
 import { createProtoWriter } from '../../src/graph/protobuf.ts';
 import type { Model } from '../../src/model/open.ts';
@@ -117,6 +118,27 @@ describe('model: graphs of other people', () => {
       assert.equal(answer?.length, 16 * (k === 0 ? WIDTH : CLASSES));
       assert.deepEqual(await engine?.challenge(k as ShardIndex, rows()), answer);
     }
+  });
+
+  it('a damaged file is another graph or a GraphError', () => {
+    const original = mlp();
+    let [state, refused] = [7, 0];
+    const random = (below: number) => {
+      state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+      return Math.floor((state / 2 ** 32) * below);
+    };
+    for (let i = 0; i < 1000; i++) {
+      const bytes = original.slice(0, random(8) === 0 ? random(original.length) : original.length);
+      // In the nodes and names: most of the file is weights.
+      for (let n = random(3); n >= 0; n--) bytes[random(Math.min(bytes.length, 1500))] = random(256);
+      try {
+        if (brokenForeignRule(readForeign(bytes), () => undefined) !== undefined) refused++;
+      } catch (error) {
+        assert.equal(errorCode(error), 'GRAPH_MALFORMED', String(error));
+        refused++;
+      }
+    }
+    assert.ok(refused > 500, `${refused} of 1000`);
   });
 
   describe('refuses', () => {

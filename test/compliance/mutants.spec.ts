@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { WEIGHT_FORMATS } from '../../src/graph/formats.ts';
+import { writeRandomEncoder } from '../support/random-encoder.ts';
 import { writeRandomModel } from '../support/random-model.ts';
 
 const PROGRAM = fileURLToPath(new URL('../support/load-mutants.ts', import.meta.url));
@@ -28,14 +29,24 @@ describe('engine: damaged graphs', function () {
       const model = join(folder, format);
       const traits = { tie: false, qkvBias: true, qkNorm: true, window: 4 };
       await writeRandomModel(model, { blocks: 1, shards: 1, maxContext: 64, format, traits });
-      for (const graph of [`${format}-0-1.onnx`, `${format}-0-1.det.onnx`]) {
-        const { stdout } = await promisify(execFile)(process.execPath, [PROGRAM, model, graph, `${SEED}`, `${COUNT}`], {
-          env: { ...process.env, NODE_NO_WARNINGS: '1' },
-        });
-        const { broken, refused, failed, ran } = JSON.parse(stdout);
-        assert.equal(refused + failed + ran, COUNT);
-        assert.ok(broken > COUNT, `${broken} broke a rule`);
-        assert.ok(ran > 0, 'none of them ran: the harness is broken');
-      }
+      await surviveAll(model, [`${format}-0-1.onnx`, `${format}-0-1.det.onnx`]);
     });
+
+  it(`an encoder, seed ${SEED}`, async () => {
+    const model = join(folder, 'encoder');
+    await writeRandomEncoder(model, { shardBlocks: [3] });
+    await surviveAll(model, ['f32-0-3.onnx', 'f32-0-3.det.onnx']);
+  });
 });
+
+async function surviveAll(model: string, graphs: readonly string[]): Promise<void> {
+  for (const graph of graphs) {
+    const { stdout } = await promisify(execFile)(process.execPath, [PROGRAM, model, graph, `${SEED}`, `${COUNT}`], {
+      env: { ...process.env, NODE_NO_WARNINGS: '1' },
+    });
+    const { broken, refused, failed, ran } = JSON.parse(stdout);
+    assert.equal(refused + failed + ran, COUNT);
+    assert.ok(broken > COUNT, `${broken} broke a rule`);
+    assert.ok(ran > 0, 'none of them ran: the harness is broken');
+  }
+}
