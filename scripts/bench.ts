@@ -14,6 +14,7 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<(options: BenchOptions) 
   audit: async () => (await import('../test/bench/audit.ts')).benchAudit,
   gateway: async () => (await import('../test/bench/gateway.ts')).benchGateway,
   route: async () => (await import('../test/bench/route.ts')).benchRoute,
+  records: async () => (await import('../test/bench/records.ts')).benchRecords,
 };
 
 const { values, positionals } = parseArgs({

@@ -5,6 +5,7 @@ import type { Chain, Subnet } from '../chain/types.ts';
 import { identityFromSeed, verifySignature } from '../p2p/identity.ts';
 import { createOverlay } from '../p2p/libp2p.ts';
 import { openNetworkKey } from '../p2p/network-key.ts';
+import { createMemoryJournal } from '../store/memory.ts';
 import type { Log } from '../util/log.ts';
 import { createVerifier, type Verifier } from '../validator/verify.ts';
 import type { ManifestOf } from '../validator/work.ts';
@@ -61,9 +62,10 @@ export async function createVisitor(
   );
   const stop = AbortSignal.any([signal, AbortSignal.timeout(DIAL_MS)]);
   await Promise.allSettled(bootstrap.map((address) => overlay.connect(address, stop)));
+  const journal = createMemoryJournal({ genesis: info.genesis });
   const verifier = createVerifier(
     { genesis: info.genesis, subnet: subnet.id, clock: { slot: subnet.slot, epochLength: info.epochLength } },
-    { chain, overlay, manifestOf, verify: verifySignature, log: log.child('verify') },
+    { chain, overlay, journal, manifestOf, verify: verifySignature, log: log.child('verify') },
   );
   return { verifier, peers: overlay.peers().length, close: () => overlay.close() };
 }

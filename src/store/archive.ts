@@ -4,30 +4,8 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import type { Epoch, Hash, SubnetId } from '../types/ids.ts';
-
-export interface ArchivedRecord {
-  readonly epoch: Epoch;
-  readonly kind: string;
-  /** The whole id; what is kept is found by its first bytes too. */
-  readonly id: Uint8Array;
-  readonly bytes: Uint8Array;
-}
-
-export interface Archive {
-  /** Once per id; the same again changes nothing. */
-  saveRecord(record: ArchivedRecord): void;
-  /** All of a kind, in the order of their ids. */
-  records(kind: string, epoch: Epoch): readonly Uint8Array[];
-  /** @param id whole, or at least ID_PREFIX bytes of it */
-  record(id: Uint8Array): Uint8Array | undefined;
-  /** Replaces what was noted under the name. */
-  saveNote(name: string, epoch: Epoch, bytes: Uint8Array): void;
-  note(name: string, epoch: Epoch): Uint8Array | undefined;
-  /** Drops epochs below. */
-  forget(floor: Epoch): void;
-  close(): void;
-}
+import type { Hash, SubnetId } from '../types/ids.ts';
+import type { Archive } from './types.ts';
 
 export interface ArchiveOptions {
   /** Made if it is not there; ':memory:' for one without a disk. */
@@ -37,6 +15,7 @@ export interface ArchiveOptions {
   readonly subnet: SubnetId;
 }
 
+/** Witnesses name records by that many bytes of their ids. */
 const ID_PREFIX = 16;
 
 const SCHEMA = `

@@ -71,3 +71,27 @@ export interface Journal {
   floor(subnet: SubnetId): Epoch;
   close(): void;
 }
+
+interface ArchivedRecord {
+  readonly epoch: Epoch;
+  readonly kind: string;
+  /** The whole id; what is kept is found by its first bytes too. */
+  readonly id: Uint8Array;
+  readonly bytes: Uint8Array;
+}
+
+/** What others may ask for long after an epoch; nothing is decided by it. Implementation: archive.ts. */
+export interface Archive {
+  /** Once per id; the same again changes nothing. */
+  saveRecord(record: ArchivedRecord): void;
+  /** All of a kind, in the order of their ids. */
+  records(kind: string, epoch: Epoch): readonly Uint8Array[];
+  /** @param id whole, or at least the first 16 bytes of it */
+  record(id: Uint8Array): Uint8Array | undefined;
+  /** Replaces what was noted under the name. */
+  saveNote(name: string, epoch: Epoch, bytes: Uint8Array): void;
+  note(name: string, epoch: Epoch): Uint8Array | undefined;
+  /** Drops epochs below. */
+  forget(floor: Epoch): void;
+  close(): void;
+}

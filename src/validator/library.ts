@@ -1,7 +1,7 @@
 // What this node can hand to others: the records that it holds now, and of the last epochs everything that lets anybody verify them again,
 // from its archive (protocol.md 10).
 
-import type { Archive } from '../store/archive.ts';
+import type { Archive } from '../store/types.ts';
 import type { Epoch } from '../types/ids.ts';
 import type { EpochKind, SignedRecord } from '../types/record.ts';
 import type { EvidenceIds } from '../wire/evidence.ts';

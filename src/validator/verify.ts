@@ -6,7 +6,7 @@ import { type AbstainCode, keptByChain } from '../consensus/attest.ts';
 import type { Fault } from '../consensus/explain.ts';
 import { type ClockParams, firstBlock } from '../consensus/phase.ts';
 import type { Overlay } from '../p2p/types.ts';
-import { createMemoryJournal } from '../store/memory.ts';
+import type { Journal } from '../store/types.ts';
 import type { BlockNumber, Epoch, Hash, NodeId, PeerId, SubnetId } from '../types/ids.ts';
 import { withDeadline } from '../util/async.ts';
 import { equalBytes, fromHex } from '../util/bytes.ts';
@@ -34,6 +34,8 @@ export interface VerifierDeps {
     'head' | 'blockHash' | 'subnet' | 'nodes' | 'electable' | 'electedValidator' | 'submission'
   >;
   readonly overlay: Pick<Overlay, 'request' | 'getRecord' | 'peers'>;
+  /** What is read of the chain is remembered there. */
+  readonly journal: Pick<Journal, 'fact' | 'saveFact'>;
   readonly manifestOf: ManifestOf;
   readonly verify: Verify;
   readonly log: Log;
@@ -94,8 +96,7 @@ export function createVerifier(options: VerifierOptions, deps: VerifierDeps): Ve
   const { subnet, clock } = options;
   const { chain, overlay, log } = deps;
   const genesis = fromHex(options.genesis);
-  const journal = createMemoryJournal({ genesis: options.genesis });
-  const rosters = createRosters(options, { chain, journal, log });
+  const rosters = createRosters(options, { chain, journal: deps.journal, log });
   const rules = createRules({ genesis, subnet }, { factsOf: rosters.known, manifestOf: deps.manifestOf });
 
   async function readFacts(scored: Epoch, signal: AbortSignal): Promise<Told | undefined> {

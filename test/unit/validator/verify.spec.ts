@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { identityFromSeed, verifySignature } from '../../../src/p2p/identity.ts';
 import { createArchive } from '../../../src/store/archive.ts';
+import { createMemoryJournal } from '../../../src/store/memory.ts';
 import type { Epoch } from '../../../src/types/ids.ts';
 import { utf8 } from '../../../src/util/bytes.ts';
 import { encodeCbor } from '../../../src/util/cbor.ts';
@@ -54,6 +55,7 @@ describe('verify an epoch', () => {
     const verifier = createVerifier(of, {
       chain: of.chain.connect(),
       overlay,
+      journal: createMemoryJournal({ genesis: of.genesis }),
       manifestOf,
       verify: verifySignature,
       log: silentLog,
