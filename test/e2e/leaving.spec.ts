@@ -10,6 +10,8 @@ import { type Running, startCli, stopCli } from '../support/cli.ts';
 const PATIENCE_MS = 8 * 60_000;
 const NAMES = ['Ruby', 'Ben', 'Otto', 'Felix', 'Emil', 'Bruno', 'Stella', 'Maya'];
 const MAX_TOKENS = 80;
+/** A slow machine is given the time that it takes. */
+const PATIENT = { TESSERA_DRAIN_SECONDS: '600' };
 
 interface Answer {
   readonly text: string;
@@ -110,9 +112,8 @@ describe('leaving in mid answer', function () {
 
   async function startGateway(): Promise<Running> {
     const endpoint = String(net.lines.find((line) => line.event === 'chain-ready')?.endpoint);
-    const started = startCli([
-      ...['gateway', '--json', '--rpc', endpoint, '--port', '0', '--data-dir', join(folder, 'gateway')],
-    ]);
+    const words = ['gateway', '--json', '--rpc', endpoint, '--port', '0', '--data-dir', join(folder, 'gateway')];
+    const started = startCli(words, PATIENT);
     url = String((await started.waitFor((line) => line.event === 'gateway-ready')).url);
     return started;
   }
@@ -147,7 +148,7 @@ describe('leaving in mid answer', function () {
       '--attestors',
       '0',
     ];
-    net = startCli([...words, '--data-dir', join(folder, 'net')]);
+    net = startCli([...words, '--data-dir', join(folder, 'net')], PATIENT);
     await net.waitFor((line) => line.event === 'generated');
     gateway = await startGateway();
     expected = await Promise.all(NAMES.map((name) => ask(url, name).ended));
