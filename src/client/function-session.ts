@@ -10,6 +10,7 @@ import {
   breakOff,
   failed,
   type Hop,
+  listenTo,
   type OpenDeps,
   type OpenRequest,
   type Outcome,
@@ -57,7 +58,6 @@ function runFunction(
   hops: readonly Hop[],
   { route, deadlines }: Pick<OpenRequest, 'route' | 'deadlines'>,
 ): RemoteFunction {
-  const broken = Promise.withResolvers<Outcome<never>>();
   let asked: Expected | undefined;
   let runs = 0;
 
@@ -76,20 +76,7 @@ function runFunction(
     return message !== 'malformed' && take(message, hop) ? undefined : failed(route, hop, 'BAD_FRAME');
   }
 
-  async function listen({ inbox }: Hop, hop: number): Promise<void> {
-    try {
-      for (let next = await inbox.next(); next.done !== true; next = await inbox.next()) {
-        const failure = failureIn(next.value, hop);
-        if (failure !== undefined) broken.resolve(failure);
-      }
-    } finally {
-      broken.resolve(failed(route, hop, 'RESET'));
-    }
-  }
-
-  hops.forEach((hop, i) => {
-    listen(hop, i).catch(() => undefined); // the failure is in `broken`
-  });
+  const { broken } = listenTo(hops, route, failureIn);
 
   async function leave({ stream }: Hop): Promise<void> {
     try {
@@ -113,7 +100,7 @@ function runFunction(
       const sent = (hops[0]?.stream.send(frame, deadline) ?? Promise.resolve()).then(() => result.promise);
       const done = sent.then((value) => ({ ok: true, value }) as const);
       try {
-        return await raceSignal(Promise.race([done, broken.promise]), deadline);
+        return await raceSignal(Promise.race([done, broken]), deadline);
       } catch {
         signal.throwIfAborted();
         return deadline.aborted ? { ok: false, failures: silence(route) } : failed(route, 0, 'RESET');

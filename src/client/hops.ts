@@ -185,6 +185,36 @@ function notOpened(
   return { ok: false, failures: [{ peer, hop, reason: code, suspected: false, retryAfterMs }] };
 }
 
+export interface Listening {
+  /** The first failure, or the end of a stream. */
+  readonly broken: Promise<Outcome<never>>;
+  /** Of each hop: when nothing more comes from it. */
+  readonly ended: readonly Promise<void>[];
+}
+
+/** Hears all hops out. */
+export function listenTo(
+  hops: readonly Hop[],
+  route: readonly RoutedHop[],
+  failureIn: (message: InferMessage | 'malformed', hop: number) => Outcome<never> | undefined,
+): Listening {
+  const broken = Promise.withResolvers<Outcome<never>>();
+
+  async function listen({ inbox }: Hop, hop: number): Promise<void> {
+    try {
+      for (let next = await inbox.next(); next.done !== true; next = await inbox.next()) {
+        const failure = failureIn(next.value, hop);
+        if (failure !== undefined) broken.resolve(failure);
+      }
+    } catch {
+      // Broken off: an end as any other.
+    }
+    broken.resolve(failed(route, hop, 'RESET'));
+  }
+
+  return { broken: broken.promise, ended: hops.map(listen) };
+}
+
 /** The peer that a hop accuses when it is a neighbour, else the hop itself; an accuser is suspected, for it may lie. */
 export function blame(
   route: readonly RoutedHop[],

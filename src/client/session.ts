@@ -15,6 +15,7 @@ import {
   type Hop,
   type HopFailure,
   hopAt,
+  listenTo,
   type OpenDeps,
   type OpenRequest,
   type Outcome,
@@ -81,7 +82,6 @@ function runSession(
   const badReceipts: HopFailure[] = [];
   const lapHops = route.map(({ peer, from, to }) => ({ peer, shards: to - from }));
   const last = route.length - 1;
-  const broken = Promise.withResolvers<Outcome<never>>();
   /** Draws that were sent and not answered yet, in order. */
   const expected: Expected[] = [];
   const inTurn = createSerial();
@@ -122,19 +122,7 @@ function runSession(
     return { peer: hopAt(route, hop).peer, hop, reason: 'BAD_RECEIPT', suspected };
   }
 
-  async function listen({ inbox }: Hop, hop: number): Promise<void> {
-    try {
-      for (let next = await inbox.next(); next.done !== true; next = await inbox.next()) {
-        const failure = failureIn(next.value, hop);
-        if (failure !== undefined) broken.resolve(failure);
-      }
-    } finally {
-      broken.resolve(failed(route, hop, 'RESET'));
-    }
-  }
-
-  // A failure is in `broken`.
-  const listening = hops.map((hop, i) => listen(hop, i).catch(() => undefined));
+  const { broken, ended } = listenTo(hops, route, failureIn);
 
   /** Says goodbye with what is acknowledged, and hears the last receipts. */
   async function leave({ stream }: Hop, hop: number): Promise<readonly HopFailure[]> {
@@ -142,7 +130,7 @@ function runSession(
       const deadline = AbortSignal.timeout(CLOSE_MS);
       const { bytes: usage } = signUsage({ session, hop, peer: stream.peer, ...check.usage() }, identity);
       await stream.send(encodeMessage({ type: 'CLOSE', session, usage }), deadline);
-      await raceSignal(Promise.all([listening[hop], stream.close()]), deadline);
+      await raceSignal(Promise.all([ended[hop], stream.close()]), deadline);
       return check.owing().includes(hop) ? [unreceipted(hop, false)] : [];
     } catch {
       // Slow is no offence.
@@ -181,7 +169,7 @@ function runSession(
       const sent = inTurn(() => send(calls, deadline)).then(() => token.promise);
       const drawn = sent.then((value) => ({ ok: true, value }) as const);
       try {
-        return await raceSignal(Promise.race([drawn, broken.promise]), deadline);
+        return await raceSignal(Promise.race([drawn, broken]), deadline);
       } catch {
         signal.throwIfAborted();
         return deadline.aborted ? { ok: false, failures: silence(route) } : failed(route, 0, 'RESET');

@@ -2,7 +2,14 @@
 // functions, sparse tensors and whatever else could hide work are refused.
 
 import { GraphError } from './errors.ts';
-import { createProtoWriter, type ProtoField, type ProtoWriter, readProtoFields } from './protobuf.ts';
+import {
+  createProtoWriter,
+  decodeText,
+  type ProtoField,
+  type ProtoWriter,
+  readProtoFields,
+  safeInteger,
+} from './protobuf.ts';
 
 export interface ForeignNode {
   readonly op: string;
@@ -281,8 +288,6 @@ interface Fields {
   some(test: (field: number) => boolean): boolean;
 }
 
-const strictText = new TextDecoder('utf-8', { fatal: true });
-
 function fieldsOf(bytes: Uint8Array): Fields {
   const fields = readProtoFields(bytes);
   const of = <K extends ProtoField['kind']>(field: number, kind: K) =>
@@ -293,8 +298,8 @@ function fieldsOf(bytes: Uint8Array): Fields {
   const packed = (field: number) => [...of(field, 'int').map(({ value }) => value), ...all(field).flatMap(varints)];
   const texts = (field: number) => all(field).map(decodeText);
   return {
-    int: (field) => safe(of(field, 'int')[0]?.value ?? 0n),
-    ints: (field) => packed(field).map(safe),
+    int: (field) => safeInteger(of(field, 'int')[0]?.value ?? 0n),
+    ints: (field) => packed(field).map(safeInteger),
     text: (field) => texts(field)[0] ?? '',
     texts,
     all,
@@ -316,18 +321,4 @@ function varints(bytes: Uint8Array): bigint[] {
   }
   if (shift > 0n) throw new GraphError('a varint runs past the end');
   return values;
-}
-
-function decodeText(bytes: Uint8Array): string {
-  try {
-    return strictText.decode(bytes);
-  } catch {
-    throw new GraphError('a text is not UTF-8');
-  }
-}
-
-function safe(value: bigint): number {
-  const signed = Number(BigInt.asIntN(64, value));
-  if (!Number.isSafeInteger(signed)) throw new GraphError(`integer ${value} is out of range`);
-  return signed;
 }

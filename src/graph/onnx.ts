@@ -2,7 +2,14 @@
 // The reader trusts nothing and knows only what the writer emits: functions, sub-graphs, metadata or sparse tensors are refused as unknown fields.
 
 import { GraphError } from './errors.ts';
-import { createProtoWriter, type ProtoField, type ProtoWriter, readProtoFields } from './protobuf.ts';
+import {
+  createProtoWriter,
+  decodeText,
+  type ProtoField,
+  type ProtoWriter,
+  readProtoFields,
+  safeInteger,
+} from './protobuf.ts';
 
 /** Tensor element types by their numbers in onnx.proto. */
 const TYPE_NUMBER = { f32: 1, u8: 2, i8: 3, i32: 6, i64: 7, f16: 10 } as const;
@@ -253,8 +260,6 @@ interface Message {
   many(field: number): Uint8Array[];
 }
 
-const strictText = new TextDecoder('utf-8', { fatal: true });
-
 function message(bytes: Uint8Array, what: string, allowed: Fields): Message {
   const fields = readProtoFields(bytes);
   const kinds = kindsOf(allowed);
@@ -294,18 +299,4 @@ function kindsOf(allowed: Fields): Map<number, ProtoField['kind']> {
   for (const list of [allowed.text, allowed.texts, allowed.bytes, allowed.messages])
     for (const field of list ?? []) kinds.set(field, 'bytes');
   return kinds;
-}
-
-function decodeText(bytes: Uint8Array): string {
-  try {
-    return strictText.decode(bytes);
-  } catch {
-    throw new GraphError('a text is not UTF-8');
-  }
-}
-
-function safeInteger(value: bigint): number {
-  const signed = Number(BigInt.asIntN(64, value));
-  if (!Number.isSafeInteger(signed)) throw new GraphError(`integer ${value} is out of range`);
-  return signed;
 }

@@ -100,3 +100,21 @@ export function readProtoFields(bytes: Uint8Array): ProtoField[] {
   }
   return fields;
 }
+
+const strictText = new TextDecoder('utf-8', { fatal: true });
+
+/** @throws GraphError for bytes that are no UTF-8 */
+export function decodeText(bytes: Uint8Array): string {
+  try {
+    return strictText.decode(bytes);
+  } catch {
+    throw new GraphError('a text is not UTF-8');
+  }
+}
+
+/** A varint as a signed number; throws GraphError for one that a number cannot hold. */
+export function safeInteger(value: bigint): number {
+  const signed = Number(BigInt.asIntN(64, value));
+  if (!Number.isSafeInteger(signed)) throw new GraphError(`integer ${value} is out of range`);
+  return signed;
+}

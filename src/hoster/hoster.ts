@@ -182,6 +182,17 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
     const keeps = deps.mayAudit !== undefined && ledger.reserve(auditBytes);
     const transcript = createTranscript(transcriptOf(open, keeps));
     const session = startSession(stream, open, kv, transcript);
+    try {
+      await live(session, stream, inbox);
+    } finally {
+      if (keeps) ledger.free(auditBytes);
+      if (keeps) remember(session, transcript);
+    }
+  }
+
+  /** From ACCEPT to the end of the client's stream, whichever way it comes. */
+  async function live(session: HostedSession | HostedFunction, stream: FrameStream, inbox: Inbox): Promise<void> {
+    const { open } = session;
     const key = keyOf(open.session, open.hop);
     sessions.set(key, session);
     opened += 1;
@@ -191,13 +202,11 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
     } finally {
       sessions.delete(key);
       await session.end();
-      if (keeps) ledger.free(auditBytes);
-      if (keeps) remember(session, transcript);
       settleLeaving();
     }
   }
 
-  /** Lives with a session of a stateless model: whichever way the client's stream ends. */
+  /** A session of a stateless model: it has no cache and gives no receipts. */
   async function holdFunction(
     stream: FrameStream,
     inbox: Inbox,
@@ -214,17 +223,7 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
       meter,
       engine: deps.engine,
     });
-    const key = keyOf(open.session, open.hop);
-    sessions.set(key, session);
-    opened += 1;
-    try {
-      await stream.send(encodeMessage({ type: 'ACCEPT', session: open.session, tokensGranted: open.maxTokens }));
-      await takeWork(session, inbox, 'client');
-    } finally {
-      sessions.delete(key);
-      await session.end();
-      settleLeaving();
-    }
+    await live(session, stream, inbox);
   }
 
   /** For auditors, until the audits of the next epoch are over. */
