@@ -9,7 +9,7 @@ import { projections, sketchEntries } from './sketch.ts';
 export const SEGMENT_POSITIONS = 32;
 /** 18 % spread of distances at 32 directions: honest and false outputs are a factor of ten apart (docs/protocol.md 13). */
 const RECEIPT_ENTRIES = 32;
-export const RECEIPT_SKETCH_BYTES = RECEIPT_ENTRIES * 4;
+const RECEIPT_SKETCH_BYTES = RECEIPT_ENTRIES * 4;
 /** Candidates of a drawn row whose logarithms of probability enter the sketch. */
 export const SKETCHED_CANDIDATES = 16;
 /** Of the rows that drew a token one in 8 is sketched: an auditor computes these one by one. */

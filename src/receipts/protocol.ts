@@ -27,7 +27,7 @@ import type { DrawnToken } from './transcript.ts';
 
 export const AUDIT_PROTOCOL = '/tessera/audit/1';
 /** Receipts in one answer: the newest. */
-export const MAX_LISTED = 512;
+const MAX_LISTED = 512;
 const MAX_REQUEST_BYTES = 32 * 1024;
 const MAX_POSITIONS = 1 << 24;
 const MAX_STREAMS = 2;

@@ -65,7 +65,8 @@ export interface Runtime {
   /** A runtime API function by its name in polkadot.js' spelling (`networkRuntimeApi`, `getSubnetInfo`). */
   api(api: string, name: string, args: readonly unknown[]): Query;
   /** A signed extrinsic, 0x hex. */
-  extrinsic(call: CallSpec, signer: Signer, nonce: number, mortality: Mortality): `0x${string}`;
+  /** @param tip planck */
+  extrinsic(call: CallSpec, signer: Signer, nonce: number, mortality: Mortality, tip: bigint): `0x${string}`;
   extrinsicHash(extrinsic: string): Hash;
   head(headerJson: unknown): Head;
   events(records: unknown): readonly RuntimeEvent[];
@@ -197,7 +198,7 @@ export function createRuntime(api: ApiPromise): Runtime {
       };
     },
 
-    extrinsic({ pallet, name, args }, signer, nonce, { birth, period }) {
+    extrinsic({ pallet, name, args }, signer, nonce, { birth, period }, tip) {
       const call = api.tx[pallet]?.[name];
       if (call === undefined) throw new RangeError(`no call ${pallet}.${name}`);
       const extrinsic = call(...args);
@@ -205,7 +206,7 @@ export function createRuntime(api: ApiPromise): Runtime {
         method: extrinsic.method.toHex(),
         era: registry.createType('ExtrinsicEra', { current: birth.number, period }).toHex(),
         nonce,
-        tip: 0,
+        tip,
         blockHash: birth.hash,
         genesisHash: api.genesisHash.toHex(),
         specVersion: api.runtimeVersion.specVersion.toNumber(),

@@ -52,10 +52,20 @@ const MAX_FLIGHT = 8;
 /** Blocks whose parent, transactions and events are remembered: those in which transactions that wait are looked for. */
 const REMEMBERED_BLOCKS = 16;
 
+/** Planck that a transaction offers beside its fee when a pool holds it and no block takes it; twice as much each further time. */
+const FIRST_TIP = 10n ** 9n;
+
+/** After so many the tip stays: a block that does not take it for that wants something else. */
+const MAX_RAISES = 4;
+
+type Bytes = `0x${string}`;
+
 interface Sent {
   readonly call: string;
   readonly account: Address;
-  readonly bytes: `0x${string}`;
+  /** What was offered: one nonce, the same call, each with a higher tip than the one before. At most one of them gets into a block. */
+  readonly versions: Bytes[];
+  withTip(tip: bigint): Bytes;
   readonly birth: Head;
   /** First block in which it cannot be any more. */
   readonly death: number;
@@ -64,6 +74,8 @@ interface Sent {
 interface Found {
   readonly block: Head;
   readonly index: number;
+  /** The version that got in. */
+  readonly bytes: Bytes;
 }
 
 interface BlockBody {
@@ -155,8 +167,10 @@ export function createSubmitter(link: Link, deps: LinkDeps, retryMs: number = RE
     // While transactions of our own wait, their count is known here; whoever else uses the account shows in a refusal.
     const own = account.waiting > 0 ? account.nextNonce : 0;
     const nonce = Math.max(atLeast, own > 0 ? own : await readNonce(signer.address, signal));
-    const bytes = connection.runtime.extrinsic(make(connection), signer, nonce, { birth, period: life });
-    return { sent: { call, account: signer.address, bytes, birth, death: birth.number + life }, nonce };
+    const wanted = make(connection);
+    const withTip = (tip: bigint) => connection.runtime.extrinsic(wanted, signer, nonce, { birth, period: life }, tip);
+    const versions = [withTip(0n)];
+    return { sent: { call, account: signer.address, versions, withTip, birth, death: birth.number + life }, nonce };
   }
 
   /**
@@ -173,10 +187,10 @@ export function createSubmitter(link: Link, deps: LinkDeps, retryMs: number = RE
   }
 
   /** Many endpoints do not offer dry runs: then the call is simply sent. */
-  async function tryOut({ call, bytes }: Sent, signal?: AbortSignal): Promise<void> {
+  async function tryOut({ call, versions }: Sent, signal?: AbortSignal): Promise<void> {
     let answer: unknown;
     try {
-      answer = await link.request('system_dryRun', [bytes], signal);
+      answer = await link.request('system_dryRun', [versions.at(-1)], signal);
     } catch (error) {
       if (!(error instanceof RpcFault)) throw error;
       log.debug('no dry run', { call, error: error.message });
@@ -226,9 +240,10 @@ export function createSubmitter(link: Link, deps: LinkDeps, retryMs: number = RE
     }
   }
 
-  async function offer({ call, account, bytes }: Sent, signal?: AbortSignal): Promise<void> {
+  /** The newest version. */
+  async function offer({ call, account, versions }: Sent, signal?: AbortSignal): Promise<void> {
     try {
-      await link.requestOnce('author_submitExtrinsic', [bytes], signal, SUBMIT_MS);
+      await link.requestOnce('author_submitExtrinsic', [versions.at(-1)], signal, SUBMIT_MS);
     } catch (error) {
       throw error instanceof RpcFault ? extrinsicRejected(call, account, error.message) : error;
     }
@@ -243,7 +258,7 @@ export function createSubmitter(link: Link, deps: LinkDeps, retryMs: number = RE
       for (;;) {
         const found = await find(sent, visited, stop);
         if (until === 'inBlock' || (await becomesFinal(found.block, stop)))
-          return await persist(() => receiptOf(sent, found, stop), stop);
+          return await persist(() => receiptOf(sent.call, found, stop), stop);
       }
     } catch (error) {
       if (deadline.aborted && !signal?.aborted) throw chainTimeout(`inclusion of ${sent.call}`, INCLUSION_MS);
@@ -267,15 +282,28 @@ export function createSubmitter(link: Link, deps: LinkDeps, retryMs: number = RE
     throw extrinsicExpired(sent.call);
   }
 
-  /** A refusal of bytes that were taken before is final only where it names a lasting cause. */
+  /** A pool that still has it is offered more for it; one that has dropped it is offered it as it was. */
   async function offerAgain(sent: Sent, stop: AbortSignal): Promise<void> {
+    const refusal = await refusedAgain(sent, stop);
+    if (refusal !== 'AlreadyImported' || sent.versions.length > MAX_RAISES) return;
+    const tip = FIRST_TIP * 2n ** BigInt(sent.versions.length - 1);
+    sent.versions.push(sent.withTip(tip));
+    log.info('offered again with a tip', { call: sent.call, tip });
+    // Refused, it is never in a block; the version before it still may be.
+    if ((await refusedAgain(sent, stop)) !== undefined) sent.versions.pop();
+  }
+
+  /** The pool's word when it does not take it. A refusal of what was taken before is final only where it names a lasting cause. */
+  async function refusedAgain(sent: Sent, stop: AbortSignal): Promise<string | undefined> {
     try {
       await offer(sent, stop);
+      return undefined;
     } catch (error) {
       stop.throwIfAborted();
-      const isLasting = error instanceof ChainError && error.facts.code === 'EXTRINSIC_REJECTED';
-      if (isLasting && 'reason' in error.facts && LASTING.includes(error.facts.reason)) throw error;
+      const reason = reasonOf(error);
+      if (reason !== undefined && LASTING.includes(reason) && sent.versions.length === 1) throw error;
       log.debug('not taken again', { call: sent.call, error: String(error) });
+      return isSilence(error) ? undefined : (reason ?? 'unknown');
     }
   }
 
@@ -291,8 +319,8 @@ export function createSubmitter(link: Link, deps: LinkDeps, retryMs: number = RE
     while (number > sent.birth.number && !visited.has(hash)) {
       const block = await readBlock(hash, stop);
       if (block === undefined) return 'unknown';
-      const index = block.extrinsics.indexOf(sent.bytes);
-      if (index >= 0) return { block: { number, hash }, index };
+      const bytes = sent.versions.find((version) => block.extrinsics.includes(version));
+      if (bytes !== undefined) return { block: { number, hash }, index: block.extrinsics.indexOf(bytes), bytes };
       path.push(hash);
       hash = block.parent;
       number = (number - 1) as BlockNumber;
@@ -321,7 +349,7 @@ export function createSubmitter(link: Link, deps: LinkDeps, retryMs: number = RE
     return (await persist(() => link.ask('chain_getBlockHash', [number], undefined, stop), stop)) === hash;
   }
 
-  async function receiptOf({ call, bytes }: Sent, { block, index }: Found, stop: AbortSignal): Promise<Receipt> {
+  async function receiptOf(call: string, { block, index, bytes }: Found, stop: AbortSignal): Promise<Receipt> {
     const { runtime } = await link.connection(stop);
     const events = await eventsOf(block.hash, async () =>
       runtime.events(await link.ask('state_getStorage', [EVENTS_KEY], block.hash, link.closed)),
@@ -347,8 +375,13 @@ const TAKEN: readonly string[] = ['Stale', 'PriorityTooLow', 'AlreadyImported'];
 
 /** The pool's word for it; undefined for any other error. */
 function takenReason(error: unknown): string | undefined {
-  const reason = error instanceof ChainError && 'reason' in error.facts ? error.facts.reason : undefined;
+  const reason = reasonOf(error);
   return reason !== undefined && TAKEN.includes(reason) ? reason : undefined;
+}
+
+/** Why a pool refused; undefined for any other error. */
+function reasonOf(error: unknown): string | undefined {
+  return error instanceof ChainError && 'reason' in error.facts ? error.facts.reason : undefined;
 }
 
 function isSilence(error: unknown): boolean {

@@ -17,7 +17,7 @@ const lowPriority = new RpcFault(1014, 'Priority is too low: (1 vs 1)');
 
 type Answer = () => unknown;
 
-/** An endpoint whose answers the test decides; the transaction with nonce n is `0x0n`. */
+/** An endpoint whose answers the test decides; the transaction with nonce n is `0x0n`, with a tip of t GPlanck `0x0n+t`. */
 function createEndpoint() {
   const best = createHeadFeed();
   const finalized = createHeadFeed();
@@ -48,9 +48,9 @@ function createEndpoint() {
   }
   const request = async (method: string, params: readonly unknown[]) => answer(method, params);
   const runtime = {
-    extrinsic: (_call: unknown, _signer: unknown, given: number, mortality: Mortality) => {
-      births.push(mortality);
-      return `0x0${given}`;
+    extrinsic: (_call: unknown, _signer: unknown, given: number, mortality: Mortality, tip: bigint) => {
+      if (tip === 0n) births.push(mortality);
+      return `0x0${given}${tip === 0n ? '' : `+${tip / 10n ** 9n}`}`;
     },
     extrinsicHash: () => '0xff' as Hash,
     events: () => [],
@@ -154,6 +154,40 @@ describe('transactions from signing to inclusion', () => {
       assert.deepEqual(endpoint.submitted, ['0x00', '0x00']);
     });
   }
+
+  describe('that waits in a pool', () => {
+    const imported = new RpcFault(1013, 'Already imported');
+
+    /** Blocks without it, each after which the pool answers so to the next offers. */
+    async function waits(from: number, ...answers: Answer[]): Promise<number> {
+      endpoint.will('author_submitExtrinsic', ...answers);
+      for (let number = from; number < from + 3; number += 1) await endpoint.block(number);
+      return from + 3;
+    }
+
+    it('is offered again with a tip, which doubles, and is done whichever version a block takes', async () => {
+      await submit();
+      let number = await waits(11, fail(imported));
+      number = await waits(number, fail(imported));
+      assert.deepEqual(endpoint.submitted, ['0x00', '0x00', '0x00+1', '0x00+1', '0x00+2']);
+      await endpoint.block(number, ['0x05', '0x00+1']);
+      assert.equal(outcome.receipt?.block.number, number);
+    });
+
+    it('stays what it was when the pool does not want the tip', async () => {
+      await submit();
+      const number = await waits(11, fail(imported), fail(new RpcFault(1010, 'Invalid Transaction: Payment')));
+      assert.deepEqual(outcome, {});
+      await endpoint.block(number, ['0x00']);
+      assert.equal(outcome.receipt?.block.number, number);
+    });
+
+    it('is offered as it was to a pool that has dropped it', async () => {
+      await submit();
+      await waits(11);
+      assert.deepEqual(endpoint.submitted, ['0x00', '0x00']);
+    });
+  });
 
   it('is looked for until the endpoint answers again', async () => {
     await submit();
