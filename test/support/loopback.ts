@@ -24,6 +24,8 @@ import type { ValidatorEvent } from '../../src/validator/validator.ts';
 import { decodeRecord } from '../../src/wire/record.ts';
 
 const MODEL = new URL('../../models/tiny', import.meta.url).pathname;
+/** Events among which the newest head is. */
+const RECENT = 64;
 /** The last block of a window that a record must have reached everybody by. */
 const BEFORE = 1;
 
@@ -371,8 +373,9 @@ function withEars(overlay: MadeOverlay, hear: (record: SignedRecord) => void): M
   };
 }
 
+/** What two heads bring about may end in another order. */
 function lastHead(events: readonly ValidatorEvent[]): number {
-  return events.findLast((event) => event.type === 'head')?.block ?? -1;
+  return Math.max(-1, ...events.slice(-RECENT).flatMap((event) => (event.type === 'head' ? [event.block] : [])));
 }
 
 async function pooled(devchain: DevChain): Promise<number> {
