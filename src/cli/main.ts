@@ -40,6 +40,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   gateway: async () => (await import('./commands/gateway.ts')).gateway,
   generate: async () => (await import('./commands/generate.ts')).generate,
   chat: async () => (await import('./commands/chat.ts')).chat,
+  bench: async () => (await import('./commands/bench.ts')).bench,
   embed: async () => (await import('./commands/embed.ts')).embed,
   balance: async () => (await import('./commands/balance.ts')).balance,
   stake: async () => (await import('./commands/stake.ts')).stake,
@@ -203,6 +204,19 @@ async function main(argv: readonly string[]): Promise<void> {
   process.stdout.write(offered.map((word) => `${word}\n`).join(''));
 }
 
+/** Whoever reads our words may leave (`tessera scores | head`): a command ends then, a node as if it were told to. */
+function endWithReader(): void {
+  let told = false;
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    if (told) return;
+    told = true;
+    if (process.listenerCount('SIGTERM') === 0) process.exit(0);
+    process.kill(process.pid, 'SIGTERM');
+  });
+}
+
+endWithReader();
 try {
   await main(process.argv.slice(2));
 } catch (error) {

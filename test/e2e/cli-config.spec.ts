@@ -1,9 +1,11 @@
 // What a person sees of the program's own settings and of this machine, as processes: where values come from, completion, doctor.
 
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { runCli } from '../support/cli.ts';
 
 describe('command line: settings', function () {
@@ -38,6 +40,23 @@ describe('command line: settings', function () {
     ]);
     assert.match(script.stdout, /begin-tessera-completions[\s\S]*--get-yargs-completions/);
     assert.equal(offered.stdout, 'slashing\n');
+  });
+
+  it('bench measures the shards that it is asked for', async () => {
+    const ran = await runCli(['bench', '--shards', '1-2', '--threads', '1', '--json']);
+    assert.equal(ran.code, 0, ran.stderr);
+    assert.match(ran.stderr, /shards 1 2 of 4 on cpu/);
+    const figures = new Map(ran.lines.map(({ name, value }) => [name, Number(value)]));
+    assert.deepEqual([...figures.keys()], ['load', 'prefill', 'decode', 'decode.8', 'memory']);
+    for (const [name, value] of figures) assert.ok(value > 0, `${name}: ${value}`);
+  });
+
+  it('ends quietly when nobody reads on', () => {
+    const tessera = fileURLToPath(new URL('../../bin/tessera.js', import.meta.url));
+    const command = `"${process.execPath}" "${tessera}" config | true; echo "\${PIPESTATUS[0]}"`;
+    const ran = spawnSync('bash', ['-c', command], { encoding: 'utf8' });
+    assert.equal(ran.stdout, '0\n');
+    assert.equal(ran.stderr.includes('EPIPE'), false);
   });
 
   it('doctor finds what is missing, and says what to do', async () => {
