@@ -162,8 +162,12 @@ function open(overlay: Overlay, peer: PeerId, protocol: string): Promise<FrameSt
   return overlay.openStream(peer, protocol, { maxFrameBytes: MAX_FRAME, signal: AbortSignal.timeout(10_000) });
 }
 
+/** Receipts come in between, behind every 32nd token. */
 async function expect(answers: AsyncIterator<Uint8Array>, type: string): Promise<void> {
-  const { value, done } = await answers.next();
-  const message = done === true ? undefined : decodeMessage(value);
-  if (message?.ok !== true || message.value.type !== type) throw new Error(`no ${type} from the hop`);
+  for (;;) {
+    const { value, done } = await answers.next();
+    const message = done === true ? undefined : decodeMessage(value);
+    if (message?.ok === true && message.value.type === type) return;
+    if (message?.ok !== true || message.value.type !== 'RECEIPT') throw new Error(`no ${type} from the hop`);
+  }
 }
