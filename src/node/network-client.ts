@@ -96,7 +96,8 @@ export async function createNetworkClient(
   );
   const bootstrap =
     options.initialPeers.length > 0 ? options.initialPeers : knownAddresses(subnet, nodes, identity.peer);
-  const overlay = await createOverlay(
+  await using opened = new AsyncDisposableStack();
+  const entered = await createOverlay(
     {
       identity,
       listen: [],
@@ -115,6 +116,7 @@ export async function createNetworkClient(
     },
     { log: log.child('p2p') },
   );
+  const overlay = opened.adopt(entered, (one) => one.close());
   const directory = createDirectory(
     { subnet: subnet.id, genesis: fromHex(info.genesis) },
     { overlay, chain, verify: verifySignature, log: log.child('directory') },
@@ -123,7 +125,8 @@ export async function createNetworkClient(
   const until = AbortSignal.any([signal, ending.signal]);
   const place = { model, cut: policy.cut, subnet, genesis: info.genesis, epochLength: info.epochLength };
   const around = { overlay, chain, directory, identity, log };
-  const ends = options.keepEnds === true ? await keepEnds(place, around) : undefined;
+  const kept = options.keepEnds === true ? await keepEnds(place, around, signal) : undefined;
+  const ends = kept === undefined ? undefined : opened.adopt(kept, (one) => one.close());
   const following = Promise.all([directory.run(until), followMembers(members, until), ends?.run(until)]);
   await Promise.allSettled(bootstrap.map((address) => overlay.connect(address, signal)));
   const { vocab, maxContext } = model.manifest.shape;
@@ -139,6 +142,7 @@ export async function createNetworkClient(
       log: log.child('client'),
     },
   );
+  const resources = opened.move();
   return {
     client,
     directory,
@@ -147,8 +151,7 @@ export async function createNetworkClient(
     async close() {
       ending.abort();
       await following;
-      await ends?.close();
-      await overlay.close();
+      await resources.disposeAsync();
     },
   };
 }

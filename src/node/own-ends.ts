@@ -58,13 +58,14 @@ export interface OwnEndsDeps {
 export async function keepEnds(
   { model, cut, subnet, genesis, epochLength }: OwnEndsOptions,
   { overlay: outside, chain, directory, identity, log }: OwnEndsDeps,
+  signal: AbortSignal,
 ): Promise<OwnEnds> {
   const all = cutShards(model.manifest, cut);
   if (all.length < LEAST_SHARDS) throw tooFew(all.length);
   const ends = [0, all.length - 1] as readonly number[] as readonly ShardIndex[];
   const engine = await createOnnxEngine({ model, cut, device: 'cpu' }, { log: log.child('engine') });
   try {
-    await engine.load(ends);
+    await engine.load(ends, signal);
   } catch (error) {
     await engine.close();
     throw error;
