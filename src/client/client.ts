@@ -175,6 +175,7 @@ export function createClient(options: ClientOptions, deps: ClientDeps): Client {
 
   async function open(plan: GenerationPlan, { hops: route, head }: Found, signal: AbortSignal) {
     const { positions, sampling } = plan;
+    deps.log.debug('route', { nodes: route.map(({ node }) => node) });
     const request = { ...openRequest({ hops: route, head }, positions), vocab: model.vocab, sampling };
     return openSession(request, { ...deps, paces, now }, signal);
   }

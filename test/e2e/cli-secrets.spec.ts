@@ -25,7 +25,7 @@ import { type Finished, runCli, startCli, stopCli } from '../support/cli.ts';
 import { runCommand } from '../support/command.ts';
 
 const PASSPHRASE = 'zebra-quartz-lantern-4711';
-const PROMPT = 'Once upon a time, there was a xylophone-playing wombat named Bartholomew.';
+const PROMPT = 'Once upon a time, there was a xylophone-playing wombat named Bartholomew. One day';
 const ADDRESS = '/ip4/127.0.0.1/tcp/21781';
 const SUBNET = 128_001 as SubnetId;
 
@@ -119,7 +119,7 @@ describe('command line: secrets', function () {
       fetch(`${url}/v1/completions`, {
         method: 'POST',
         headers: { 'content-type': 'application/json', authorization: `Bearer ${key}` },
-        body: JSON.stringify({ model: 'tiny', prompt: PROMPT, ...body }),
+        body: JSON.stringify({ model: 'tiny', prompt: PROMPT, temperature: 0, ...body }),
       });
     const answers = [await ask({ max_tokens: 8, stream: true }, apiKey), await ask({ n: 0 }, apiKey)];
     answers.push(await ask({ max_tokens: 8 }, `${apiKey}x`));

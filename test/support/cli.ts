@@ -21,6 +21,8 @@ export interface Finished {
 export interface Running {
   readonly child: ChildProcess;
   readonly lines: readonly Line[];
+  /** What it has written to stderr so far. */
+  told(): string;
   /** The first line, already printed or to come, that fits; rejects when the process ends without it. */
   waitFor(fits: (line: Line) => boolean): Promise<Line>;
   readonly finished: Promise<Finished>;
@@ -32,11 +34,20 @@ function cleanEnvironment(extra: Readonly<Record<string, string>>): NodeJS.Proce
   return { ...Object.fromEntries(inherited), ...extra };
 }
 
+/** Those that run; a test that fails before it stops its own must not keep the whole run from ending. */
+const alive = new Set<ChildProcess>();
+
+after('no process outlives the tests', () => {
+  for (const child of alive) child.kill('SIGKILL');
+});
+
 export function startCli(args: readonly string[], env: Readonly<Record<string, string>> = {}): Running {
   const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', MAIN, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: cleanEnvironment(env),
   });
+  alive.add(child);
+  child.once('close', () => alive.delete(child));
   const lines: Line[] = [];
   const waiting = new Set<() => void>();
   let stdout = '';
@@ -64,6 +75,7 @@ export function startCli(args: readonly string[], env: Readonly<Record<string, s
   return {
     child,
     lines,
+    told: () => stderr,
     finished,
     waitFor: (fits) =>
       new Promise((resolve, reject) => {
