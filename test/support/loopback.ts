@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { openSigner } from '../../src/chain/accounts.ts';
 import { connectChain } from '../../src/chain/substrate.ts';
 import type { Chain, Subnet } from '../../src/chain/types.ts';
-import { firstBlock, type Moment, phaseAt, windowsOf } from '../../src/consensus/phase.ts';
+import { type ClockParams, firstBlock, type Moment, phaseAt, windowsOf } from '../../src/consensus/phase.ts';
 import { createDevChain, type DevChain } from '../../src/devchain/devchain.ts';
 import { BUNDLED_SPEC } from '../../src/devnet/devnet.ts';
 import { foundNetwork, type Member, skipToFirstEpoch } from '../../src/devnet/found.ts';
@@ -77,6 +77,7 @@ export interface Loopback {
   readonly subnet: Subnet;
   readonly nodes: readonly LoopbackNode[];
   readonly firstEpoch: Epoch;
+  readonly clock: ClockParams;
   /** Of the last block. */
   epoch(): Epoch;
   /** The block at an offset of an epoch, and all that it brings about before the next one. */
@@ -147,6 +148,7 @@ export async function createLoopback(options: LoopbackOptions): Promise<Loopback
     subnet,
     nodes,
     firstEpoch,
+    clock,
     epoch: () => momentOf(devchain.head().number).epoch,
     async runTo(epoch, offset) {
       const goal = firstBlock(epoch as Epoch, clock) + offset;
