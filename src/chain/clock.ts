@@ -13,6 +13,15 @@ export function lastBlockOf(epoch: Epoch, slot: number, epochLength: number): Bl
   return ((epoch + 1) * epochLength + slot - 1) as BlockNumber;
 }
 
+/** Epochs of which a chain keeps how they ended (chain.md 3.2). */
+const HISTORY_EPOCHS = 64;
+
+/** The `count` epochs before `now`, the newest first. */
+export function pastEpochs(now: Epoch, count: number): readonly Epoch[] {
+  const length = Math.max(0, Math.min(count, now, HISTORY_EPOCHS));
+  return Array.from({ length }, (_, i) => (now - 1 - i) as Epoch);
+}
+
 /** Blocks that an ordinary transaction lives (chain.md 10.2). */
 export const ERA_BLOCKS = 64;
 

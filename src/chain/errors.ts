@@ -94,7 +94,7 @@ export const NETWORK_ERRORS: Readonly<Record<string, Advice>> = {
   SubnetNodeActivatedAlready: never('the node is active already: nothing to do'),
   NotStartEpoch: nextEpoch('too early: wait for the start epoch of the node (`tessera activate --wait` does)'),
   ActivationGracePassed: afterAction(
-    'too late: the registration has expired; take the node out (`tessera remove-node`), then its stake (`tessera stake remove`), and register again',
+    'too late: the registration has expired; take the node out (`tessera clean-expired`: free, and its stake begins to cool down), register again, and claim the stake when it has cooled down (`tessera stake claim`)',
   ),
   NoExpiredNodes: never('no registration has expired: nothing to do'),
   InvalidSubnetNodeId: never('there is no such active node in the subnet: check --subnet-node-id'),
@@ -120,7 +120,9 @@ export const NETWORK_ERRORS: Readonly<Record<string, Advice>> = {
   SubnetRewardsAlreadySubmitted: never('the scores of this epoch are submitted already: nothing to do'),
   QueueGovernanceUnsupported: never('the chain has no queue governance: send null for both queue fields'),
   ScoreOverflow: never('a score is above 10^24: scale the scores down'),
-  InvalidHotkeySubnetNodeId: afterAction('this hotkey has no node in the subnet: register one'),
+  InvalidHotkeySubnetNodeId: afterAction(
+    'this hotkey has no node in the subnet: register one, or, if the node was given another hotkey, sign with that one',
+  ),
   InvalidSubnetNodeClassification: nextEpoch('the node is not a validator yet: it climbs with every accepted epoch'),
   InvalidSubnetConsensusSubmission: nextBlock('nothing is submitted in this epoch yet: attest once it is'),
   InvalidValidatorId: nextEpoch(
@@ -145,6 +147,11 @@ export const HYPERTENSOR_ERRORS: Readonly<Record<string, Advice>> = {
   TxRateLimitExceeded: nextBlock(
     'the chain takes no two money calls of one account so soon: try again in a few blocks',
   ),
+  OldHotkeyNotRegistered: afterAction(
+    'the chain lists the hotkeys of this coldkey under another one, since that changed places with it: change places back first (`tessera update-coldkey`)',
+  ),
+  DelegateAccountCannotBeHotkey: never('the hotkey is the account that shares in the rewards of its node: use another'),
+  DelegateAccountCannotBeColdkey: never('the coldkey is the account that shares in the rewards of its node'),
   CouldNotConvertToBalance: never('the chain cannot express this amount as a balance: give a smaller one'),
   NotEnoughBalance: afterAction('the account does not have that much: send TENSOR to it first'),
   BalanceWithdrawalError: afterAction('the account cannot pay this and stay alive: send TENSOR to it first'),

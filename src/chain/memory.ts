@@ -16,7 +16,7 @@ import { raceSignal } from '../util/async.ts';
 import { concatBytes, fromHex, toHex, u32le, utf8 } from '../util/bytes.ts';
 import { sha256, tag } from '../util/hash.ts';
 
-import { dutyPeriod, ERA_BLOCKS, epochAt } from './clock.ts';
+import { dutyPeriod, ERA_BLOCKS, epochAt, pastEpochs } from './clock.ts';
 import { orDoneAlready } from './duties.ts';
 import {
   extrinsicExpired,
@@ -28,12 +28,12 @@ import {
   unreachable,
 } from './errors.ts';
 import { createHeadFeed } from './heads.ts';
+import { peersOf } from './peers.ts';
+import { removedIn } from './removed.ts';
 import {
   activateNode,
   activateSubnet,
   attest,
-  type Call,
-  peersOf,
   propose,
   registerNode,
   registerSubnet,
@@ -43,7 +43,9 @@ import {
   updateMisc,
   updatePeer,
 } from './twin/calls.ts';
+import { cleanExpired } from './twin/expiry.ts';
 import { DEVELOPMENT_FUNDS } from './twin/funds.ts';
+import { updateColdkey, updateHotkey } from './twin/keys.ts';
 import {
   addStake,
   claimUnbondings,
@@ -56,6 +58,7 @@ import {
 import { beginBlock } from './twin/settle.ts';
 import {
   accountOf,
+  type Call,
   DEPOSIT,
   electableOf,
   mul,
@@ -289,7 +292,7 @@ export function createMemoryChain(options: MemoryChainOptions): MemoryChain {
           specName: 'tessera-memory',
           specVersion: 1,
           dialect: 'tessera',
-          capabilities: { explicitActivation: true, consensusResult: true },
+          capabilities: { explicitActivation: true, consensusResult: true, coldkeyPerHotkey: true },
           epochLength,
           symbol: 'TENSOR',
           decimals: 18,
@@ -315,6 +318,11 @@ export function createMemoryChain(options: MemoryChainOptions): MemoryChain {
           nodesOf(subnetAt(id, at, signal)).find((node) => node.hotkey === hotkey),
           publicNode,
         ),
+      nodeByPeerId: async (id, peer, at, signal) =>
+        optional(
+          nodesOf(subnetAt(id, at, signal)).find((node) => peersOf(node).includes(peer)),
+          publicNode,
+        ),
       async electable(id, at, signal) {
         const subnet = subnetAt(id, at, signal);
         return subnet === undefined ? [] : electableOf(subnet).map((node) => node.id);
@@ -324,6 +332,15 @@ export function createMemoryChain(options: MemoryChainOptions): MemoryChain {
       submission: async (id, epoch, at, signal) =>
         optional(subnetAt(id, at, signal)?.submissions.get(epoch), publicSubmission),
       result: async (id, epoch, at, signal) => subnetAt(id, at, signal)?.results.get(epoch),
+      async previousResults(id, count, signal) {
+        const subnet = subnetAt(id, undefined, signal);
+        if (subnet === undefined) return [];
+        const epochs = pastEpochs(epochAt(tip().state.block, subnet.slot, options.epochLength), count);
+        return epochs.flatMap((epoch) => {
+          const result = subnet.results.get(epoch);
+          return result === undefined ? [] : [{ epoch, ...result }];
+        });
+      },
       async provesStake(id, peer, minClass, at, signal) {
         const state = stateAt(at ?? blockAt(finalizedNumber()).head.hash, signal);
         const subnet = state.subnets.get(id);
@@ -356,6 +373,15 @@ export function createMemoryChain(options: MemoryChainOptions): MemoryChain {
         send(hotkey, 'activate_subnet_node', activateNode(subnet, node), submitOptions, { isFree: true }),
       removeNode: (key, subnet, node, submitOptions) =>
         send(key, 'remove_subnet_node', removeNode(subnet, node), submitOptions),
+      async cleanExpired(key, subnet, submitOptions) {
+        const call = 'clean_expired_registered_subnet_nodes';
+        const receipt = await send(key, call, cleanExpired(subnet), submitOptions, { isFree: true });
+        return { ...receipt, removed: removedIn(receipt) };
+      },
+      updateHotkey: (coldkey, { hotkey, next }, submitOptions) =>
+        send(coldkey, 'update_hotkey', updateHotkey(hotkey, next), submitOptions),
+      updateColdkey: (coldkey, { hotkey, next }, submitOptions) =>
+        send(coldkey, 'update_coldkey', updateColdkey(hotkey, next), submitOptions),
       updatePeer: (key, { subnet, node, role }, info, submitOptions) =>
         send(key, 'update_peer_info', updatePeer(subnet, node, role, info), submitOptions),
       updateMisc: (owner, subnet, misc, submitOptions) =>

@@ -1,17 +1,19 @@
 // The chain client on @polkadot/api: interface Chain over the endpoints of a Substrate node or the dev chain (chain.md 10). Trusts the
 // endpoint it is given for what is in storage; checks that it stays the same chain.
 
-import type { Address, BlockNumber, Epoch, Hash, NodeId, SubnetId } from '../types/ids.ts';
-import { dutyPeriod, ERA_BLOCKS } from './clock.ts';
+import type { Address, BlockNumber, Epoch, Hash, NodeId, PeerId, SubnetId } from '../types/ids.ts';
+import { dutyPeriod, ERA_BLOCKS, epochAt, pastEpochs } from './clock.ts';
 import type { Dialect, Read, Reader } from './dialects/dialect.ts';
 import { NO_EXTRINSIC, orDoneAlready } from './duties.ts';
-import { answerUnreadable, extrinsicFailed } from './errors.ts';
+import { answerUnreadable, extrinsicFailed, extrinsicWouldFail } from './errors.ts';
+import { peersOf } from './peers.ts';
+import { removedIn } from './removed.ts';
 import type { Connection } from './substrate/connection.ts';
 import { createLink, type Link, type LinkDeps } from './substrate/link.ts';
 import type { CallSpec, RuntimeEvent } from './substrate/runtime.ts';
 import { rememberStake } from './substrate/stake.ts';
 import { createSubmitter } from './substrate/submit.ts';
-import type { Chain, Head, Proposal, Receipt, Signer, SubmitOptions } from './types.ts';
+import type { Chain, Head, PastResult, Proposal, Receipt, Signer, SubmitOptions } from './types.ts';
 import { nameUnjudged } from './unjudged.ts';
 
 export interface ChainOptions {
@@ -89,6 +91,24 @@ export async function connectChain(options: ChainOptions, deps: LinkDeps, signal
     return id === undefined ? undefined : ask((dialect) => dialect.node(subnet, id), at, stop);
   }
 
+  async function nodeByPeerId(subnet: SubnetId, peer: PeerId, at?: Hash, stop?: AbortSignal) {
+    const here = at ?? (await currentHead(link, 'best', stop)).hash;
+    const id = await ask((dialect) => dialect.nodeIdOfPeer(subnet, peer), here, stop);
+    const node = id === 0 ? undefined : await ask((dialect) => dialect.node(subnet, id), here, stop);
+    return node !== undefined && peersOf(node).includes(peer) ? node : undefined;
+  }
+
+  async function previousResults(subnet: SubnetId, count: number, stop?: AbortSignal): Promise<readonly PastResult[]> {
+    const head = await currentHead(link, 'best', stop);
+    const { epochLength } = (await link.connection(stop)).dialect;
+    const epochs = pastEpochs(epochAt(head.number, await slotOf(subnet, stop), epochLength), count);
+    const found = await ask((dialect) => dialect.results(subnet, epochs), head.hash, stop);
+    return epochs.flatMap((epoch, i) => {
+      const result = found[i];
+      return result === undefined ? [] : [{ epoch, ...result }];
+    });
+  }
+
   /** For chains that dock whom a proposal does not name. */
   async function complete(proposal: Proposal, signal?: AbortSignal): Promise<Proposal> {
     const { docksUnnamed } = (await link.connection(signal)).dialect;
@@ -140,11 +160,13 @@ export async function connectChain(options: ChainOptions, deps: LinkDeps, signal
     node: (subnet, node, at, stop) => ask((dialect) => dialect.node(subnet, node), at, stop),
     nodes: (subnet, at, stop) => ask((dialect) => dialect.nodes(subnet), at, stop),
     nodeByHotkey,
+    nodeByPeerId,
     electable: (subnet, at, stop) => ask((dialect) => dialect.electable(subnet), at, stop),
     account: (address, stop) => ask((dialect) => dialect.account(address), undefined, stop),
     electedValidator: (subnet, epoch, at, stop) => ask((dialect) => dialect.electedValidator(subnet, epoch), at, stop),
     submission: (subnet, epoch, at, stop) => ask((dialect) => dialect.submission(subnet, epoch), at, stop),
     result: (subnet, epoch, at, stop) => ask((dialect) => dialect.result(subnet, epoch), at, stop),
+    previousResults,
     async provesStake(subnet, peer, minClass, at, stop) {
       link.closed.throwIfAborted();
       // The last head, connected or not: while the chain is away, the memory answers.
@@ -186,6 +208,20 @@ export async function connectChain(options: ChainOptions, deps: LinkDeps, signal
     },
     removeNode: (key, subnet, node, submitOptions) =>
       send(key, 'remove_subnet_node', (dialect) => dialect.removeNode(subnet, node), submitOptions),
+    async cleanExpired(key, subnet, submitOptions = {}) {
+      const { cleanExpired } = (await link.connection(submitOptions.signal)).dialect;
+      if (cleanExpired === undefined) {
+        const known = await chain.subnet(subnet, undefined, submitOptions.signal);
+        throw extrinsicWouldFail(CLEAN, 'Network', known === undefined ? 'InvalidSubnetId' : 'NoExpiredNodes');
+      }
+      const make: Make = ({ cleanExpired: call = cleanExpired }) => call(subnet);
+      const receipt = await send(key, CLEAN, make, submitOptions);
+      return { ...receipt, removed: removedIn(receipt) };
+    },
+    updateHotkey: (coldkey, { hotkey, next }, submitOptions) =>
+      send(coldkey, 'update_hotkey', (dialect) => dialect.updateHotkey(hotkey, next), submitOptions),
+    updateColdkey: (coldkey, { hotkey, next }, submitOptions) =>
+      send(coldkey, 'update_coldkey', (dialect) => dialect.updateColdkey(hotkey, next), submitOptions),
     updatePeer: (key, { subnet, node, role }, info, submitOptions) =>
       send(key, 'update_peer_info', (dialect) => dialect.updatePeer(subnet, node, role, info), submitOptions),
     updateMisc: (owner, subnet, misc, submitOptions) =>
@@ -247,6 +283,8 @@ async function currentHead(link: Link, kind: 'best' | 'finalized', signal?: Abor
 const NODE_REGISTERED: readonly string[] = ['SubnetNodeRegistered', 'SubnetNodeActivated'];
 
 const ACTIVATE = 'activate_subnet_node';
+
+const CLEAN = 'clean_expired_registered_subnet_nodes';
 
 /** Errors: CHAIN_UNSUPPORTED when no such event came with the transaction. */
 function eventNumber({ events }: Receipt, names: readonly string[], field: string): number {

@@ -16,6 +16,11 @@ export interface ChainCapabilities {
   readonly explicitActivation: boolean;
   /** The chain stores how an epoch ended; else it is told from the submission and the events of the settlement block. */
   readonly consensusResult: boolean;
+  /**
+   * `updateColdkey` hands over the one hotkey that it names; else two coldkeys change places in everything but the owner of that hotkey, which
+   * leaves further hotkeys of either without their lists: for a coldkey with one hotkey, and one that has nothing.
+   */
+  readonly coldkeyPerHotkey: boolean;
 }
 
 export interface ChainInfo {
@@ -194,6 +199,11 @@ export interface Proposal {
   readonly attestData: Uint8Array;
 }
 
+/** How a past epoch of a subnet ended. */
+export interface PastResult extends EpochResult {
+  readonly epoch: Epoch;
+}
+
 /** When to try again after a ChainError. */
 export type Retry = 'never' | 'now' | 'nextBlock' | 'nextEpoch' | 'afterAction';
 
@@ -234,12 +244,16 @@ export interface Chain {
   /** Every node of every class, ascending by id. */
   nodes(subnet: SubnetId, at?: Hash, signal?: AbortSignal): Promise<readonly SubnetNode[]>;
   nodeByHotkey(subnet: SubnetId, hotkey: Address, at?: Hash, signal?: AbortSignal): Promise<SubnetNode | undefined>;
+  /** The node that is known under this peer id, its own or that of its boot node or client. */
+  nodeByPeerId(subnet: SubnetId, peer: PeerId, at?: Hash, signal?: AbortSignal): Promise<SubnetNode | undefined>;
   /** Ids in the election set, ascending. */
   electable(subnet: SubnetId, at?: Hash, signal?: AbortSignal): Promise<readonly NodeId[]>;
   account(address: Address, signal?: AbortSignal): Promise<AccountState>;
   electedValidator(subnet: SubnetId, epoch: Epoch, at?: Hash, signal?: AbortSignal): Promise<NodeId | undefined>;
   submission(subnet: SubnetId, epoch: Epoch, at?: Hash, signal?: AbortSignal): Promise<Submission | undefined>;
   result(subnet: SubnetId, epoch: Epoch, at?: Hash, signal?: AbortSignal): Promise<EpochResult | undefined>;
+  /** How the last `count` epochs before the running one ended, the newest first; at most 64, without those in which nobody was elected. */
+  previousResults(subnet: SubnetId, count: number, signal?: AbortSignal): Promise<readonly PastResult[]>;
   /** chain.md 4.2, at `at` or the finalized head: has this peer a node of at least this class rank with enough stake? */
   provesStake(subnet: SubnetId, peer: PeerId, minClass: number, at?: Hash, signal?: AbortSignal): Promise<boolean>;
   events(at: Hash, signal?: AbortSignal): Promise<readonly ChainEvent[]>;
@@ -260,6 +274,27 @@ export interface Chain {
   activateNode(hotkey: Signer, subnet: SubnetId, node: NodeId, options?: SubmitOptions): Promise<Receipt>;
   /** Leaves the subnet, by hotkey or coldkey; the stake stays under the hotkey until it is removed. */
   removeNode(key: Signer, subnet: SubnetId, node: NodeId, options?: SubmitOptions): Promise<Receipt>;
+  /**
+   * Takes out up to 16 nodes that did not activate in time, for anybody who signs; their stake begins to cool down for their coldkeys. Fails with
+   * NoExpiredNodes where there are none, also where registrations do not expire: then nothing is sent.
+   */
+  cleanExpired(
+    key: Signer,
+    subnet: SubnetId,
+    options?: SubmitOptions,
+  ): Promise<Receipt & { readonly removed: readonly NodeId[] }>;
+  /** Gives a node another hotkey, which nobody may have: id, stake, votes and peers stay what they are. */
+  updateHotkey(
+    coldkey: Signer,
+    keys: { readonly hotkey: Address; readonly next: Address },
+    options?: SubmitOptions,
+  ): Promise<Receipt>;
+  /** Hands a hotkey with its node and stake to another coldkey, which signs nothing; see `coldkeyPerHotkey`. */
+  updateColdkey(
+    coldkey: Signer,
+    keys: { readonly hotkey: Address; readonly next: Address },
+    options?: SubmitOptions,
+  ): Promise<Receipt>;
   /** By hotkey or coldkey; undefined takes the boot node's or client's peer away. */
   updatePeer(
     key: Signer,

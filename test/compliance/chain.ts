@@ -191,7 +191,11 @@ export function testChain(
     it('says what it is', async () => {
       const info = await chain.info();
       assert.equal(info.dialect, rules.dialect);
-      assert.deepEqual(info.capabilities, { explicitActivation: isOurs, consensusResult: isOurs });
+      assert.deepEqual(info.capabilities, {
+        explicitActivation: isOurs,
+        consensusResult: isOurs,
+        coldkeyPerHotkey: isOurs,
+      });
       assert.equal(info.epochLength, EPOCH_LENGTH);
       assert.equal(info.symbol, 'TENSOR');
       assert.equal(info.decimals, 18);
@@ -331,6 +335,11 @@ export function testChain(
       assert.deepEqual(await chain.nodeByHotkey(SUBNET, hotkey(0).address), first);
       assert.equal(await chain.node(SUBNET, 9 as NodeId), undefined);
       assert.equal(await chain.nodeByHotkey(SUBNET, owner.address), undefined);
+      assert.deepEqual(await chain.nodeByPeerId(SUBNET, peer(0)), first);
+      assert.equal(await chain.nodeByPeerId(SUBNET, peer(5)), undefined, 'a boot node of the subnet is no node');
+      assert.equal(await chain.nodeByPeerId(99 as SubnetId, peer(0)), undefined);
+      const { genesis } = await chain.info();
+      assert.equal(await chain.nodeByPeerId(SUBNET, peer(0), genesis), undefined, 'at genesis');
       await fails(chain.registerNode(coldkey, nodeRequest(hotkey(0), 4)), 'HotkeyHasOwner');
       await fails(chain.registerNode(coldkey, nodeRequest(late, 0)), 'PeerIdExist');
     });
@@ -481,6 +490,29 @@ export function testChain(
       else assert.ok(after.every((reputation, i) => reputation >= (before[i] ?? 0n)));
     });
 
+    it('tells how the last epochs ended, the newest first', async () => {
+      const now = await epochNow();
+      const past = await chain.previousResults(SUBNET, 5);
+      if (place.isAlive !== true)
+        assert.deepEqual(
+          past.map(({ epoch, outcome }) => [now - epoch, outcome]),
+          [
+            [1, 'Empty'],
+            [2, 'Absent'],
+            [3, 'Rejected'],
+            [4, 'Absent'],
+            [5, 'Accepted'],
+          ],
+        );
+      assert.ok(past.length >= 4 && past.every(({ epoch }) => epoch < now));
+      for (const { epoch, ...result } of past) assert.deepEqual(result, await chain.result(SUBNET, epoch), `${epoch}`);
+      const live = (await chain.subnet(SUBNET))?.startEpoch ?? 0;
+      const all = await chain.previousResults(SUBNET, 1000);
+      assert.ok(all.length >= past.length && all.every(({ epoch }) => epoch >= live - 1), 'not before it was live');
+      assert.deepEqual(await chain.previousResults(SUBNET, 0), []);
+      assert.deepEqual(await chain.previousResults(99 as SubnetId, 5), []);
+    });
+
     it('lets who comes later wait for the start epoch', async () => {
       await runToNextEpoch();
       const registeredIn = await epochNow();
@@ -550,6 +582,30 @@ export function testChain(
     }
 
     const tried = { dryRun: true } as const;
+
+    it(isOurs ? 'takes out who did not activate in time, for anybody' : 'has no expired registration', async () => {
+      const anybody = hotkey(0);
+      await fails(chain.cleanExpired(anybody, 99 as SubnetId), 'InvalidSubnetId');
+      if (!isOurs) {
+        await wouldFail(anybody, () => chain.cleanExpired(anybody, SUBNET), 'NoExpiredNodes');
+        return;
+      }
+      const forgetful = await openSigner('//dev:10');
+      const node = (await chain.nodeByHotkey(SUBNET, forgetful.address)) ?? assert.fail('registered before');
+      const before = await chain.account(anybody.address);
+      const { block, removed } = await place.include(chain.cleanExpired(anybody, SUBNET));
+      assert.deepEqual(removed, [node.id]);
+      assert.equal((await chain.account(anybody.address)).free, before.free, 'it costs nothing');
+      assert.equal(await chain.node(SUBNET, node.id), undefined);
+      assert.equal(await chain.nodeByPeerId(SUBNET, peer(4)), undefined);
+      const { stakes, unbondings } = await chain.holdings(coldkey.address);
+      const claimBlock = (block.number + EPOCH_LENGTH) as BlockNumber;
+      assert.deepEqual(unbondings, [{ claimBlock, amount: node.stake }]);
+      assert.ok(stakes.every((one) => one.hotkey !== forgetful.address));
+      await wouldFail(anybody, () => chain.cleanExpired(anybody, SUBNET, tried), 'NoExpiredNodes');
+      await place.runTo(claimBlock);
+      await place.include(chain.claimUnbondings(coldkey));
+    });
 
     it('adds stake within the limits of the subnet, and tries a call before it costs a fee', async () => {
       const [first] = ids as [NodeId];
@@ -674,9 +730,60 @@ export function testChain(
       const free = isOurs ? peer(5) : peer(0);
       await place.include(chain.updatePeer(coldkey, client, { peer: free }));
       assert.deepEqual((await chain.node(SUBNET, first))?.clientInfo, { peer: free });
+      assert.equal((await chain.nodeByPeerId(SUBNET, free))?.id, first, 'by any of its peers');
       await place.include(chain.updatePeer(coldkey, client, undefined));
       assert.equal((await chain.node(SUBNET, first))?.clientInfo, undefined);
+      assert.equal(await chain.nodeByPeerId(SUBNET, free), undefined);
       assert.deepEqual((await chain.node(SUBNET, first))?.peerInfo, moved);
+    });
+
+    it('gives a node another hotkey, which acts for it from then on', async () => {
+      await runToNextEpoch();
+      const [first] = ids as [NodeId];
+      const [old, next] = [hotkey(0), await openSigner('//dev:11')];
+      const keys = { hotkey: old.address, next: next.address };
+      await fails(chain.updateHotkey(owner, keys), 'NotKeyOwner');
+      await fails(chain.updateHotkey(coldkey, { ...keys, next: hotkey(1).address }), 'HotkeyHasOwner');
+      await fails(chain.updateHotkey(coldkey, { ...keys, next: coldkey.address }), 'ColdkeyMatchesHotkey');
+      const node = await chain.node(SUBNET, first);
+      await place.include(chain.updateHotkey(coldkey, keys));
+      assert.deepEqual(await chain.node(SUBNET, first), { ...node, hotkey: next.address });
+      assert.equal((await chain.nodeByHotkey(SUBNET, next.address))?.id, first);
+      assert.equal(await chain.nodeByHotkey(SUBNET, old.address), undefined);
+      const { stakes } = await chain.holdings(coldkey.address);
+      assert.deepEqual(
+        stakes.filter((one) => one.hotkey === next.address || one.hotkey === old.address),
+        [{ subnet: SUBNET, hotkey: next.address, amount: node?.stake }],
+      );
+      const epoch = await epochNow();
+      await fails(chain.attest(old, SUBNET, epoch, ROOT), 'InvalidHotkeySubnetNodeId');
+      await fails(chain.attest(next, SUBNET, epoch, ROOT), 'InvalidSubnetConsensusSubmission');
+      await fails(chain.updateHotkey(coldkey, keys), 'NotKeyOwner');
+      await place.include(chain.updateHotkey(coldkey, { hotkey: next.address, next: old.address }));
+      assert.deepEqual(await chain.node(SUBNET, first), node, 'the old one is free to be taken again');
+    });
+
+    it('hands a node to another coldkey', async () => {
+      const [first] = ids as [NodeId];
+      const heir = await openSigner('//dev:3');
+      const key = hotkey(0).address;
+      await fails(chain.updateColdkey(owner, { hotkey: key, next: heir.address }), 'NotKeyOwner');
+      await fails(chain.updateColdkey(coldkey, { hotkey: key, next: key }), 'ColdkeyMatchesHotkey');
+      const [node, before] = [await chain.node(SUBNET, first), await chain.holdings(coldkey.address)];
+      assert.ok(before.stakes.length > 1 && before.unbondings.length > 0);
+      await place.include(chain.updateColdkey(coldkey, { hotkey: key, next: heir.address }));
+      assert.deepEqual(await chain.node(SUBNET, first), { ...node, coldkey: heir.address });
+      const [left, got] = [await chain.holdings(coldkey.address), await chain.holdings(heir.address)];
+      const moved = before.stakes.filter((one) => !isOurs || one.hotkey === key);
+      assert.deepEqual(new Set(got.stakes), new Set(moved));
+      assert.equal(left.stakes.length, before.stakes.length - moved.length);
+      assert.deepEqual((isOurs ? left : got).unbondings, before.unbondings);
+      assert.deepEqual((isOurs ? got : left).unbondings, []);
+      const of = { subnet: SUBNET, node: first, hotkey: key, amount: TENSOR };
+      await fails(chain.addStake(coldkey, of), 'NotKeyOwner');
+      await place.include(chain.updateColdkey(heir, { hotkey: key, next: coldkey.address }));
+      assert.deepEqual(await chain.node(SUBNET, first), node);
+      assert.deepEqual(new Set((await chain.holdings(coldkey.address)).stakes), new Set(before.stakes));
     });
 
     it('changes policy and boot nodes for the owner alone', async () => {

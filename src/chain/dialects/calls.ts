@@ -7,12 +7,14 @@ import type { CallSpec } from '../substrate/runtime.ts';
 import type { PeerInfo, PeerRole, RegisterNode, RegisterSubnet } from '../types.ts';
 import type { Dialect } from './dialect.ts';
 
-/** What the runtimes differ in is not here: `activateNode`, `updateMisc`. */
+/** What the runtimes differ in is not here: `activateNode`, `cleanExpired`, `updateMisc`. */
 export const COMMON_CALLS = {
   registerSubnet: (subnet) => network('registerSubnet', [subnet.maxCost, registrationData(subnet)]),
   activateSubnet: (subnet) => network('activateSubnet', [subnet]),
   registerNode: (node) => network('registerSubnetNode', registrationArgs(node)),
   removeNode: (subnet, node) => network('removeSubnetNode', [subnet, node]),
+  updateHotkey: (hotkey, next) => network('updateHotkey', [hotkey, next]),
+  updateColdkey: (hotkey, next) => network('updateColdkey', [hotkey, next]),
   updatePeer: (subnet, node, role, info) => {
     const [name, call] = PEER_CALLS[role];
     return network(name, [subnet, node, optionalPeer(info, call)]);

@@ -44,12 +44,16 @@ export interface Dialect {
   subnetByName(name: string): Read<SubnetId | undefined>;
   node(subnet: SubnetId, node: NodeId): Read<SubnetNode | undefined>;
   nodes(subnet: SubnetId): Read<readonly SubnetNode[]>;
+  /** By any of a node's three peer ids; 0 is none. */
+  nodeIdOfPeer(subnet: SubnetId, peer: PeerId): Read<NodeId>;
   nodeIdOfHotkey(subnet: SubnetId, hotkey: Address): Read<NodeId | undefined>;
   electable(subnet: SubnetId): Read<readonly NodeId[]>;
   account(address: Address): Read<AccountState>;
   electedValidator(subnet: SubnetId, epoch: Epoch): Read<NodeId | undefined>;
   submission(subnet: SubnetId, epoch: Epoch): Read<Submission | undefined>;
   result(subnet: SubnetId, epoch: Epoch): Read<EpochResult | undefined>;
+  /** Of several epochs in one block, in their order. */
+  results(subnet: SubnetId, epochs: readonly Epoch[]): Read<readonly (EpochResult | undefined)[]>;
   provesStake(subnet: SubnetId, peer: PeerId, minClass: number): Read<boolean>;
   stakes(coldkey: Address): Read<Holdings['stakes']>;
   delegations(account: Address): Read<Holdings['delegations']>;
@@ -61,6 +65,10 @@ export interface Dialect {
   /** Not where nodes activate from a queue. */
   readonly activateNode?: (subnet: SubnetId, node: NodeId) => CallSpec;
   removeNode(subnet: SubnetId, node: NodeId): CallSpec;
+  /** Not where registrations do not expire. */
+  readonly cleanExpired?: (subnet: SubnetId) => CallSpec;
+  updateHotkey(hotkey: Address, next: Address): CallSpec;
+  updateColdkey(hotkey: Address, next: Address): CallSpec;
   updatePeer(subnet: SubnetId, node: NodeId, role: PeerRole, info: PeerInfo | undefined): CallSpec;
   updateMisc(subnet: SubnetId, misc: Uint8Array): CallSpec;
   updateBootnodes(subnet: SubnetId, add: ReadonlyMap<PeerId, string>, remove: readonly PeerId[]): CallSpec;

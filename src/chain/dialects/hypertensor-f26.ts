@@ -19,8 +19,10 @@ import {
   block,
   bytes,
   CLASSIFICATION,
+  NODE_OF_PEER,
   nodeId,
   PEER_INFO,
+  peerEntries,
   subnetId,
   text,
   UNBONDINGS,
@@ -32,6 +34,8 @@ const NEEDED = {
     'activateSubnet',
     'registerSubnetNode',
     'removeSubnetNode',
+    'updateHotkey',
+    'updateColdkey',
     'updatePeerInfo',
     'updateBootnodePeerInfo',
     'updateClientPeerInfo',
@@ -64,6 +68,9 @@ const NEEDED = {
     'hotkeyOwner',
     'hotkeySubnetId',
     'hotkeySubnetNodeId',
+    'peerIdSubnetNodeId',
+    'bootnodePeerIdSubnetNodeId',
+    'clientPeerIdSubnetNodeId',
     'coldkeyHotkeys',
     'accountSubnetStake',
     'accountSubnetDelegateStakeShares',
@@ -135,7 +142,7 @@ export function createHypertensorF26Dialect(runtime: Runtime): Dialect {
   return {
     ...COMMON_CALLS,
     name: 'hypertensor-f26',
-    capabilities: { explicitActivation: false, consensusResult: false },
+    capabilities: { explicitActivation: false, consensusResult: false, coldkeyPerHotkey: false },
     epochLength,
     docksUnnamed: true,
     updateMisc: (subnet, misc) => network('ownerUpdateMisc', [subnet, hex(misc)]),
@@ -159,6 +166,7 @@ export function createHypertensorF26Dialect(runtime: Runtime): Dialect {
       const ids = keys.map(([, id]) => id).sort((a, b) => a - b);
       return readNodes(subnet, ids)(here);
     },
+    nodeIdOfPeer: (subnet, peer) => (reader) => several(reader, NODE_OF_PEER, peerEntries(subnet, peer)),
     nodeIdOfHotkey: (subnet, hotkey) => one(nodeId.optional(), 'hotkeySubnetNodeId', subnet, hotkey),
     electable: (subnet) => (reader) =>
       several(reader, ELECTABLE, [
@@ -173,6 +181,10 @@ export function createHypertensorF26Dialect(runtime: Runtime): Dialect {
       return found === undefined ? undefined : describeSubmission(found, epoch);
     },
     result: (subnet, epoch) => readResult(subnet, epoch),
+    results: (subnet, epochs) => async (reader) => {
+      const here = await reader.pinned();
+      return Promise.all(epochs.map((epoch) => readResult(subnet, epoch)(here)));
+    },
     provesStake: (subnet, peer, minClass) => async (reader) => {
       const here = await reader.pinned();
       const minStake = await one(z.bigint(), 'subnetMinStakeBalance', subnet)(here);

@@ -2,7 +2,9 @@
 
 import { z } from 'zod';
 import type { Address, BlockNumber, Epoch, NodeId, PeerId, SubnetId } from '../../types/ids.ts';
-import { bytesToMultiaddr, bytesToPeer } from '../multiaddr.ts';
+import { toHex } from '../../util/bytes.ts';
+import { bytesToMultiaddr, bytesToPeer, peerToBytes } from '../multiaddr.ts';
+import type { StorageEntry } from '../substrate/runtime.ts';
 import type { AccountState, PeerInfo } from '../types.ts';
 
 export const bytes = z.instanceof(Uint8Array);
@@ -25,6 +27,15 @@ export const BOOTNODES = z.map(bytes, bytes).transform((entries): ReadonlyMap<Pe
   const known = [...entries].map(([peer, multiaddr]) => [bytesToPeer(peer), bytesToMultiaddr(multiaddr)] as const);
   return new Map(known.filter((entry): entry is readonly [PeerId, string] => entry[1] !== undefined));
 });
+
+/** The maps from the three peer ids of a node to its id. */
+export function peerEntries(subnet: SubnetId, peer: PeerId): readonly StorageEntry[] {
+  const items = ['peerIdSubnetNodeId', 'bootnodePeerIdSubnetNodeId', 'clientPeerIdSubnetNodeId'];
+  return items.map((item) => ({ pallet: 'network', item, args: [subnet, `0x${toHex(peerToBytes(peer))}`] }));
+}
+
+/** Of `peerEntries`: 0 where no node has the peer. */
+export const NODE_OF_PEER = z.array(nodeId).transform((ids) => ids.find((id) => id !== 0) ?? (0 as NodeId));
 
 export const CLASSIFICATION = z.object({ nodeClass, startEpoch: epoch });
 

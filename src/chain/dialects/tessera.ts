@@ -16,8 +16,10 @@ import {
   block,
   bytes,
   CLASSIFICATION,
+  NODE_OF_PEER,
   nodeId,
   PEER_INFO,
+  peerEntries,
   subnetId,
   text,
   UNBONDINGS,
@@ -30,6 +32,9 @@ const NEEDED = {
     'registerSubnetNode',
     'activateSubnetNode',
     'removeSubnetNode',
+    'cleanExpiredRegisteredSubnetNodes',
+    'updateHotkey',
+    'updateColdkey',
     'updatePeerInfo',
     'updateBootnodePeerInfo',
     'updateClientPeerInfo',
@@ -47,6 +52,9 @@ const NEEDED = {
   storage: [
     'subnetName',
     'hotkeySubnetNodeId',
+    'peerIdSubnetNodeId',
+    'bootnodePeerIdSubnetNodeId',
+    'clientPeerIdSubnetNodeId',
     'subnetNodeElectionSlots',
     'subnetElectedValidator',
     'subnetConsensusSubmission',
@@ -75,7 +83,7 @@ export function createTesseraDialect(runtime: Runtime): Dialect {
   return {
     ...COMMON_CALLS,
     name: 'tessera',
-    capabilities: { explicitActivation: true, consensusResult: true },
+    capabilities: { explicitActivation: true, consensusResult: true, coldkeyPerHotkey: true },
     docksUnnamed: false,
     epochLength: z.number().parse(runtime.constant('network', 'epochLength')),
 
@@ -87,6 +95,7 @@ export function createTesseraDialect(runtime: Runtime): Dialect {
         () => api('getSubnetNodesInfo', subnet),
         z.array(NODE_INFO).transform((nodes) => nodes.sort((a, b) => a.id - b.id)),
       ),
+    nodeIdOfPeer: (subnet, peer) => read(() => runtime.storages(peerEntries(subnet, peer)), NODE_OF_PEER),
     nodeIdOfHotkey: (subnet, hotkey) => read(() => storage('hotkeySubnetNodeId', subnet, hotkey), nodeId.optional()),
     electable: (subnet) =>
       read(
@@ -97,6 +106,10 @@ export function createTesseraDialect(runtime: Runtime): Dialect {
     electedValidator: (subnet, at) => read(() => storage('subnetElectedValidator', subnet, at), nodeId.optional()),
     submission: (subnet, at) => read(() => storage('subnetConsensusSubmission', subnet, at), SUBMISSION.optional()),
     result: (subnet, at) => read(() => storage('subnetConsensusResult', subnet, at), RESULT.optional()),
+    results: (subnet, epochs) => {
+      const entries = epochs.map((at) => ({ pallet: 'network', item: 'subnetConsensusResult', args: [subnet, at] }));
+      return read(() => runtime.storages(entries), z.array(RESULT.optional()));
+    },
     provesStake: (subnet, peer, minClass) =>
       read(() => api('proofOfStake', subnet, hex(peerToBytes(peer)), minClass, null), z.boolean()),
     stakes: (coldkey) => read(() => api('getColdkeyStakes', coldkey), STAKES),
@@ -104,6 +117,7 @@ export function createTesseraDialect(runtime: Runtime): Dialect {
     unbondings: (account) => read(() => storage('stakeUnbondingLedger', account), UNBONDINGS),
 
     activateNode: (subnet, node) => network('activateSubnetNode', [subnet, node]),
+    cleanExpired: (subnet) => network('cleanExpiredRegisteredSubnetNodes', [subnet]),
     updateMisc: (subnet, misc) => network('updateMisc', [subnet, hex(misc)]),
   };
 }

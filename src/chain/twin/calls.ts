@@ -2,9 +2,12 @@
 
 import { type Address, type Epoch, type NodeId, ONE, type PeerId, type SubnetId } from '../../types/ids.ts';
 import { classRank } from '../../types/subnet.ts';
+import { peersOf } from '../peers.ts';
 import type { Attest, PeerInfo, PeerRole, Proposal, RegisterNode, RegisterSubnet, ScoredNode } from '../types.ts';
+import { sweepExpired } from './expiry.ts';
 import {
   accountOf,
+  type Call,
   DEPOSIT,
   electableOf,
   ensure,
@@ -19,7 +22,6 @@ import {
   Refusal,
   spendable,
   TENSOR,
-  type Transition,
   type TwinNode,
   type TwinState,
   type TwinSubnet,
@@ -31,9 +33,6 @@ import {
   withSubnet,
 } from './state.ts';
 
-/** A call with its arguments, to be run for an origin in a block. */
-export type Call = (state: TwinState, origin: Address) => Transition;
-
 // chain.md 3.3, preset devnet.
 const MIN_STAKE_RANGE = [100n * TENSOR, 250n * TENSOR] as const;
 const NETWORK_MAX_STAKE = 1000n * TENSOR;
@@ -43,6 +42,7 @@ const REGISTRATION_DECAY_BLOCKS = 438_290n;
 const NODE_BURN = 10n ** 13n;
 const MAX_REGISTERED_NODES = 64;
 const MAX_NODES = 256;
+const SWEPT_BY_REGISTERING = 2;
 const CHURN_LIMIT = 4;
 const MAX_SCORE = 10n ** 24n;
 const ATTESTOR_MIN_FACTOR = percent(33);
@@ -142,12 +142,14 @@ export function activateSubnet(id: SubnetId): Call {
 }
 
 export function registerNode(given: RegisterNode): Call {
-  return (state, origin) => {
-    const subnet = subnetOf(state, given.subnet);
+  return (before, origin) => {
+    const joins = subnetOf(before, given.subnet);
     ensure(origin !== given.hotkey, 'ColdkeyMatchesHotkey');
-    ensure(!state.owners.has(given.hotkey), 'HotkeyHasOwner');
+    ensure(!before.owners.has(given.hotkey), 'HotkeyHasOwner');
+    ensure(joins.nodes.size < MAX_NODES, 'SubnetNodesMax');
+    const { state, events } = sweepExpired(before, joins, SWEPT_BY_REGISTERING);
+    const subnet = subnetOf(state, given.subnet);
     const queued = [...subnet.nodes.values()].filter(({ nodeClass }) => nodeClass === 'Registered').length;
-    ensure(subnet.nodes.size < MAX_NODES, 'SubnetNodesMax');
     ensure(queued < MAX_REGISTERED_NODES, 'MaxRegisteredNodes');
     checkPeers(subnet, given);
     ensure(given.delegateRewardRate <= ONE, 'InvalidDelegateRewardRate');
@@ -163,6 +165,7 @@ export function registerNode(given: RegisterNode): Call {
     return {
       state: { ...withSubnet(paid, joined), owners: withEntry(state.owners, given.hotkey, origin) },
       events: [
+        ...events,
         event('SubnetNodeRegistered', {
           subnetId: given.subnet,
           subnetNodeId: node.id,
@@ -206,11 +209,6 @@ function checkPeers(subnet: TwinSubnet, { peerInfo, bootnodeInfo, clientInfo }: 
   ] as const;
   for (const [info, invalid] of roles) if (info !== undefined) checkPeer(info, invalid);
   for (const [info, , exists] of roles) if (info !== undefined) ensure(!taken.has(info.peer), exists);
-}
-
-/** All peer ids under which a node is known. */
-export function peersOf({ peerInfo, bootnodeInfo, clientInfo }: TwinNode): readonly PeerId[] {
-  return [peerInfo, bootnodeInfo, clientInfo].filter((info) => info !== undefined).map(({ peer }) => peer);
 }
 
 /** chain.md 4.3: at once while the subnet is Registered, later at most CHURN_LIMIT nodes per epoch. */

@@ -2,8 +2,8 @@
 
 import type { Address, NodeId, SubnetId } from '../../types/ids.ts';
 import type { Holdings } from '../types.ts';
-import type { Call } from './calls.ts';
 import {
+  type Call,
   ensure,
   epochIn,
   event,
@@ -180,7 +180,7 @@ function nodeOf(subnet: TwinSubnet, hotkey: Address): TwinNode | undefined {
 }
 
 /** Enters an amount into the ledger of what waits to be claimed. */
-function unbond(state: TwinState, account: Address, amount: bigint): { state: TwinState; claimBlock: number } {
+export function unbond(state: TwinState, account: Address, amount: bigint): { state: TwinState; claimBlock: number } {
   const claimBlock = state.block + COOLDOWN_EPOCHS * state.params.epochLength;
   const waiting = ledgerOf(state).unbonding.get(account) ?? new Map<number, bigint>();
   if (!waiting.has(claimBlock) && waiting.size >= MAX_UNBONDINGS) throw new Refusal('MaxUnlockingsReached');

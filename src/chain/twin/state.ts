@@ -86,6 +86,9 @@ export interface Transition {
   readonly events: readonly ChainEvent[];
 }
 
+/** A call with its arguments, to be run for an origin in a block. */
+export type Call = (state: TwinState, origin: Address) => Transition;
+
 /** A dispatch error by its name in the pallet. */
 export class Refusal extends Error {
   readonly pallet: string;

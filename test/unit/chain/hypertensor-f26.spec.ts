@@ -245,7 +245,11 @@ describe("dialect of Hypertensor's runtime", () => {
     it('theirs, where nodes activate from a queue', () => {
       const dialect = createDialect(runtimeOf({ stored: {} }, NOT_OURS));
       assert.equal(dialect.name, 'hypertensor-f26');
-      assert.deepEqual(dialect.capabilities, { explicitActivation: false, consensusResult: false });
+      assert.deepEqual(dialect.capabilities, {
+        explicitActivation: false,
+        consensusResult: false,
+        coldkeyPerHotkey: false,
+      });
       assert.equal(dialect.activateNode, undefined);
       assert.equal(dialect.updateMisc(SUBNET, u8(1)).name, 'ownerUpdateMisc');
     });
