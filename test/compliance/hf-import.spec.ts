@@ -1,5 +1,5 @@
-// Models of other people: what Hugging Face folders hold comes in unchanged and says what transformers says (test/vectors/hf.json, by
-// scripts/model/parity.py).
+// Models of other people: what Hugging Face folders hold comes in unchanged and says what transformers says (test/vectors/hf.json and greedy.json,
+// by scripts/model/parity.py).
 
 import { strict as assert } from 'node:assert';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
@@ -28,14 +28,22 @@ interface Vector {
   }[];
 }
 
+/** What transformers goes on with, the likeliest token each time; no step was a near tie. */
+interface Continued {
+  readonly name: string;
+  readonly config: Vector['config'];
+  readonly texts: readonly { readonly prompt: readonly number[]; readonly tokens: readonly number[] }[];
+}
+
 /** Largest difference in units of the RMS of a row (engine.md 2.3). */
 const TOLERANCE = 1e-4;
 const COLUMNS = 64;
 const DECODED = 3;
 
-const vectors: readonly Vector[] = JSON.parse(
-  await readFile(new URL('../vectors/hf.json', import.meta.url), 'utf8'),
-).models;
+const vectors: readonly Vector[] = await readModels('hf.json');
+const continued: readonly Continued[] = await readModels('greedy.json');
+/** Blocks of each shard: every way to cut three blocks. */
+const CUTS = [[3], [1, 2], [2, 1], [1, 1, 1]] as const;
 
 const ENGINES: Readonly<Record<string, (model: Model) => Promise<Engine>>> = {
   onnx: (model) => createOnnxEngine({ model, cut: DEFAULT_CUT, threads: 1, device: 'cpu' }, { log: silentLog }),
@@ -78,6 +86,32 @@ describe('model: parity with transformers', () => {
         }
       });
 
+  for (const { name, config, texts } of continued)
+    it(`${name}: the same 64 greedy tokens, alone and together, however it is cut`, async () => {
+      const expected = texts.map(({ tokens }) => tokens);
+      assert.ok(expected.length > 1 && expected.every((tokens) => tokens.length === 64));
+      for (const cut of CUTS) {
+        const model = await bringIn(config, {}, cut);
+        const engine = await createOnnxEngine(
+          { model, cut: DEFAULT_CUT, threads: 1, device: 'cpu' },
+          { log: silentLog },
+        );
+        try {
+          await engine.load(cut.map((_, index) => index as ShardIndex));
+          const go = ({ prompt, tokens }: (typeof texts)[number]) =>
+            continueGreedily(engine, cut.length, prompt, tokens.length);
+          const what = `cut ${cut.join(' + ')}`;
+          // Lengths differ: the batch that they share is ragged.
+          assert.deepEqual(await Promise.all(texts.map(go)), expected, `${what}, together`);
+          if (cut.length > 1) continue;
+          for (const [i, text] of texts.entries()) assert.deepEqual(await go(text), expected[i], `${what}, alone`);
+        } finally {
+          await engine.close();
+          await rm(join(folder, 'ours'), { recursive: true });
+        }
+      }
+    });
+
   it('in two shards, and with the newer spelling of the rotary settings', async () => {
     const vector = vectors.find(({ name }) => name === 'llama 3, stretched');
     assert.ok(vector !== undefined);
@@ -94,6 +128,29 @@ describe('model: parity with transformers', () => {
     }
   });
 });
+
+/** The likeliest token `count` times, whatever it says. */
+async function continueGreedily(
+  engine: Engine,
+  shards: number,
+  prompt: readonly number[],
+  count: number,
+): Promise<number[]> {
+  const session = await engine.openSession(
+    { from: 0 as ShardIndex, to: shards as ShardIndex },
+    { maxTokens: prompt.length + count, owner: 'test', codec: 'f32' },
+  );
+  const tokens: number[] = [];
+  let next: readonly number[] = prompt;
+  while (tokens.length < count) {
+    const step = await session.step(session.length, { kind: 'tokens', ids: Int32Array.from(next) });
+    assert.ok(step.kind === 'top');
+    next = bestOf(step.top, 1);
+    tokens.push(...next);
+  }
+  await session.release();
+  return tokens;
+}
 
 /** All rows of one prefill, in the deterministic profile. */
 async function agreesOnProbes(engine: Engine, { ids, rows }: Vector): Promise<void> {
@@ -118,6 +175,10 @@ async function agreesOnCandidates(engine: Engine, shards: number, { ids, rows }:
     assertClose(step.top.values.subarray(0, top.length), floats(values), `candidates of row ${at}`);
   }
   await session.release();
+}
+
+async function readModels(file: string) {
+  return JSON.parse(await readFile(new URL(`../vectors/${file}`, import.meta.url), 'utf8')).models;
 }
 
 function bestOf({ ids }: TopLogits, count: number): number[] {
