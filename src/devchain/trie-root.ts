@@ -28,10 +28,20 @@ export function orderedRoot(items: readonly Uint8Array[], version: StateVersion)
   return trieRoot(trie, version);
 }
 
+/** Whether the node contains the hash of its value instead of the value. */
+export function hasHashedValue({ value }: TrieNode, version: StateVersion): boolean {
+  return version === 1 && value !== undefined && value.length >= HASHED_VALUE_BYTES;
+}
+
+/** Whether a parent contains the node itself instead of its hash. */
+export function isInline(encoded: Uint8Array): boolean {
+  return encoded.length < HASH_BYTES;
+}
+
 /** @param from where the node's partial key begins: 0 for the root, otherwise behind the nibble that its parent's bitmap has of it */
-function encodeNode(node: TrieNode, from: number, version: StateVersion): Uint8Array {
+export function encodeNode(node: TrieNode, from: number, version: StateVersion): Uint8Array {
   const { value } = node;
-  const hashed = version === 1 && value !== undefined && value.length >= HASHED_VALUE_BYTES;
+  const hashed = hasHashedValue(node, version);
   const branch = node.children.length > 0;
   return concatBytes(
     nodeHeader(node, from, hashed, branch),
@@ -48,7 +58,7 @@ const EMPTY = new Uint8Array();
 function merkleValue(node: TrieNode, version: StateVersion): Uint8Array {
   if (node.merkle !== undefined && node.merkleVersion === version) return node.merkle;
   const encoded = encodeNode(node, node.start + 1, version);
-  node.merkle = vec(encoded.length < HASH_BYTES ? encoded : blake2b256(encoded));
+  node.merkle = vec(isInline(encoded) ? encoded : blake2b256(encoded));
   node.merkleVersion = version;
   return node.merkle;
 }

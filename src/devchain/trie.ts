@@ -76,6 +76,17 @@ export function trieGet(trie: Trie, key: Key): Uint8Array | undefined {
   return undefined;
 }
 
+/** The nodes that one passes on the way from the root towards `key`: the last has it, or shows that it is not there. */
+export function* triePath(trie: Trie, key: Key): Generator<TrieNode> {
+  const length = key.length * 2;
+  let node = trie;
+  while (node !== undefined) {
+    yield node;
+    if (node.end >= length || divergence(node.key, key, node.start, node.end) < node.end) return;
+    node = childAt(node, nibbleAt(key, node.end));
+  }
+}
+
 /** The trie with `value` at `key`; the same trie when these bytes are there already. */
 export function trieSet(trie: Trie, key: Key, value: Uint8Array): TrieNode {
   return trie === undefined ? makeNode(key, 0, key.length * 2, value, 0, NO_CHILDREN) : setBelow(trie, key, value);

@@ -8,7 +8,9 @@ import { type Hex, hex, type Key, keyToHex } from '../hex.ts';
 import { HistoryError } from '../history.ts';
 import type { RuntimeVersion } from '../runtime.ts';
 import { createReader } from '../scale.ts';
-import { firstKeys, trieGet } from '../trie.ts';
+import { firstKeys, type Trie, trieGet } from '../trie.ts';
+import { trieProof } from '../trie-proof.ts';
+import { type StateVersion, trieRoot } from '../trie-root.ts';
 import { blockAt } from './blocks.ts';
 import { RPC, RpcError } from './errors.ts';
 import { asBytes, asInteger, asKey, asList, asText, isAbsent, type Params } from './params.ts';
@@ -46,6 +48,13 @@ export function stateMethods(chain: Chain): Methods {
     return hex(chain.call(blockAt(chain, at), asText(method, 'method'), args));
   }
 
+  function readProof([list, at]: Params): { readonly at: Hex; readonly proof: readonly Hex[] } {
+    const keys = asKeys(list).map(([, key]) => key);
+    const block = blockAt(chain, at);
+    const trie = chain.stateAfter(block);
+    return { at: block.hash, proof: trieProof(trie, keys, versionOfRoot(trie, block)).map(hex) };
+  }
+
   const queryAt = ([list, at]: Params) => [changeSet(chain, blockAt(chain, at), asKeys(list))];
   const version = ([at]: Params) => chain.runtimeAt(blockAt(chain, at)).version;
   return {
@@ -61,6 +70,7 @@ export function stateMethods(chain: Chain): Methods {
     state_getKeysPagedAt: keysPaged,
     state_call: call,
     state_callAt: call,
+    state_getReadProof: readProof,
     state_getMetadata: ([at]) => hex(createReader(chain.call(blockAt(chain, at), 'Metadata_metadata')).vec()),
     state_getRuntimeVersion: version,
     chain_getRuntimeVersion: version,
@@ -96,6 +106,19 @@ function asKeys(list: unknown): readonly NamedKey[] {
   if (keys.length > MAX_KEYS)
     throw new RpcError(RPC.invalidCount, `${keys.length} keys; at most ${MAX_KEYS} are allowed`);
   return keys.map((text) => [text as Hex, asKey(text, 'storage key')]);
+}
+
+/** A runtime that brought another version is in force from the block after the one whose root it did not make yet. */
+const STATE_VERSIONS: readonly StateVersion[] = [1, 0];
+
+/** The version whose root stands in the block's header. */
+function versionOfRoot(trie: Trie, { hash, header }: Block): StateVersion {
+  const version = STATE_VERSIONS.find((one) => hex(trieRoot(trie, one)) === header.stateRoot);
+  if (version !== undefined) return version;
+  throw new RpcError(
+    RPC.internal,
+    `Internal error: the state of ${hash} was changed by dev_setStorage, so the root in its header proves nothing of it`,
+  );
 }
 
 function changeSet(chain: Chain, block: Block, keys: readonly NamedKey[]): ChangeSet {

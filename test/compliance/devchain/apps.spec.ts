@@ -10,7 +10,7 @@ import { connectRaw, devAccount, ONE_TENSOR, startChain } from './support.ts';
 
 const APPS = 'https://polkadot.js.org';
 
-/** Of the sections that every node has: what a chain with one author, no keys of its own and no proofs leaves out. */
+/** Of the sections that every node has: what a chain with one author, no keys of its own and no child tries leaves out. */
 const LEFT_OUT = [
   'author_hasKey',
   'author_hasSessionKeys',
@@ -23,7 +23,6 @@ const LEFT_OUT = [
   'state_getChildStorageHash',
   'state_getChildStorageSize',
   'state_getPairs',
-  'state_getReadProof',
   'state_traceBlock',
   'state_trieMigrationStatus',
   'system_addLogFilter',

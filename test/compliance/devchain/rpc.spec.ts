@@ -5,7 +5,9 @@ import { once } from 'node:events';
 import type { ApiPromise } from '@polkadot/api';
 import type { KeyringPair } from '@polkadot/keyring/types';
 import { WebSocket } from 'ws';
+import { checkTrieProof } from '../../../src/chain/trie-proof.ts';
 import type { DevChain } from '../../../src/devchain/devchain.ts';
+import { fromHex, toHex } from '../../../src/util/bytes.ts';
 import { connectHttp, connectRaw, devAccount, ONE_TENSOR, type RawClient, startChain } from './support.ts';
 
 interface SignOptions {
@@ -89,6 +91,38 @@ describe('devchain: JSON-RPC', () => {
     const poor = await client.refusal('author_submitExtrinsic', await signed(api, devAccount(99), { nonce: 0 }));
     assert.equal(poor.code, 1010);
     assert.match(poor.data ?? '', /Inability to pay some fees/);
+  });
+
+  it('proves storage of any block by the root in its header, and none of a state that was changed from outside', async () => {
+    await submit({ nonce: 0 });
+    const { hash } = await chain.newBlock();
+    await chain.newBlock(3);
+    const account = (n: number) => api.query.system?.account?.key(devAccount(n).address) ?? assert.fail();
+    const keys = [account(9), account(0), `${account(0)}00`, account(0).slice(0, 66)];
+    const { at, proof } = (await client.call('state_getReadProof', keys, hash)) as { at: string; proof: string[] };
+    assert.equal(at, hash);
+    assert.deepEqual(proof, [...new Set(proof)].sort());
+    const { stateRoot } = (await client.call('chain_getHeader', hash)) as { stateRoot: string };
+    const asked = { keys: keys.map(fromHex), prefixes: [] };
+    const verdict = checkTrieProof(fromHex(stateRoot), proof.map(fromHex), asked);
+    assert.ok(verdict.ok, JSON.stringify(verdict));
+    const values = await Promise.all(keys.map((key) => client.call('state_getStorage', key, hash)));
+    assert.deepEqual(
+      verdict.values.map((value) => (value === undefined ? null : `0x${toHex(value)}`)),
+      values,
+    );
+    assert.deepEqual(
+      values.map((value) => typeof value),
+      ['string', 'string', 'object', 'object'],
+    );
+    const later = (await client.call('state_getReadProof', keys)) as { at: string };
+    assert.equal(later.at, await client.call('chain_getBlockHash'));
+    await client.call('dev_setStorage', [[account(9), null]]);
+    const refusal = await client.refusal('state_getReadProof', keys);
+    assert.deepEqual([refusal.code, /changed by dev_setStorage/.test(refusal.message)], [-32603, true]);
+    assert.equal((await client.refusal('state_getReadProof', new Array(4097).fill('0x00'))).code, 4002);
+    assert.equal((await client.refusal('state_getReadProof', ['zz'])).code, -32602);
+    assert.equal((await client.refusal('state_getReadProof', keys, `0x${'12'.repeat(32)}`)).code, 4001);
   });
 
   it('keeps transactions with future nonces until the gap is filled', async () => {
