@@ -266,6 +266,9 @@ export function extrinsicRejected(call: string, account: string, said: string): 
 /** The words of the pool for an account without money; the twin says the same as a node. */
 export const POOL_PAYMENT = 'Inability to pay some fees (e.g. account balance too low)';
 
+/** The words of the pool for a nonce that is used. */
+export const POOL_STALE = 'Invalid Transaction: Transaction is outdated';
+
 export function extrinsicExpired(call: string): ChainError {
   return new ChainError(
     { code: 'EXTRINSIC_EXPIRED', call },

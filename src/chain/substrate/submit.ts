@@ -1,13 +1,21 @@
 // Transactions from signing to inclusion. One queue per account hands out nonces; what was sent is looked for in the blocks themselves, so
 // that a lost connection, another endpoint or a reorganization changes nothing: the same bytes are offered again until they are in a block
-// or cannot get into one any more.
+// or cannot get into one any more: because their time is over, or because a finalized block has used their nonce for another transaction, and
+// then the call is signed anew.
 
 import type { Address, BlockNumber, Hash } from '../../types/ids.ts';
 import { createMemo, createSerial, raceSignal } from '../../util/async.ts';
 import { fromHex } from '../../util/bytes.ts';
 import { errorCode } from '../../util/errors.ts';
 import { pause, systemTimers } from '../../util/timers.ts';
-import { chainTimeout, extrinsicExpired, extrinsicFailed, extrinsicRejected, extrinsicWouldFail } from '../errors.ts';
+import {
+  chainTimeout,
+  extrinsicExpired,
+  extrinsicFailed,
+  extrinsicRejected,
+  extrinsicWouldFail,
+  POOL_STALE,
+} from '../errors.ts';
 import { ChainError, type Head, type Receipt, type Signer, type SubmitOptions } from '../types.ts';
 import type { Connection } from './connection.ts';
 import type { Link, LinkDeps } from './link.ts';
@@ -63,6 +71,7 @@ type Bytes = `0x${string}`;
 interface Sent {
   readonly call: string;
   readonly account: Address;
+  readonly nonce: number;
   /** What was offered: one nonce, the same call, each with a higher tip than the one before. At most one of them gets into a block. */
   readonly versions: Bytes[];
   withTip(tip: bigint): Bytes;
@@ -101,6 +110,8 @@ export function createSubmitter(link: Link, deps: LinkDeps, retryMs: number = RE
   const bodies = createMemo<Hash, BlockBody | undefined>(REMEMBERED_BLOCKS, isThere);
   const eventsOf = createMemo<Hash, readonly RuntimeEvent[]>(REMEMBERED_BLOCKS, isThere);
 
+  const counts = createMemo<string, number | undefined>(REMEMBERED_BLOCKS, isThere);
+
   function accountOf(address: Address): Account {
     const known = accounts.get(address);
     if (known !== undefined) return known;
@@ -114,16 +125,16 @@ export function createSubmitter(link: Link, deps: LinkDeps, retryMs: number = RE
     const account = accountOf(submission.signer.address);
     let atLeast = 0;
     for (let left = NONCE_TRIES - 1; ; left--) {
-      const { sent, nonce, handed } = await account.serial(() => start(submission, account, atLeast, dryRun, signal));
+      const { sent, handed } = await account.serial(() => start(submission, account, atLeast, dryRun, signal));
       try {
         await handed;
         return await awaitInclusion(sent, until, signal);
       } catch (error) {
         const reason = takenReason(error);
         if (reason === undefined || left === 0) throw error;
-        log.debug('nonce taken, trying again', { call: submission.call, nonce });
+        log.debug('nonce taken, trying again', { call: submission.call, nonce: sent.nonce });
         // What is used is counted by the chain; what only waits may not be.
-        atLeast = reason === 'Stale' ? 0 : nonce + 1;
+        atLeast = reason === 'Stale' ? 0 : sent.nonce + 1;
       } finally {
         account.waiting -= 1;
       }
@@ -140,24 +151,24 @@ export function createSubmitter(link: Link, deps: LinkDeps, retryMs: number = RE
     atLeast: number,
     dryRun: boolean,
     signal?: AbortSignal,
-  ): Promise<{ readonly sent: Sent; readonly nonce: number; readonly handed: Promise<void> }> {
+  ): Promise<{ readonly sent: Sent; readonly handed: Promise<void> }> {
     if (account.flight.length >= MAX_FLIGHT) await account.flight.shift();
     const isAlone = account.waiting === 0;
-    const { sent, nonce } = await sign(submission, account, atLeast, signal);
+    const sent = await sign(submission, account, atLeast, signal);
     // A transaction that follows others of its account in the pool cannot be tried: it comes too early.
     if (dryRun && isAlone) await tryOut(sent, signal);
     account.waiting += 1;
-    account.nextNonce = nonce + 1;
+    account.nextNonce = sent.nonce + 1;
     const handed = handOver(sent, signal);
     const over = handed.catch(() => {
       account.nextNonce = 0;
     });
     if (isAlone) await over;
     else account.flight.push(over);
-    return { sent, nonce, handed };
+    return { sent, handed };
   }
 
-  async function sign(submission: Submission, account: Account, atLeast: number, signal?: AbortSignal) {
+  async function sign(submission: Submission, account: Account, atLeast: number, signal?: AbortSignal): Promise<Sent> {
     const { call, signer, make, period } = submission;
     const connection = await link.connection(signal);
     const best = link.best.last;
@@ -170,7 +181,8 @@ export function createSubmitter(link: Link, deps: LinkDeps, retryMs: number = RE
     const wanted = make(connection);
     const withTip = (tip: bigint) => connection.runtime.extrinsic(wanted, signer, nonce, { birth, period: life }, tip);
     const versions = [withTip(0n)];
-    return { sent: { call, account: signer.address, versions, withTip, birth, death: birth.number + life }, nonce };
+    const death = birth.number + life;
+    return { call, account: signer.address, nonce, versions, withTip, birth, death };
   }
 
   /**
@@ -207,8 +219,18 @@ export function createSubmitter(link: Link, deps: LinkDeps, retryMs: number = RE
       return Number(await link.request('system_accountNextIndex', [address], signal));
     } catch (error) {
       if (!(error instanceof RpcFault)) throw error;
-      const answer = await link.request('state_call', ['AccountNonceApi_account_nonce', address], signal);
-      return Buffer.from(fromHex(String(answer))).readUInt32LE(0);
+      const answer = await link.request('state_call', [NONCE_API, address], signal);
+      return nonceIn(answer);
+    }
+  }
+
+  /** Without those that wait; undefined where the endpoint cannot say. */
+  async function countAt(address: Address, block: Hash): Promise<number | undefined> {
+    try {
+      return nonceIn(await link.ask('state_call', [NONCE_API, address], block, link.closed));
+    } catch (error) {
+      log.debug('nonce not read', { block, error: String(error) });
+      return undefined;
     }
   }
 
@@ -273,6 +295,7 @@ export function createSubmitter(link: Link, deps: LinkDeps, retryMs: number = RE
       const found = await lookBack(sent, head, visited, stop);
       if (typeof found === 'object') return found;
       if (found === 'absent' && head.number + 1 >= sent.death) throw extrinsicExpired(sent.call);
+      if (await isTaken(sent, visited, stop)) throw extrinsicRejected(sent.call, sent.account, POOL_STALE);
       if (head.number >= offered + OFFER_AGAIN_BLOCKS) {
         offered = head.number;
         await offerAgain(sent, stop);
@@ -280,6 +303,17 @@ export function createSubmitter(link: Link, deps: LinkDeps, retryMs: number = RE
     }
     stop.throwIfAborted();
     throw extrinsicExpired(sent.call);
+  }
+
+  /**
+   * Whether a finalized block has used the nonce for something else: then no version of this one ever gets into a block, and it may be signed anew.
+   * Asked only of a block that was looked through with all below it.
+   */
+  async function isTaken({ account, nonce }: Sent, visited: Set<Hash>, stop: AbortSignal): Promise<boolean> {
+    const final = link.finalized.last;
+    if (final === undefined || !visited.has(final.hash)) return false;
+    const asked = counts(`${final.hash} ${account}`, () => countAt(account, final.hash));
+    return ((await raceSignal(asked, stop)) ?? 0) > nonce;
   }
 
   /** A pool that still has it is offered more for it; one that has dropped it is offered it as it was. */
@@ -392,6 +426,13 @@ const SILENCE: readonly string[] = ['CHAIN_UNREACHABLE', 'CHAIN_TIMEOUT'];
 
 /** Reasons that waiting does not cure. */
 const LASTING: readonly string[] = ['Payment', 'Call'];
+
+/** What counts the transactions of an account, in every Substrate chain. */
+const NONCE_API = 'AccountNonceApi_account_nonce';
+
+function nonceIn(answer: unknown): number {
+  return Buffer.from(fromHex(String(answer))).readUInt32LE(0);
+}
 
 /** twox128("System") ++ twox128("Events"), the same in every Substrate chain. */
 const EVENTS_KEY = '0x26aa394eea5630e07c48ae0c9558cef780d41e5e16056765bc8461851072c9d7';

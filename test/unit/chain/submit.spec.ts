@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { chainTimeout, unreachable } from '../../../src/chain/errors.ts';
+import { chainTimeout, stateDiscarded, unreachable } from '../../../src/chain/errors.ts';
 import { createHeadFeed } from '../../../src/chain/heads.ts';
 import type { Link } from '../../../src/chain/substrate/link.ts';
 import { RpcFault } from '../../../src/chain/substrate/rpc-socket.ts';
@@ -25,6 +25,8 @@ function createEndpoint() {
   const submitted: string[] = [];
   const births: Mortality[] = [];
   const closing = new AbortController();
+  /** What the state of a block counts for the account; other states are not there. */
+  const counted = new Map<unknown, number>();
   /** Answers given once each, before the usual ones. */
   const next = new Map<string, Answer[]>();
   let nonce = 0;
@@ -42,6 +44,11 @@ function createEndpoint() {
       }
       case 'chain_getBlockHash':
         return [...blocks].find(([, { number }]) => number === params[0])?.[0];
+      case 'state_call': {
+        const count = counted.get(params[2]);
+        if (count === undefined) throw stateDiscarded(String(params[2]));
+        return `0x0${count}000000`;
+      }
       default:
         return null;
     }
@@ -84,6 +91,12 @@ function createEndpoint() {
       blocks.set(hash, { number, parent: `0xb${number - 1}` as Hash, extrinsics });
       if (!quiet) best.publish({ number: number as BlockNumber, hash });
       await settle();
+    },
+    /** This block is final, and its state counts so many transactions of the account, if it is there. */
+    final(number: number, count?: number) {
+      const hash = `0xb${number}` as Hash;
+      if (count !== undefined) counted.set(hash, count);
+      finalized.publish({ number: number as BlockNumber, hash });
     },
     forget: (number: number) => blocks.delete(`0xb${number}` as Hash),
   };
@@ -290,6 +303,56 @@ describe('transactions from signing to inclusion', () => {
     await submit();
     while (outcome.error === undefined) await settle();
     assert.equal(errorCode(outcome.error), 'EXTRINSIC_REJECTED');
+  });
+
+  describe('whose nonce another process used', () => {
+    it('is signed anew with the next one as soon as that is final, and not before', async () => {
+      await submit();
+      await endpoint.block(11, ['0xaa']);
+      endpoint.counts(1);
+      await endpoint.block(12);
+      endpoint.final(10, 0);
+      await endpoint.block(13);
+      assert.deepEqual(endpoint.submitted, ['0x00', '0x00'], 'block 11 may still be undone');
+      endpoint.final(11, 1);
+      await endpoint.block(14);
+      assert.deepEqual(endpoint.submitted, ['0x00', '0x00', '0x01']);
+      await endpoint.block(15, ['0x01']);
+      assert.equal(outcome.receipt?.block.number, 15);
+      assert.deepEqual(endpoint.submitted, ['0x00', '0x00', '0x01']);
+    });
+
+    it('is not when the final block was not looked through: it may be there', async () => {
+      await submit();
+      await endpoint.block(11, ['0x00'], true);
+      endpoint.forget(11);
+      endpoint.final(11, 1);
+      await endpoint.block(12);
+      assert.deepEqual([endpoint.submitted, outcome], [['0x00'], {}]);
+      await endpoint.block(11, ['0x00'], true);
+      await endpoint.block(13);
+      assert.equal(outcome.receipt?.block.number, 11);
+    });
+
+    it('waits for its time to end where the endpoint has no such state', async () => {
+      await submit();
+      for (const number of [11, 12, 13]) await endpoint.block(number);
+      endpoint.final(12);
+      for (const number of [14, 15, 16]) await endpoint.block(number);
+      assert.deepEqual(outcome, {});
+      await endpoint.block(17);
+      assert.equal(errorCode(outcome.error), 'EXTRINSIC_EXPIRED');
+    });
+
+    it('ends with what to look for when others always come first', async () => {
+      await submit();
+      for (let number = 11; outcome.error === undefined && number < 500; number += 1) {
+        await endpoint.block(number);
+        endpoint.final(number, 9);
+      }
+      assert.equal(errorCode(outcome.error), 'EXTRINSIC_REJECTED');
+      assert.match(String(outcome.error), /does another process use the key/);
+    });
   });
 
   it('counts its own transactions where the endpoint does not count those that wait', async () => {
