@@ -4,6 +4,7 @@
 mod cli;
 mod rpc;
 mod service;
+mod types;
 
 fn main() -> sc_cli::Result<()> {
     cli::run()

@@ -1,7 +1,7 @@
 //! JSON-RPC beyond what every node has: nonces and fees of 20-byte accounts, and `network_*`, the subnet pallet's questions (chain.md 7),
 //! answered as the dev chain answers them. Parameters come from anybody and are checked one by one.
 
-use crate::service::{Block, Client, Hash, Pool};
+use crate::types::{Block, Client, Hash, Pool};
 use account::AccountId20;
 use codec::Encode;
 use jsonrpsee::{

@@ -1,40 +1,31 @@
 //! The node's parts and how they hold together: client and pool, import queue, network, block author, finality voter.
 
-use crate::rpc;
+use crate::{
+    rpc,
+    types::{Block, Client, Hash, Pool},
+};
 use sc_client_api::BlockBackend;
 use sc_consensus::{DefaultImportQueue, LongestChain};
 use sc_consensus_aura::{ImportQueueParams, SlotProportion, StartAuraParams};
 use sc_consensus_grandpa::{
     warp_proof::NetworkProvider, GrandpaBlockImport, GrandpaParams, LinkHalf, SharedVoterState, VotingRulesBuilder,
 };
-use sc_executor::WasmExecutor;
 use sc_network::{config::NetworkBackendType, Litep2pNetworkBackend, NetworkBackend, NetworkWorker};
 use sc_service::{
-    error::Error, BuildNetworkParams, Configuration, KeystoreContainer, SpawnTasksParams, TFullBackend, TFullClient,
-    TaskManager, WarpSyncConfig,
+    error::Error, BuildNetworkParams, Configuration, KeystoreContainer, SpawnTasksParams, TFullBackend, TaskManager,
+    WarpSyncConfig,
 };
 use sc_telemetry::{Telemetry, TelemetryWorker};
-use sc_transaction_pool::TransactionPoolHandle;
 use sc_transaction_pool_api::OffchainTransactionPoolFactory;
 use sp_consensus_aura::{
     inherents::InherentDataProvider as SlotInherent,
     sr25519::{AuthorityId as AuraId, AuthorityPair as AuraPair},
     SlotDuration,
 };
-use sp_runtime::{
-    generic,
-    traits::{BlakeTwo256, Block as BlockT},
-    OpaqueExtrinsic,
-};
 use sp_timestamp::InherentDataProvider as TimeInherent;
 use std::{sync::Arc, time::Duration};
 use tessera_runtime::RuntimeApi;
 
-/// The node moves blocks without reading their calls.
-pub type Block = generic::Block<generic::Header<u32, BlakeTwo256>, OpaqueExtrinsic>;
-pub type Hash = <Block as BlockT>::Hash;
-pub type Client = TFullClient<Block, RuntimeApi, WasmExecutor<sp_io::SubstrateHostFunctions>>;
-pub type Pool = TransactionPoolHandle<Block, Client>;
 type Backend = TFullBackend<Block>;
 type SelectChain = LongestChain<Backend, Block>;
 type FinalityImport = GrandpaBlockImport<Backend, Block, Client, SelectChain>;
