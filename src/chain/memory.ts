@@ -83,7 +83,9 @@ import type {
   Receipt,
   RegisterNode,
   RegisterSubnet,
+  RosterState,
   Signer,
+  StateProof,
   Submission,
   SubmitOptions,
   Subnet,
@@ -157,6 +159,8 @@ export function createMemoryChain(options: MemoryChainOptions): MemoryChain {
   /** Of every block, also of those whose state is forgotten. */
   const hashes: Hash[] = [genesis];
   const numbers = new Map<Hash, number>([[genesis, 0]]);
+  /** What was handed out as proven: this chain's hashes say nothing of its states, so it remembers. */
+  const proven = new Set<string>();
   let pool: readonly Transaction[] = [];
   let outage = false;
   let sent = 0;
@@ -329,6 +333,16 @@ export function createMemoryChain(options: MemoryChainOptions): MemoryChain {
       },
       account: async (address, signal) => accountOf(stateAt(undefined, signal), address),
       electedValidator: async (id, epoch, at, signal) => subnetAt(id, at, signal)?.elected.get(epoch),
+      async proveRoster(id, epoch, at, signal) {
+        const proof = proofOf(subnetAt(id, at, signal), epoch);
+        proven.add(proofName(at, id, epoch, proof));
+        return proof;
+      },
+      async provenRoster(id, epoch, at, proof, signal) {
+        ready(signal);
+        if (proven.has(proofName(at, id, epoch, proof))) return { ok: true, state: stateOf(proof) };
+        return { ok: false, code: 'PROOF_INCOMPLETE', why: `nothing of the kind was proven of ${at}` };
+      },
       submission: async (id, epoch, at, signal) =>
         optional(subnetAt(id, at, signal)?.submissions.get(epoch), publicSubmission),
       result: async (id, epoch, at, signal) => subnetAt(id, at, signal)?.results.get(epoch),
@@ -531,6 +545,30 @@ function hash0x(bytes: Uint8Array): Hash {
 
 function nodesOf(subnet: TwinSubnet | undefined): readonly TwinNode[] {
   return subnet === undefined ? [] : [...subnet.nodes.values()].sort((a, b) => a.id - b.id);
+}
+
+/** In the place of trie nodes: what they would prove. */
+function proofOf(subnet: TwinSubnet | undefined, epoch: Epoch): StateProof {
+  const text = (value: unknown) => utf8(JSON.stringify(value));
+  if (subnet === undefined) return { header: new Uint8Array(), nodes: [] };
+  const nodes = nodesOf(subnet).map(({ id, hotkey, peerInfo, nodeClass, startEpoch }) => {
+    return text({ id, hotkey, peerInfo, nodeClass, startEpoch });
+  });
+  const electable = electableOf(subnet).map((node) => node.id);
+  return { header: text({ electable, elected: subnet.elected.get(epoch) }), nodes: [subnet.misc, ...nodes] };
+}
+
+function stateOf({ header, nodes }: StateProof): RosterState | undefined {
+  const read = (bytes: Uint8Array) => JSON.parse(new TextDecoder().decode(bytes));
+  const [misc, ...rest] = nodes;
+  if (misc === undefined) return undefined;
+  const { electable, elected } = read(header) as Pick<RosterState, 'electable' | 'elected'>;
+  return { misc, nodes: rest.map((node) => read(node) as RosterState['nodes'][number]), electable, elected };
+}
+
+function proofName(at: Hash, subnet: SubnetId, epoch: Epoch, { header, nodes }: StateProof): string {
+  const parts = [header, ...nodes].flatMap((part) => [u32le(part.length), part]);
+  return `${at} ${subnet} ${epoch} ${toHex(sha256(...parts))}`;
 }
 
 function optional<T, R>(value: T | undefined, show: (value: T) => R): R | undefined {

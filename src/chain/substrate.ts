@@ -10,6 +10,7 @@ import { peersOf } from './peers.ts';
 import { removedIn } from './removed.ts';
 import type { Connection } from './substrate/connection.ts';
 import { createLink, type Link, type LinkDeps } from './substrate/link.ts';
+import { askRosterProof, readRosterProof } from './substrate/roster-proof.ts';
 import type { CallSpec, RuntimeEvent } from './substrate/runtime.ts';
 import { rememberStake } from './substrate/stake.ts';
 import { createSubmitter } from './substrate/submit.ts';
@@ -164,6 +165,17 @@ export async function connectChain(options: ChainOptions, deps: LinkDeps, signal
     electable: (subnet, at, stop) => ask((dialect) => dialect.electable(subnet), at, stop),
     account: (address, stop) => ask((dialect) => dialect.account(address), undefined, stop),
     electedValidator: (subnet, epoch, at, stop) => ask((dialect) => dialect.electedValidator(subnet, epoch), at, stop),
+    async proveRoster(subnet, epoch, at, stop) {
+      const { runtime, dialect } = await link.connection(stop);
+      const storage = dialect.rosterStorage?.(subnet, epoch);
+      return storage === undefined ? undefined : askRosterProof(storage, at, { link, runtime, signal: stop });
+    },
+    async provenRoster(subnet, epoch, at, proof, stop) {
+      const { dialect } = await link.connection(stop);
+      const storage = dialect.rosterStorage?.(subnet, epoch);
+      if (storage !== undefined) return readRosterProof(storage, at, proof);
+      return { ok: false, code: 'PROOF_UNSUPPORTED', why: `${dialect.name} does not tell rosters by known storage` };
+    },
     submission: (subnet, epoch, at, stop) => ask((dialect) => dialect.submission(subnet, epoch), at, stop),
     result: (subnet, epoch, at, stop) => ask((dialect) => dialect.result(subnet, epoch), at, stop),
     previousResults,

@@ -4,11 +4,8 @@
 
 import { blake2b } from '@noble/hashes/blake2.js';
 import { toHex } from '../util/bytes.ts';
+import { MAX_PROOF_BYTES, MAX_PROOF_NODES, type TrieFault } from './types.ts';
 
-/** 320 nodes of a subnet are two entries each, and their way there some dozens. */
-export const MAX_PROOF_NODES = 2048;
-/** As much as one answer of a peer may be. */
-export const MAX_PROOF_BYTES = 1 << 20;
 /** The longest key below a prefix; those of this project have less than 100 bytes. */
 const MAX_KEY_NIBBLES = 512;
 /** Nodes looked at in one check: each in its place once per key, also those that stand inside others. */
@@ -30,9 +27,6 @@ export interface TrieValues {
   readonly entries: readonly (readonly TrieEntry[])[];
 }
 
-/** A node that was altered is another one: INCOMPLETE, because the one that is needed is not there. */
-export type TrieFault = 'PROOF_TOO_LARGE' | 'PROOF_INCOMPLETE' | 'PROOF_SURPLUS' | 'PROOF_MALFORMED';
-
 export type TrieVerdict =
   | ({ readonly ok: true } & TrieValues)
   | { readonly ok: false; readonly code: TrieFault; readonly why: string };
@@ -42,17 +36,17 @@ export function checkTrieProof(root: Uint8Array, nodes: readonly Uint8Array[], q
   try {
     return { ok: true, ...readTrie(root, nodes, question) };
   } catch (error) {
-    if (error instanceof Refusal) return { ok: false, code: error.code, why: error.message };
+    if (error instanceof Refusal) return { ok: false, ...error.facts };
     throw error;
   }
 }
 
 /** Thrown by what reads, and caught in `checkTrieProof`. */
 class Refusal extends Error {
-  readonly code: TrieFault;
-  constructor(code: TrieFault, why: string) {
-    super(why);
-    this.code = code;
+  readonly facts: { readonly code: TrieFault; readonly why: string };
+  constructor(facts: Refusal['facts']) {
+    super(facts.why);
+    this.facts = facts;
   }
 }
 
@@ -72,13 +66,14 @@ function readTrie(root: Uint8Array, nodes: readonly Uint8Array[], { keys, prefix
   function take(hash: Uint8Array): Uint8Array {
     const name = toHex(hash);
     const found = store.get(name);
-    if (found === undefined) throw new Refusal('PROOF_INCOMPLETE', `nothing with the hash ${name} is there`);
+    if (found === undefined)
+      throw new Refusal({ code: 'PROOF_INCOMPLETE', why: `nothing with the hash ${name} is there` });
     found.isNeeded = true;
     return found.bytes;
   }
 
   function nodeAt(reference: Uint8Array): TrieNode {
-    if (++steps > MAX_STEPS) throw new Refusal('PROOF_TOO_LARGE', `more than ${MAX_STEPS} steps`);
+    if (++steps > MAX_STEPS) throw new Refusal({ code: 'PROOF_TOO_LARGE', why: `more than ${MAX_STEPS} steps` });
     if (reference.length < HASH_BYTES) return decodeNode(reference);
     const name = toHex(reference);
     const known = decoded.get(name);
@@ -123,7 +118,8 @@ function readTrie(root: Uint8Array, nodes: readonly Uint8Array[], { keys, prefix
     for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
       const { node } = next;
       const path = [...next.path, ...node.partial];
-      if (path.length > MAX_KEY_NIBBLES) throw new Refusal('PROOF_TOO_LARGE', `a key of ${path.length} nibbles`);
+      if (path.length > MAX_KEY_NIBBLES)
+        throw new Refusal({ code: 'PROOF_TOO_LARGE', why: `a key of ${path.length} nibbles` });
       const value = ownValue(node);
       if (value !== undefined) entries.push([bytesOf(path), value]);
       for (let nibble = 15; nibble >= 0; nibble--) {
@@ -134,23 +130,26 @@ function readTrie(root: Uint8Array, nodes: readonly Uint8Array[], { keys, prefix
     return entries;
   }
 
-  if (root.length !== HASH_BYTES) throw new Refusal('PROOF_MALFORMED', `a root of ${root.length} bytes`);
+  if (root.length !== HASH_BYTES) throw new Refusal({ code: 'PROOF_MALFORMED', why: `a root of ${root.length} bytes` });
   const found = { values: keys.map(lookUp), entries: prefixes.map(entriesBelow) };
   const spare = [...store.values()].filter(({ isNeeded }) => !isNeeded).length;
   if (spare > 0)
-    throw new Refusal('PROOF_SURPLUS', `${spare} of ${nodes.length} nodes belong to nothing that is asked`);
+    throw new Refusal({
+      code: 'PROOF_SURPLUS',
+      why: `${spare} of ${nodes.length} nodes belong to nothing that is asked`,
+    });
   return found;
 }
 
 /** By hash. What is too large is refused before it is hashed. */
 function storeOf(nodes: readonly Uint8Array[]): Map<string, { readonly bytes: Uint8Array; isNeeded: boolean }> {
   if (nodes.length > MAX_PROOF_NODES)
-    throw new Refusal('PROOF_TOO_LARGE', `${nodes.length} nodes, at most ${MAX_PROOF_NODES} are read`);
+    throw new Refusal({ code: 'PROOF_TOO_LARGE', why: `${nodes.length} nodes, at most ${MAX_PROOF_NODES} are read` });
   const size = nodes.reduce((sum, node) => sum + node.length, 0);
   if (size > MAX_PROOF_BYTES)
-    throw new Refusal('PROOF_TOO_LARGE', `${size} bytes, at most ${MAX_PROOF_BYTES} are read`);
+    throw new Refusal({ code: 'PROOF_TOO_LARGE', why: `${size} bytes, at most ${MAX_PROOF_BYTES} are read` });
   const store = new Map(nodes.map((bytes) => [toHex(blake2b256(bytes)), { bytes, isNeeded: false }]));
-  if (store.size < nodes.length) throw new Refusal('PROOF_SURPLUS', 'a node is there twice');
+  if (store.size < nodes.length) throw new Refusal({ code: 'PROOF_SURPLUS', why: 'a node is there twice' });
   return store;
 }
 
@@ -222,7 +221,7 @@ function decodeNode(bytes: Uint8Array): TrieNode {
 }
 
 function malformed(node: Uint8Array, why: string): Refusal {
-  return new Refusal('PROOF_MALFORMED', `the node ${toHex(node.subarray(0, 16))}..: ${why}`);
+  return new Refusal({ code: 'PROOF_MALFORMED', why: `the node ${toHex(node.subarray(0, 16))}..: ${why}` });
 }
 
 function nibblesOf(key: Uint8Array): number[] {
@@ -230,16 +229,9 @@ function nibblesOf(key: Uint8Array): number[] {
 }
 
 function bytesOf(nibbles: readonly number[]): Uint8Array {
-  if (nibbles.length % 2 !== 0) throw new Refusal('PROOF_MALFORMED', `a key of ${nibbles.length} nibbles`);
+  if (nibbles.length % 2 !== 0)
+    throw new Refusal({ code: 'PROOF_MALFORMED', why: `a key of ${nibbles.length} nibbles` });
   return Uint8Array.from({ length: nibbles.length / 2 }, (_, i) => {
     return ((nibbles[2 * i] as number) << 4) | (nibbles[2 * i + 1] as number);
   });
-}
-
-/** Where the state root stands in a header: behind the parent's hash and the compact number (sp_runtime::generic::Header). */
-export function stateRootOf(header: Uint8Array): Uint8Array | undefined {
-  const mode = (header[HASH_BYTES] ?? 0) & 3;
-  const number = mode === 3 ? 5 + ((header[HASH_BYTES] ?? 0) >> 2) : 1 << mode;
-  const root = header.slice(HASH_BYTES + number, 2 * HASH_BYTES + number);
-  return root.length === HASH_BYTES ? root : undefined;
 }

@@ -136,6 +136,42 @@ export interface Receipt {
   readonly events: readonly ChainEvent[];
 }
 
+/** What the state after the first block of an epoch says of who is in it. */
+export interface RosterState {
+  /** The policy's bytes. */
+  readonly misc: Uint8Array;
+  /** Every node of every class, ascending by id. */
+  readonly nodes: readonly Pick<SubnetNode, 'id' | 'hotkey' | 'peerInfo' | 'nodeClass' | 'startEpoch'>[];
+  readonly electable: readonly NodeId[];
+  readonly elected: NodeId | undefined;
+}
+
+/** Parts of the state after one block, which anybody can check who knows the block's hash. */
+export interface StateProof {
+  /** Of the block, as it is hashed. */
+  readonly header: Uint8Array;
+  /** Nodes of the state trie, and the values that those name by hash, in any order. */
+  readonly nodes: readonly Uint8Array[];
+}
+
+/** 320 nodes of a subnet are two entries each, and their way there some dozens. */
+export const MAX_PROOF_NODES = 2048;
+/** Of all nodes together: as much as one answer of a peer may be. */
+export const MAX_PROOF_BYTES = 1 << 20;
+/** With a seal and a change of 100 authorities a header has 5 KB. */
+export const MAX_PROOF_HEADER_BYTES = 8 << 10;
+
+/** A trie node that was altered is another one: INCOMPLETE, because the one that is needed is not there. */
+export type TrieFault = 'PROOF_TOO_LARGE' | 'PROOF_INCOMPLETE' | 'PROOF_SURPLUS' | 'PROOF_MALFORMED';
+
+/** UNREADABLE: proven, but not what the metadata describes; UNSUPPORTED: this runtime's rosters are not told by storage that the program knows. */
+export type ProofFault = TrieFault | 'PROOF_WRONG_BLOCK' | 'PROOF_UNREADABLE' | 'PROOF_UNSUPPORTED';
+
+/** `state` is undefined where the subnet is proven not to be there. */
+export type ProvenRoster =
+  | { readonly ok: true; readonly state: RosterState | undefined }
+  | { readonly ok: false; readonly code: ProofFault; readonly why: string };
+
 /** Under which of its three peer ids a node is known. */
 export type PeerRole = 'node' | 'bootnode' | 'client';
 
@@ -250,6 +286,19 @@ export interface Chain {
   electable(subnet: SubnetId, at?: Hash, signal?: AbortSignal): Promise<readonly NodeId[]>;
   account(address: Address, signal?: AbortSignal): Promise<AccountState>;
   electedValidator(subnet: SubnetId, epoch: Epoch, at?: Hash, signal?: AbortSignal): Promise<NodeId | undefined>;
+  /**
+   * The state after block `at` that tells who is in an epoch, with its proof: undefined where this runtime or endpoint gives none. It is not
+   * checked here.
+   */
+  proveRoster(subnet: SubnetId, epoch: Epoch, at: Hash, signal?: AbortSignal): Promise<StateProof | undefined>;
+  /** What such a proof from anybody says, by the hash of the block: of the endpoint nothing but the metadata is needed. */
+  provenRoster(
+    subnet: SubnetId,
+    epoch: Epoch,
+    at: Hash,
+    proof: StateProof,
+    signal?: AbortSignal,
+  ): Promise<ProvenRoster>;
   submission(subnet: SubnetId, epoch: Epoch, at?: Hash, signal?: AbortSignal): Promise<Submission | undefined>;
   result(subnet: SubnetId, epoch: Epoch, at?: Hash, signal?: AbortSignal): Promise<EpochResult | undefined>;
   /** How the last `count` epochs before the running one ended, the newest first; at most 64, without those in which nobody was elected. */

@@ -455,6 +455,52 @@ export function testChain(
       }
     });
 
+    it(isOurs ? 'proves who is in an epoch, by the hash of a block alone' : 'proves no rosters', async () => {
+      const { hash: at } = await chain.head('finalized');
+      const epoch = await epochNow();
+      const proof = await chain.proveRoster(SUBNET, epoch, at);
+      if (!isOurs) {
+        assert.equal(proof, undefined);
+        const refused = await chain.provenRoster(SUBNET, epoch, at, { header: new Uint8Array(), nodes: [] });
+        assert.equal(refused.ok ? 'ok' : refused.code, 'PROOF_UNSUPPORTED');
+        return;
+      }
+      assert.ok(proof !== undefined);
+      const proven = await chain.provenRoster(SUBNET, epoch, at, proof);
+      assert.ok(proven.ok, JSON.stringify(proven));
+      const nodes = await chain.nodes(SUBNET, at);
+      assert.equal(nodes.length, ids.length);
+      assert.deepEqual(proven.state, {
+        misc: (await chain.subnet(SUBNET, at))?.misc,
+        nodes: nodes.map(({ id, hotkey: key, peerInfo, nodeClass, startEpoch }) => {
+          return { id, hotkey: key, peerInfo, nodeClass, startEpoch };
+        }),
+        electable: await chain.electable(SUBNET, at),
+        elected: await chain.electedValidator(SUBNET, epoch, at),
+      });
+      const none = await chain.proveRoster(99 as SubnetId, epoch, at);
+      assert.ok(none !== undefined);
+      assert.deepEqual(await chain.provenRoster(99 as SubnetId, epoch, at, none), { ok: true, state: undefined });
+
+      const { genesis } = await chain.info();
+      const flip = (bytes: Uint8Array, i: number) => bytes.with(i, (bytes[i] as number) ^ 1);
+      const refused = [
+        chain.provenRoster(SUBNET, epoch, genesis, proof),
+        chain.provenRoster(SUBNET, epoch, at, none),
+        chain.provenRoster(99 as SubnetId, epoch, at, proof),
+        ...proof.nodes.flatMap((node, i) => [
+          chain.provenRoster(SUBNET, epoch, at, { ...proof, nodes: proof.nodes.with(i, flip(node, node.length - 1)) }),
+          chain.provenRoster(SUBNET, epoch, at, { ...proof, nodes: proof.nodes.toSpliced(i, 1) }),
+        ]),
+        chain.provenRoster(SUBNET, epoch, at, { ...proof, header: flip(proof.header, 0) }),
+        chain.provenRoster(SUBNET, epoch, at, { ...proof, nodes: [...proof.nodes, new Uint8Array(40)] }),
+      ];
+      for (const verdict of await Promise.all(refused)) assert.ok(!verdict.ok && verdict.why.length > 10);
+      const unknown = `0x${'ab'.repeat(32)}` as Hash;
+      const isGone = (error: unknown) => errorCode(error) === 'CHAIN_STATE_DISCARDED';
+      await assert.rejects(chain.proveRoster(SUBNET, epoch, unknown), isGone);
+    });
+
     it('calls an epoch without proposal absent, and one without votes rejected', async () => {
       const epoch = await epochNow();
       await place.runTo(firstBlock(epoch + 1) - 3);

@@ -14,6 +14,7 @@ import type {
   Proposal,
   RegisterNode,
   RegisterSubnet,
+  RosterState,
   Submission,
   Subnet,
   SubnetNode,
@@ -33,6 +34,19 @@ export interface Reader {
 /** A read with its meaning. */
 export type Read<T> = (reader: Reader) => Promise<T>;
 
+/** The storage that tells who is in an epoch. */
+export interface RosterStorage {
+  /** Single values. */
+  readonly values: readonly Query[];
+  /** All keys of the map's part that counts: of `params` the first is their prefix. */
+  readonly map: Query;
+  /** Answers of `values` in their order, and what the map holds, by whole keys; throws on a shape that does not fit. */
+  decode(
+    values: readonly (string | null)[],
+    entries: readonly (readonly [key: string, value: string])[],
+  ): RosterState | undefined;
+}
+
 export interface Dialect {
   readonly name: ChainInfo['dialect'];
   readonly capabilities: ChainCapabilities;
@@ -50,6 +64,8 @@ export interface Dialect {
   electable(subnet: SubnetId): Read<readonly NodeId[]>;
   account(address: Address): Read<AccountState>;
   electedValidator(subnet: SubnetId, epoch: Epoch): Read<NodeId | undefined>;
+  /** Not where it is told by more than storage, or by storage that this program does not know. */
+  readonly rosterStorage?: (subnet: SubnetId, epoch: Epoch) => RosterStorage;
   submission(subnet: SubnetId, epoch: Epoch): Read<Submission | undefined>;
   result(subnet: SubnetId, epoch: Epoch): Read<EpochResult | undefined>;
   /** Of several epochs in one block, in their order. */

@@ -2,12 +2,13 @@
 // that does not fit is the error of a wrong runtime, not of a caller.
 
 import { z } from 'zod';
+import type { Epoch, SubnetId } from '../../types/ids.ts';
 import { utf8 } from '../../util/bytes.ts';
 import { peerToBytes } from '../multiaddr.ts';
 import type { Query, Runtime } from '../substrate/runtime.ts';
 import type { Submission, Subnet, SubnetNode } from '../types.ts';
 import { COMMON_CALLS, hex, network } from './calls.ts';
-import type { Dialect, Read } from './dialect.ts';
+import type { Dialect, Read, RosterStorage } from './dialect.ts';
 import {
   ACCOUNT,
   ATTESTS,
@@ -51,6 +52,8 @@ const NEEDED = {
   ],
   storage: [
     'subnetName',
+    'subnetsData',
+    'subnetNodesData',
     'hotkeySubnetNodeId',
     'peerIdSubnetNodeId',
     'bootnodePeerIdSubnetNodeId',
@@ -97,12 +100,9 @@ export function createTesseraDialect(runtime: Runtime): Dialect {
       ),
     nodeIdOfPeer: (subnet, peer) => read(() => runtime.storages(peerEntries(subnet, peer)), NODE_OF_PEER),
     nodeIdOfHotkey: (subnet, hotkey) => read(() => storage('hotkeySubnetNodeId', subnet, hotkey), nodeId.optional()),
-    electable: (subnet) =>
-      read(
-        () => storage('subnetNodeElectionSlots', subnet),
-        z.array(nodeId).transform((ids) => ids.sort((a, b) => a - b)),
-      ),
+    electable: (subnet) => read(() => storage('subnetNodeElectionSlots', subnet), NODE_IDS),
     account: (address) => read(() => runtime.storage('system', 'account', [address]), ACCOUNT),
+    rosterStorage: (subnet, epoch) => rosterStorage(runtime, subnet, epoch),
     electedValidator: (subnet, at) => read(() => storage('subnetElectedValidator', subnet, at), nodeId.optional()),
     submission: (subnet, at) => read(() => storage('subnetConsensusSubmission', subnet, at), SUBMISSION.optional()),
     result: (subnet, at) => read(() => storage('subnetConsensusResult', subnet, at), RESULT.optional()),
@@ -125,6 +125,49 @@ export function createTesseraDialect(runtime: Runtime): Dialect {
 function read<S extends z.ZodType>(query: () => Query, schema: S): Read<z.output<S>> {
   return (reader) => reader.ask(query(), (value) => schema.parse(value));
 }
+
+/** What `getSubnetInfo`, `getSubnetNodesInfo` and the election say of an epoch rests on these. */
+function rosterStorage(runtime: Runtime, subnet: SubnetId, epoch: Epoch): RosterStorage {
+  const storage = (item: string, ...args: unknown[]) => runtime.storage('network', item, args);
+  const [found, electable, elected] = [
+    storage('subnetsData', subnet),
+    storage('subnetNodeElectionSlots', subnet),
+    storage('subnetElectedValidator', subnet, epoch),
+  ] as const;
+  const map = runtime.keys('network', 'subnetNodesData', [subnet]);
+  return {
+    values: [found, electable, elected],
+    map,
+    decode(values, entries) {
+      const [ofSubnet, ofElectable, ofElected] = values;
+      const data = SUBNET_DATA.optional().parse(found.decode(ofSubnet));
+      if (data === undefined) return undefined;
+      const ids = NODE_KEYS.parse(map.decode(entries.map(([key]) => key)));
+      const nodes = entries.map(([, value], i) => {
+        const id = ids[i]?.[1];
+        const node = NODE_DATA.parse(storage('subnetNodesData', subnet, id).decode(value));
+        if (node.id !== id) throw new RangeError(`node ${node.id} stands in the place of node ${id}`);
+        return node;
+      });
+      return {
+        misc: data.misc,
+        nodes: nodes.sort((a, b) => a.id - b.id),
+        electable: NODE_IDS.parse(electable.decode(ofElectable)),
+        elected: nodeId.optional().parse(elected.decode(ofElected)),
+      };
+    },
+  };
+}
+
+const NODE_IDS = z.array(nodeId).transform((ids) => ids.sort((a, b) => a - b));
+
+const SUBNET_DATA = z.object({ misc: bytes });
+
+const NODE_KEYS = z.array(z.tuple([subnetId, nodeId]));
+
+const NODE_DATA = z
+  .object({ id: nodeId, hotkey: address, peerInfo: PEER_INFO, classification: CLASSIFICATION })
+  .transform(({ classification, ...node }) => ({ ...node, ...classification }));
 
 const SUBNET_INFO = z
   .object({

@@ -69,6 +69,8 @@ export interface Runtime {
   extrinsic(call: CallSpec, signer: Signer, nonce: number, mortality: Mortality, tip: bigint): `0x${string}`;
   extrinsicHash(extrinsic: string): Hash;
   head(headerJson: unknown): Head;
+  /** The header as it is hashed. */
+  header(headerJson: unknown): Uint8Array;
   events(records: unknown): readonly RuntimeEvent[];
   /** What `system_dryRun` answered: the dispatch error, or undefined where the call would do its work (or was not even tried). */
   dryRunError(answer: unknown): { readonly pallet: string; readonly error: string } | undefined;
@@ -223,6 +225,8 @@ export function createRuntime(api: ApiPromise): Runtime {
       const header = registry.createType('Header', headerJson) as unknown as HeaderCodec;
       return { number: header.number.toNumber() as BlockNumber, hash: header.hash.toHex() as Hash };
     },
+
+    header: (headerJson) => registry.createType('Header', headerJson).toU8a(),
 
     events: eventsOf,
 

@@ -203,6 +203,7 @@ const UNUSED = {
   extrinsic: unused,
   extrinsicHash: unused,
   head: unused,
+  header: unused,
   events: unused,
   dryRunError: unused,
   dispatchError: unused,

@@ -3,18 +3,14 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
-import {
-  blake2b256,
-  checkTrieProof,
-  MAX_PROOF_BYTES,
-  MAX_PROOF_NODES,
-  stateRootOf,
-  type TrieVerdict,
-} from '../../../src/chain/trie-proof.ts';
+import { checkStateProof, type StateVerdict, stateRootOf } from '../../../src/chain/state-proof.ts';
+import { blake2b256, checkTrieProof } from '../../../src/chain/trie-proof.ts';
+import { MAX_PROOF_BYTES, MAX_PROOF_HEADER_BYTES, MAX_PROOF_NODES } from '../../../src/chain/types.ts';
 import { bytesToKey, keyToBytes } from '../../../src/devchain/hex.ts';
 import { type Trie, trieGet, trieKeys, trieSet } from '../../../src/devchain/trie.ts';
 import { trieProof } from '../../../src/devchain/trie-proof.ts';
 import { trieRoot } from '../../../src/devchain/trie-root.ts';
+import type { Hash } from '../../../src/types/ids.ts';
 import { concatBytes, fromHex, toHex } from '../../../src/util/bytes.ts';
 
 type Pair = readonly [string, string | null];
@@ -43,7 +39,7 @@ function trieOf(pairs: readonly (readonly [string, Uint8Array])[]): Trie {
   return pairs.reduce<Trie>((trie, [name, bytes]) => trieSet(trie, name, bytes), undefined);
 }
 
-function codeOf(verdict: TrieVerdict): string {
+function codeOf(verdict: StateVerdict): string {
   return verdict.ok ? 'ok' : verdict.code;
 }
 
@@ -86,6 +82,23 @@ describe('chain/trie-proof', () => {
     assert.deepEqual(stateRootOf(fromHex(VECTOR.header)), vectorRoot);
     assert.equal(stateRootOf(concatBytes(parent, fromHex('04'), root).subarray(0, 64)), undefined);
     assert.equal(stateRootOf(new Uint8Array()), undefined);
+  });
+
+  it('takes a header by the hash of its block alone', () => {
+    const { pairs, proof } = VECTOR.keys;
+    const question = { keys: pairs.map(([name]) => fromHex(name)), prefixes: [] };
+    const [header, nodes] = [fromHex(VECTOR.header), proof.map(fromHex)];
+    const check = (changed: Uint8Array, block = VECTOR.block) =>
+      codeOf(checkStateProof(block as Hash, { header: changed, nodes }, question));
+    assert.equal(check(header), 'ok');
+    for (let at = 0; at < header.length; at++) {
+      assert.equal(check(header.with(at, (header[at] as number) ^ 0x10)), 'PROOF_WRONG_BLOCK');
+    }
+    assert.equal(check(header, VECTOR.stateRoot), 'PROOF_WRONG_BLOCK');
+    const large = new Uint8Array(MAX_PROOF_HEADER_BYTES + 1);
+    assert.equal(check(large, `0x${toHex(blake2b256(large))}`), 'PROOF_WRONG_BLOCK', 'not even hashed');
+    const short = new Uint8Array(40);
+    assert.equal(check(short, `0x${toHex(blake2b256(short))}`), 'PROOF_WRONG_BLOCK', 'no room for a root');
   });
 
   it('reads from any trie of both layouts what is there and what is not, single keys and all below a prefix', () => {
