@@ -1,5 +1,6 @@
 // What a stranger is told when something here goes wrong: engine errors and refused requests as the codes of protocol.md 12.
 
+import { EngineError } from '../engine/types.ts';
 import { errorCode } from '../util/errors.ts';
 import type { RequestRefusal } from '../wire/envelope.ts';
 import type { InferCode } from '../wire/infer.ts';
@@ -25,8 +26,11 @@ const OF_REQUEST: Readonly<Record<RequestRefusal, InferCode>> = {
   REQUEST_TOO_MANY: 'BUSY',
 };
 
-/** When to ask again: sessions end after seconds, memory comes free with them. Other refusals do not pass by waiting. */
-const RETRY_MS: Readonly<Partial<Record<InferCode, number>>> = { BUSY: 1_000, NO_BUDGET: 5_000 };
+/** Before a session has ended here nobody knows how long they last. */
+const GUESS_MS = 1_000;
+/** No hint is shorter: the question itself takes time. None is longer: what is held now says little of a minute from now. */
+const SHORTEST_MS = 100;
+const LONGEST_MS = 30_000;
 
 export function codeOfEngineError(error: unknown): InferCode {
   return OF_ENGINE[errorCode(error)] ?? 'INTERNAL';
@@ -36,7 +40,20 @@ export function codeOfRefusedRequest(refusal: RequestRefusal): InferCode {
   return OF_REQUEST[refusal];
 }
 
-/** Milliseconds; 0 where waiting does not help. */
-export function retryAfterMs(code: InferCode): number {
-  return RETRY_MS[code] ?? 0;
+/** What is held, in seats or bytes; how long each unit of it is held; how much of it must come free. */
+export interface Held {
+  readonly lastsMs: number | undefined;
+  readonly units: number;
+  readonly wanted: number;
+}
+
+/** Milliseconds after which so much has come free, about: `units` are given back evenly over the time that one is held. */
+export function waitFor({ lastsMs = GUESS_MS, units, wanted }: Held): number {
+  return Math.round(Math.min(LONGEST_MS, Math.max(SHORTEST_MS, (lastsMs * wanted) / Math.max(1, units))));
+}
+
+/** Bytes that a refused session lacks; undefined when it was not refused for want of memory. */
+export function lacking(error: unknown): number | undefined {
+  if (!(error instanceof EngineError) || error.facts.code !== 'E_MEMORY') return undefined;
+  return Math.max(0, error.facts.need - error.facts.free);
 }

@@ -12,6 +12,7 @@ import type { AdmittedOpen } from './admission.ts';
 import { codeOfEngineError } from './codes.ts';
 import { createHopSession, type HopSession, type HopSessionDeps } from './hop-session.ts';
 import type { Meter } from './meter.ts';
+import type { Turnstile } from './turnstile.ts';
 
 export interface FunctionFacts {
   readonly open: AdmittedOpen;
@@ -29,6 +30,7 @@ export interface FunctionDeps extends HopSessionDeps {
   /** Whether these rows are the open challenge of the shard that they would enter (protocol.md 12, CHALLENGE_INPUT). */
   readonly isChallenge: (rows: Rows) => boolean;
   readonly meter: Pick<Meter, 'begin'>;
+  readonly turnstile: Turnstile;
 }
 
 export interface HostedFunction extends HopSession {
@@ -47,7 +49,12 @@ export function createHostedFunction(facts: FunctionFacts, deps: FunctionDeps): 
     try {
       // The engine takes the buffers over, and what later shards need of them goes on.
       const own = tensors.map((tensor) => ({ ...tensor, data: tensor.data.slice() }));
-      return await deps.engine.run({ from, to }, own, { owner }, signal);
+      const rows = own[0]?.dims[0] ?? 1;
+      return await deps.turnstile.pass(
+        { peer: owner, rows },
+        () => deps.engine.run({ from, to }, own, { owner }, signal),
+        signal,
+      );
     } catch (error) {
       const code = codeOfEngineError(error);
       throw fault(code, errorMessage(error), code === 'BAD_FRAME' || code === 'TOO_LONG' ? sender : open.hop);

@@ -30,13 +30,14 @@ import { decodeUsage, type Receipt, type Signed, signReceipt } from '../wire/rec
 import { type AdmittedOpen, admitOpen, type ServedModel } from './admission.ts';
 import { type AnnounceBoard, createAnnouncer } from './announce.ts';
 import { createChallengeGuard } from './challenge-guard.ts';
-import { codeOfEngineError, retryAfterMs } from './codes.ts';
+import { codeOfEngineError, lacking, waitFor } from './codes.ts';
 import { createHostedFunction, type FunctionFacts, type HostedFunction } from './function-session.ts';
 import type { Fault, HopSession, HopSessionDeps } from './hop-session.ts';
 import { HOSTER_LIMITS, type HosterLimits } from './limits.ts';
 import { createMeter } from './meter.ts';
 import { createSeats } from './seats.ts';
 import { createHostedSession, type HostedSession } from './session.ts';
+import { createTurnstile } from './turnstile.ts';
 
 export interface HosterOptions {
   readonly subnet: SubnetId;
@@ -108,6 +109,7 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
   const limits = options.limits ?? HOSTER_LIMITS;
   const { stakeOf = () => 0n } = deps;
   const seats = createSeats(limits, stakeOf);
+  const turnstile = createTurnstile(limits, stakeOf);
   const nonces = createNonceCache(NONCE_LIMITS, stakeOf);
   const meter = createMeter(deps.now);
   const ledger = createAuditLedger();
@@ -147,20 +149,31 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
     await stream.send(encodeMessage({ type: 'ERROR', code, hop }));
   }
 
-  async function refuse(stream: FrameStream, code: InferCode, why: string): Promise<void> {
+  /** @param retryAfterMs when to ask again; 0 where waiting does not help */
+  async function refuse(stream: FrameStream, code: InferCode, why: string, retryAfterMs = 0): Promise<void> {
     count(code, { peer: stream.peer, why });
-    await stream.send(encodeMessage({ type: 'REFUSE', code, retryAfterMs: retryAfterMs(code) }));
+    await stream.send(encodeMessage({ type: 'REFUSE', code, retryAfterMs }));
+  }
+
+  function refuseBusy(stream: FrameStream, why: string): Promise<void> {
+    return refuse(stream, 'BUSY', why, seats.soonestMs(stream.peer));
   }
 
   async function serveClient(stream: FrameStream, inbox: Inbox, request: Uint8Array): Promise<void> {
-    if (head === undefined || leaving) return refuse(stream, 'BUSY', 'stopping');
+    if (head === undefined || leaving) return refuseBusy(stream, 'stopping');
+    // The transport has proved the peer, so a crowd is turned away without a signature being checked.
+    if (!seats.mayCome(stream.peer)) return refuseBusy(stream, 'no seat');
     const { overlay, verify, mayAsk } = deps;
     const known = { self: overlay.self, model: options.model, shards: options.shards };
     const admitted = await admitOpen(request, stream.peer, head, known, { verify, mayAsk, nonces });
-    if (!admitted.ok) return refuse(stream, admitted.code, admitted.why);
+    if (!admitted.ok) {
+      const { code, why } = admitted;
+      return code === 'BUSY' ? refuseBusy(stream, why) : refuse(stream, code, why);
+    }
     const { open } = admitted;
     const seat = await seats.take(stream.peer, keyOf(open.session, open.hop));
-    if (typeof seat === 'string') return refuse(stream, seat, 'no seat');
+    if (seat === 'BUSY') return refuseBusy(stream, 'no seat');
+    if (seat === 'NOT_YOURS') return refuse(stream, seat, 'the session is open');
     try {
       const { inputs } = options.model;
       await (inputs === undefined ? hold(stream, inbox, open) : holdFunction(stream, inbox, open, inputs));
@@ -172,11 +185,11 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
   /** Opens the session, lives with it, frees it: whichever way the client's stream ends. */
   async function hold(stream: FrameStream, inbox: Inbox, open: AdmittedOpen): Promise<void> {
     const kv = await reserve(open, stream.peer);
-    if (typeof kv === 'string') return refuse(stream, kv, 'the engine refuses');
+    if ('code' in kv) return refuse(stream, kv.code, 'the engine refuses', kv.retryAfterMs);
     if (head === undefined) {
       // Stopped meanwhile: nobody would free it.
       await kv.release();
-      return refuse(stream, 'BUSY', 'stopping');
+      return refuseBusy(stream, 'stopping');
     }
     const auditBytes = open.maxTokens * rowBytes(runOf(open), open.codec, options.model.width);
     const keeps = deps.mayAudit !== undefined && ledger.reserve(auditBytes);
@@ -194,6 +207,7 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
   async function live(session: HostedSession | HostedFunction, stream: FrameStream, inbox: Inbox): Promise<void> {
     const { open } = session;
     const key = keyOf(open.session, open.hop);
+    const since = deps.now();
     sessions.set(key, session);
     opened += 1;
     try {
@@ -202,6 +216,7 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
     } finally {
       sessions.delete(key);
       await session.end();
+      seats.lasted(deps.now() - since);
       settleLeaving();
     }
   }
@@ -221,6 +236,7 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
       ...aroundSession(stream, open),
       isChallenge,
       meter,
+      turnstile,
       engine: deps.engine,
     });
     await live(session, stream, inbox);
@@ -249,12 +265,16 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
     if (leaving && sessions.size === 0) emptied.resolve();
   }
 
-  async function reserve(open: AdmittedOpen, owner: PeerId): Promise<KvSession | InferCode> {
+  async function reserve(open: AdmittedOpen, owner: PeerId): Promise<KvSession | NoCache> {
     try {
       return await deps.engine.openSession(runOf(open), { maxTokens: open.maxTokens, owner, codec: open.codec });
     } catch (error) {
       deps.log.debug('engine refused a session', { error: errorMessage(error) });
-      return codeOfEngineError(error);
+      const code = codeOfEngineError(error);
+      if (code === 'BUSY') return { code, retryAfterMs: seats.soonestMs(owner) };
+      const wanted = lacking(error);
+      const held = { lastsMs: seats.lastsMs, units: deps.engine.stats().kvBytes };
+      return { code, retryAfterMs: wanted === undefined ? 0 : waitFor({ ...held, wanted }) };
     }
   }
 
@@ -277,7 +297,7 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
   function startSession(stream: FrameStream, open: AdmittedOpen, kv: KvSession, transcript: Transcript): HostedSession {
     const isChallenge = createChallengeGuard(runOf(open).from, deps.openChallenge);
     const facts = { open, owner: stream.peer, kv, model: options.model, transcript };
-    return createHostedSession(facts, { ...aroundSession(stream, open), isChallenge, receiptsDue, meter });
+    return createHostedSession(facts, { ...aroundSession(stream, open), isChallenge, receiptsDue, meter, turnstile });
   }
 
   async function serveHop(stream: FrameStream, inbox: Inbox, first: Step | RunFrame): Promise<void> {
@@ -372,6 +392,12 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
 function longestFrame({ width, inputs }: ServedModel): number {
   if (inputs !== undefined) return MAX_FRAME_BYTES;
   return Math.min(MAX_FRAME_BYTES, MAX_HEAD_BYTES + MAX_STEP_ROWS * width * BYTES_PER_VALUE);
+}
+
+/** Why the engine opened no session. */
+interface NoCache {
+  readonly code: InferCode;
+  readonly retryAfterMs: number;
 }
 
 type Inbox = AsyncIterator<InferMessage | 'malformed'>;

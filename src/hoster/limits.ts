@@ -22,6 +22,9 @@ export interface HosterLimits {
   readonly firstFrameMs: number;
   /** Steps read ahead of the engine per session, so that a CLOSE behind them is seen; the rest waits in the transport. */
   readonly queuedSteps: number;
+  /** Strangers' rows that are decoded at once, and their prompts: who has stake finds no longer queue than that before it. */
+  readonly strangerDecodes: number;
+  readonly strangerPrompts: number;
 }
 
 export const HOSTER_LIMITS: HosterLimits = {
@@ -35,4 +38,6 @@ export const HOSTER_LIMITS: HosterLimits = {
   idleMs: 600_000,
   firstFrameMs: 10_000,
   queuedSteps: 4,
+  strangerDecodes: 16,
+  strangerPrompts: 1,
 };

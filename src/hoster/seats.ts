@@ -2,6 +2,7 @@
 // (protocol.md 14). While seats are scarce, peers get them in proportion to their stake, and strangers never all of them.
 
 import type { PeerId } from '../types/ids.ts';
+import { waitFor } from './codes.ts';
 import type { HosterLimits } from './limits.ts';
 
 /** Must be given back with `leave`. */
@@ -12,6 +13,14 @@ export interface Seat {
 export interface Seats {
   /** A seat, perhaps after some waiting, or why there is none. Never rejects. */
   take(peer: PeerId, key: string): Promise<Seat | 'BUSY' | 'NOT_YOURS'>;
+  /** Whether it could sit or wait now: who could not is told so before anything is verified. */
+  mayCome(peer: PeerId): boolean;
+  /** When a seat for this peer comes free, by how long sessions have lasted lately, behind those who wait. Milliseconds. */
+  soonestMs(peer: PeerId): number;
+  /** A session that was opened has ended after so long. */
+  lasted(ms: number): void;
+  /** How long a session lasts, from the latest ones; undefined before the first one has ended. */
+  readonly lastsMs: number | undefined;
   readonly taken: number;
 }
 
@@ -29,12 +38,16 @@ interface Waiting {
 /** One TENSOR: each counts as much as being there does. */
 const STAKE_UNIT = 10n ** 18n;
 
+/** Weight of the newest session in what one lasts. */
+const NEWEST = 0.1;
+
 /** @param stakeOf planck; 0 for strangers */
 export function createSeats(limits: SeatLimits, stakeOf: (peer: PeerId) => bigint): Seats {
   const keys = new Set<string>();
   const held = new Map<PeerId, number>();
   /** In order of arrival. */
   const queue: Waiting[] = [];
+  let lastsMs: number | undefined;
 
   function heldBy(peer: PeerId): number {
     return held.get(peer) ?? 0;
@@ -103,6 +116,18 @@ export function createSeats(limits: SeatLimits, stakeOf: (peer: PeerId) => bigin
       if (keys.has(key) || queue.some((entry) => entry.key === key)) return 'NOT_YOURS';
       if (hasRoom(peer)) return sit(peer, key);
       return mayWait(peer) ? wait(peer, key) : 'BUSY';
+    },
+    mayCome: (peer) => hasRoom(peer) || mayWait(peer),
+    soonestMs(peer) {
+      const own = heldBy(peer) >= mostFor(peer);
+      const ahead = own ? queue.filter((entry) => entry.peer === peer).length : queue.length;
+      return waitFor({ lastsMs, units: own ? heldBy(peer) : keys.size, wanted: ahead + 1 });
+    },
+    lasted(ms) {
+      lastsMs = lastsMs === undefined ? ms : lastsMs + NEWEST * (ms - lastsMs);
+    },
+    get lastsMs() {
+      return lastsMs;
     },
     get taken() {
       return keys.size;

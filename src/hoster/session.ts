@@ -15,6 +15,7 @@ import type { AdmittedOpen } from './admission.ts';
 import { codeOfEngineError } from './codes.ts';
 import { createHopSession, type HopSession, type HopSessionDeps } from './hop-session.ts';
 import type { Meter } from './meter.ts';
+import type { Turnstile } from './turnstile.ts';
 
 export interface SessionFacts {
   readonly open: AdmittedOpen;
@@ -31,6 +32,7 @@ export interface SessionDeps extends HopSessionDeps {
   /** Signs what is due, at the end all there is. */
   readonly receiptsDue: (transcript: Transcript, ended: boolean) => readonly Signed<Receipt>[];
   readonly meter: Pick<Meter, 'begin'>;
+  readonly turnstile: Turnstile;
 }
 
 export interface HostedSession extends HopSession {
@@ -72,7 +74,11 @@ export function createHostedSession(facts: SessionFacts, deps: SessionDeps): Hos
     try {
       const back = kv.length - step.position;
       if (back > 0 && back <= MAX_ROLLBACK_ROWS) kv.truncate(step.position);
-      return await kv.step(step.position, rows, signal);
+      return await deps.turnstile.pass(
+        { peer: facts.owner, rows: step.count },
+        () => kv.step(step.position, rows, signal),
+        signal,
+      );
     } catch (error) {
       const code = codeOfEngineError(error);
       throw fault(code, errorMessage(error), code === 'BAD_FRAME' || code === 'TOO_LONG' ? sender : open.hop);

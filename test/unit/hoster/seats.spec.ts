@@ -99,4 +99,49 @@ describe('hoster: seats', () => {
     first.leave();
     await seat(take('c'));
   });
+
+  describe('when a seat comes free', () => {
+    const full = async () => {
+      const one = seatsOf({ ...PATIENT, sessionsPerPeer: 2 });
+      const held = await Promise.all(['a', 'a', 'b', 'b'].map((peer) => seat(one.take(peer))));
+      return { ...one, held };
+    };
+    const soonest = (seats: ReturnType<typeof seatsOf>['seats'], peer: string) => seats.soonestMs(peer as PeerId);
+
+    it('is guessed before a session has ended, then told by those that have', async () => {
+      const { seats } = await full();
+      assert.equal(soonest(seats, 'c'), 250);
+      seats.lasted(8_000);
+      assert.equal(soonest(seats, 'c'), 2_000);
+      seats.lasted(28_000);
+      assert.equal(soonest(seats, 'c'), 2_500);
+    });
+
+    it('is later behind those who wait, and for who may hold no more when one of its own ends', async () => {
+      const { seats, take, held } = await full();
+      seats.lasted(8_000);
+      const waiting = [take('c'), take('c')];
+      assert.equal(soonest(seats, 'd'), 6_000);
+      assert.equal(soonest(seats, 'a'), 4_000);
+      for (const one of held) one.leave();
+      await Promise.all(waiting);
+    });
+
+    it('is told within bounds', async () => {
+      const { seats } = await full();
+      seats.lasted(1e9);
+      assert.equal(soonest(seats, 'c'), 30_000);
+      assert.equal(seatsOf().seats.soonestMs('a' as PeerId), 1_000);
+      const other = await full();
+      other.seats.lasted(1);
+      assert.equal(soonest(other.seats, 'c'), 100);
+    });
+
+    it('who could neither sit nor wait need not come', async () => {
+      const { seats } = await full();
+      assert.equal(seats.mayCome('c' as PeerId), true);
+      assert.equal(seats.mayCome('a' as PeerId), false);
+      assert.equal(seats.mayCome('one' as PeerId), true);
+    });
+  });
 });

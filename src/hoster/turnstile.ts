@@ -1,0 +1,78 @@
+// What reaches the engine at once. Steps of clients with stake go straight through; strangers' wait here, so that whoever comes finds a short queue behind
+// this door and not hundreds of rows (protocol.md 14). Among strangers each peer has its turn, however many sessions it has.
+
+import type { PeerId } from '../types/ids.ts';
+import { raceSignal } from '../util/async.ts';
+import type { HosterLimits } from './limits.ts';
+
+/** Rows and prompts of strangers in the engine: a batch of 16 takes 0.36 of a run per row, one of 64 takes 0.33 (engine/schedule.ts); prompts run one
+ *  after the other there anyway. */
+type TurnstileLimits = Pick<HosterLimits, 'strangerDecodes' | 'strangerPrompts'>;
+
+interface Work {
+  readonly peer: PeerId;
+  readonly rows: number;
+}
+
+export interface Turnstile {
+  /** Runs the job when it is its turn; rejects as the job does, or with the signal's reason while it waits. */
+  pass<T>(work: Work, job: () => Promise<T>, signal: AbortSignal): Promise<T>;
+}
+
+/** Jobs of one kind: so many at once, the rest in turn by peer. */
+interface Lane {
+  free: number;
+  /** Peers in the order of their turns; each with its jobs in order of arrival. */
+  readonly waiting: Map<PeerId, Set<() => void>>;
+}
+
+/** @param stakeOf planck; 0 for strangers */
+export function createTurnstile(limits: TurnstileLimits, stakeOf: (peer: PeerId) => bigint): Turnstile {
+  const decodes: Lane = { free: limits.strangerDecodes, waiting: new Map() };
+  const prompts: Lane = { free: limits.strangerPrompts, waiting: new Map() };
+
+  function callNext({ waiting }: Lane): boolean {
+    for (const [peer, jobs] of waiting) {
+      const [next] = jobs;
+      // Behind everybody else, with what it still waits for.
+      waiting.delete(peer);
+      if (next === undefined) continue;
+      jobs.delete(next);
+      if (jobs.size > 0) waiting.set(peer, jobs);
+      next();
+      return true;
+    }
+    return false;
+  }
+
+  function leave(lane: Lane): void {
+    if (!callNext(lane)) lane.free += 1;
+  }
+
+  async function wait(lane: Lane, peer: PeerId, signal: AbortSignal): Promise<void> {
+    const turn = Promise.withResolvers<void>();
+    const call = () => turn.resolve();
+    const jobs = lane.waiting.get(peer) ?? new Set();
+    lane.waiting.set(peer, jobs.add(call));
+    try {
+      await raceSignal(turn.promise, signal);
+    } catch (error) {
+      if (!lane.waiting.get(peer)?.delete(call)) leave(lane); // its turn came in the same moment
+      throw error;
+    }
+  }
+
+  return {
+    async pass({ peer, rows }, job, signal) {
+      if (stakeOf(peer) > 0n) return job();
+      const lane = rows === 1 ? decodes : prompts;
+      if (lane.free > 0) lane.free -= 1;
+      else await wait(lane, peer, signal);
+      try {
+        return await job();
+      } finally {
+        leave(lane);
+      }
+    },
+  };
+}
