@@ -5,14 +5,16 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openSigner } from '../../src/chain/accounts.ts';
+import { openSocket, type RpcSocket } from '../../src/chain/substrate/rpc-socket.ts';
 import { connectChain } from '../../src/chain/substrate.ts';
 import type { Chain, Subnet } from '../../src/chain/types.ts';
 import { type ClockParams, firstBlock, type Moment, phaseAt, windowsOf } from '../../src/consensus/phase.ts';
-import { createDevChain, type DevChain } from '../../src/devchain/devchain.ts';
+import { createDevChain } from '../../src/devchain/devchain.ts';
 import { BUNDLED_SPEC } from '../../src/devnet/devnet.ts';
 import { foundNetwork, type Member, skipToFirstEpoch } from '../../src/devnet/found.ts';
 import { shardsText } from '../../src/devnet/plan.ts';
 import { type Model, openModel } from '../../src/model/open.ts';
+import type { MoveEvent } from '../../src/node/mover.ts';
 import { createNode, type Node, type NodeDeps, type NodeParts } from '../../src/node/node.ts';
 import { createOverlay } from '../../src/p2p/libp2p.ts';
 import type { BlockNumber, Epoch, NodeId } from '../../src/types/ids.ts';
@@ -45,6 +47,8 @@ export interface Disguise {
   readonly audits?: boolean;
   /** Runs when `start` is called, not from the beginning. */
   readonly late?: boolean;
+  /** Chooses its shards itself, and moves, with so much memory for weights and caches. */
+  readonly autoBytes?: number;
 }
 
 export interface LoopbackOptions {
@@ -65,6 +69,9 @@ export interface LoopbackNode {
   readonly events: readonly ValidatorEvent[];
   /** Records that were shown to this node's validator. */
   readonly seen: ReadonlyMap<string, SignedRecord>;
+  /** The newest announce of each hoster that it was shown, its own among them: block. */
+  readonly announced: ReadonlyMap<NodeId, BlockNumber>;
+  readonly moves: readonly MoveEvent[];
   /** Why it ended by itself, if it did; it is none of the nodes from then on. */
   readonly failure: unknown;
 }
@@ -100,6 +107,7 @@ interface Mutable extends LoopbackNode {
   failure: unknown;
   readonly events: ValidatorEvent[];
   readonly seen: Map<string, SignedRecord>;
+  readonly moves: MoveEvent[];
   readonly disguise: Disguise;
 }
 
@@ -134,6 +142,7 @@ export async function createLoopback(options: LoopbackOptions): Promise<Loopback
   const chain = await connectChain({ endpoints: [devchain.endpoint] }, { log: silentLog });
   const ending = new AbortController();
   const { signal } = ending;
+  const rpc = await openSocket(devchain.endpoint, signal);
   const { subnet, members } = await foundNetwork({ ...options, dataDir: folder }, { chain, devchain, model }, signal);
   const clock = await skipToFirstEpoch(subnet, devchain, chain, signal);
   const { first: firstEpoch } = clock;
@@ -164,6 +173,7 @@ export async function createLoopback(options: LoopbackOptions): Promise<Loopback
     async stop() {
       ending.abort();
       await Promise.all([...nodes].map(({ ended }) => ended));
+      rpc.close();
       await chain.close();
       await devchain.close();
       rmSync(folder, { recursive: true, force: true });
@@ -227,7 +237,7 @@ export async function createLoopback(options: LoopbackOptions): Promise<Loopback
   async function atRest(): Promise<void> {
     const isBusy = ({ id, node }: Mutable): boolean => node.validator.status().busy > (pending.get(id) ?? 0);
     const sent = (): number => nodes.reduce((sum, { id }) => sum + (pending.get(id) ?? 0), 0);
-    while (nodes.some(isBusy) || (await pooled(devchain)) < sent()) await pooled(devchain);
+    while (nodes.some(isBusy) || (await pooled(rpc)) < sent()) await pooled(rpc);
   }
 
   /** A deaf one lacks what it would have to name: nobody waits for its proposal. */
@@ -239,7 +249,7 @@ export async function createLoopback(options: LoopbackOptions): Promise<Loopback
   /** Until that many transactions have been made and lie in the pool. */
   async function transactions(call: 'propose' | 'attest', epoch: Epoch, count: number): Promise<void> {
     await hub.until(() => (calls.get(`${call} ${epoch}`) ?? 0) >= count);
-    while ((await pooled(devchain)) < count) signal.throwIfAborted();
+    while ((await pooled(rpc)) < count) signal.throwIfAborted();
   }
 
   /** Until everybody who runs, but the proposer, has voted or said why not. */
@@ -270,11 +280,13 @@ export async function createLoopback(options: LoopbackOptions): Promise<Loopback
     if (member === undefined) throw new RangeError(`no node ${index + 1}`);
     const disguise = options.disguises[index] ?? {};
     const seen = new Map<string, SignedRecord>();
+    const announced = new Map<NodeId, BlockNumber>();
     const parts = disguise.parts?.(member) ?? {};
     const listening: NodeParts['createOverlay'] = async (overlayOptions, overlayDeps) =>
       withEars(await (parts.createOverlay ?? createOverlay)(overlayOptions, overlayDeps), (record) => {
         const { kind, epoch, node } = record.body;
-        if (kind !== 'an') seen.set(recordName(kind, epoch, node), record);
+        if (record.body.kind === 'an') announced.set(node, record.body.block);
+        else seen.set(recordName(kind as EpochKind, epoch, node), record);
         hub.poke();
       });
     const nodeChain = disguise.chain?.(chain, loopback) ?? chain;
@@ -283,7 +295,8 @@ export async function createLoopback(options: LoopbackOptions): Promise<Loopback
       {
         role: member.plan.role,
         audits: disguise.audits ?? false,
-        shards: shardsText(member.plan.shards),
+        shards: disguise.autoBytes === undefined ? shardsText(member.plan.shards) : 'auto',
+        memoryBytes: disguise.autoBytes,
         device: 'cpu',
         threads: 1,
         dataDir: member.plan.dataDir,
@@ -302,6 +315,11 @@ export async function createLoopback(options: LoopbackOptions): Promise<Loopback
       events.push(event);
       hub.poke();
     });
+    const moves: MoveEvent[] = [];
+    node.onMove((event) => {
+      moves.push(event);
+      hub.poke();
+    });
     const own = new AbortController();
     const since = phaseAt(devchain.head().number as BlockNumber, clock)?.epoch ?? firstEpoch;
     const ended = Promise.resolve();
@@ -312,6 +330,8 @@ export async function createLoopback(options: LoopbackOptions): Promise<Loopback
       node,
       events,
       seen,
+      announced,
+      moves,
       disguise,
       since,
       ending: own,
@@ -380,9 +400,6 @@ function lastHead(events: readonly ValidatorEvent[]): number {
   return Math.max(-1, ...events.slice(-RECENT).flatMap((event) => (event.type === 'head' ? [event.block] : [])));
 }
 
-async function pooled(devchain: DevChain): Promise<number> {
-  const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'author_pendingExtrinsics', params: [] });
-  const headers = { 'content-type': 'application/json' };
-  const answer = await fetch(devchain.httpEndpoint, { method: 'POST', headers, body });
-  return ((await answer.json()) as { result: unknown[] }).result.length;
+async function pooled(rpc: RpcSocket): Promise<number> {
+  return ((await rpc.send('author_pendingExtrinsics', [])) as unknown[]).length;
 }
