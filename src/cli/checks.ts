@@ -74,9 +74,23 @@ export function checkBalance(who: 'hotkey', free: bigint): Check {
     : problem('balance', says, 'send the hotkey 0.01 TENSOR: the chain takes no transaction of an empty account');
 }
 
-/** @param epoch the subnet's epoch now */
-export function checkRegistration(node: SubnetNode | undefined, subnet: Subnet, epoch: Epoch): Check {
+/**
+ * @param epoch the subnet's epoch now
+ * @param here the node that has the peer of this machine
+ */
+export function checkRegistration(
+  node: SubnetNode | undefined,
+  subnet: Subnet,
+  epoch: Epoch,
+  here?: SubnetNode,
+): Check {
   const name = 'registration';
+  if (node === undefined && here !== undefined)
+    return problem(
+      name,
+      `the hotkey has no node in subnet ${subnet.id}, but the peer of this machine is node ${here.id}, with the hotkey ${here.hotkey}`,
+      'name that key with --hotkey, or have its owner type tessera update-hotkey',
+    );
   if (node === undefined)
     return problem(name, `the hotkey has no node in subnet ${subnet.id}`, 'tessera register-subnet-node');
   const says = `node ${node.id}, class ${node.nodeClass}, ${formatTensor(node.stake)} TENSOR of stake, reputation ${formatShare(node.reputation)}`;
@@ -94,7 +108,7 @@ function checkActivation(node: SubnetNode, subnet: Subnet, epoch: Epoch, says: s
     return problem('registration', says, `it activates by itself, not before subnet epoch ${node.startEpoch}: wait`);
   const last = node.startEpoch + grace;
   if (subnet.state === 'Active' && epoch > last)
-    return problem('registration', says, `expired in epoch ${last}: tessera remove-node, then register again`);
+    return problem('registration', says, `expired in epoch ${last}: tessera clean-expired, then register again`);
   return problem('registration', says, `tessera activate --wait, up to subnet epoch ${last}`);
 }
 

@@ -49,7 +49,7 @@ export async function signerOption(
 
 /** The address of an account that need not sign: typed as 0x..., or that of a key. */
 export async function addressOption(
-  name: 'coldkey' | 'hotkey' | 'to' | 'initial-coldkeys',
+  name: 'coldkey' | 'hotkey' | 'new-coldkey' | 'new-hotkey' | 'to' | 'initial-coldkeys',
   value: string,
 ): Promise<Address> {
   if (value.startsWith('//')) return (await openSigner(value)).address;
@@ -88,11 +88,15 @@ export async function nodeOption(
   );
 }
 
-/** The node that --subnet-node-id or the hotkey names. */
+/**
+ * The node that --subnet-node-id or the hotkey names.
+ *
+ * @param by.peer of this machine: where its node has another hotkey by now, that is said
+ */
 export async function requireNode(
   chain: Chain,
   subnet: SubnetId,
-  by: { readonly nodeId: number | undefined; readonly hotkey: Signer },
+  by: { readonly nodeId: number | undefined; readonly hotkey: Signer; readonly peer?: PeerId },
   signal: AbortSignal,
 ): Promise<SubnetNode> {
   const node =
@@ -101,6 +105,12 @@ export async function requireNode(
       : await chain.node(subnet, by.nodeId as NodeId, undefined, signal);
   if (node === undefined) {
     const who = by.nodeId === undefined ? `hotkey ${by.hotkey.address}` : `node ${by.nodeId}`;
+    const here = by.peer === undefined ? undefined : await chain.nodeByPeerId(subnet, by.peer, undefined, signal);
+    if (here !== undefined)
+      throw new StandingError(
+        { code: 'NOT_REGISTERED', subnet },
+        `${who} is not registered in subnet ${subnet}, but the peer of this machine is: as node ${here.id}, whose hotkey is ${here.hotkey}; name that key with --hotkey`,
+      );
     throw new StandingError(
       { code: 'NOT_REGISTERED', subnet },
       `${who} is not registered in subnet ${subnet}; register it with tessera register-subnet-node`,

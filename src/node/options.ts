@@ -66,6 +66,8 @@ export const OPTIONS = {
   'subnet-node-id': option(positive.optional(), 'this node (default: the node of the hotkey)'),
   coldkey: option(text.optional(), 'account that owns: key file or //dev:N'),
   hotkey: option(text.optional(), 'account that acts: key file or //dev:N'),
+  'new-hotkey': option(text.optional(), 'account that acts from now on: 0x address, key file or //dev:N'),
+  'new-coldkey': option(text.optional(), 'account that owns from now on: 0x address, key file or //dev:N'),
   'identity-path': option(text.optional(), 'Ed25519 identity of this node (default <data-dir>/keys/peer_id)'),
   accounts: option(flag.default(false), 'also make hotkey.json and coldkey.json', 'flag'),
   name: option(text.default('tessera'), 'name of the subnet'),

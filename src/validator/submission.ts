@@ -10,6 +10,7 @@ import { decodeCbor, encodeCbor } from '../util/cbor.ts';
 import { encodeArgs } from '../wire/evidence.ts';
 import { bigUint, bytes, exactly, type Field, list, readMap, tuple, U32, uint } from '../wire/fields.ts';
 import type { Finding } from './dossier.ts';
+import { createOwnHotkey } from './own-hotkey.ts';
 import type { OwnWatch } from './own-watch.ts';
 import type { Proposals } from './proposal.ts';
 import type { EpochFacts } from './roster.ts';
@@ -38,7 +39,7 @@ export interface SubmissionOptions {
 }
 
 export interface SubmissionDeps {
-  readonly chain: Pick<Chain, 'electedValidator' | 'submission' | 'propose' | 'attest'>;
+  readonly chain: Pick<Chain, 'electedValidator' | 'node' | 'submission' | 'propose' | 'attest'>;
   readonly hotkey: Signer;
   readonly journal: Journal;
   readonly readFacts: (epoch: Epoch, signal: AbortSignal) => Promise<EpochFacts | undefined>;
@@ -65,6 +66,7 @@ interface Bundle {
 export function createSubmission(options: SubmissionOptions, deps: SubmissionDeps): Submission {
   const { subnet, node } = options;
   const { chain, journal } = deps;
+  const hotkey = createOwnHotkey({ subnet, node, hotkey: deps.hotkey.address }, chain);
   const slot = (kind: 'propose' | 'attest', epoch: Epoch): Slot => ({ subnet, node, epoch, kind });
 
   /** Facts of the epoch scored; those of the one before are read beside them, since its roster's scores are judged too. */
@@ -93,7 +95,8 @@ export function createSubmission(options: SubmissionOptions, deps: SubmissionDep
     if (!verdict.ok) return verdict;
     deps.onFinding(scored, verdict);
     journal.claim(slot('attest', epoch), verdict.root);
-    await chain.attest(deps.hotkey, subnet, epoch, verdict.root, { signal });
+    const send = () => chain.attest(deps.hotkey, subnet, epoch, verdict.root, { signal });
+    await hotkey.duty(epoch, send, signal);
     return { ok: true };
   }
 
@@ -104,7 +107,7 @@ export function createSubmission(options: SubmissionOptions, deps: SubmissionDep
         chain.submission(subnet, epoch, undefined, signal),
       ]);
       if (submitted !== undefined) deps.watch.sawSubmission(epoch, submitted);
-      if (!deps.watch.maySign(epoch)) return 'voteless';
+      if (!deps.watch.maySign(epoch) || hotkey.isReplaced(epoch)) return 'voteless';
       if (submitted === undefined)
         return proposer === node ? 'elected' : proposer === undefined ? 'voteless' : 'nothing';
       if (submitted.proposer === node) return 'proposed';
@@ -118,7 +121,8 @@ export function createSubmission(options: SubmissionOptions, deps: SubmissionDep
       if (made === undefined) return false;
       journal.claim(slot('propose', epoch), encodeBundle(made));
       const { scores, args, root } = made;
-      await chain.propose(deps.hotkey, { subnet, epoch, scores, args, attestData: root }, { signal });
+      const send = () => chain.propose(deps.hotkey, { subnet, epoch, scores, args, attestData: root }, { signal });
+      await hotkey.duty(epoch, send, signal);
       return true;
     },
     check,

@@ -12,6 +12,7 @@ import type { Command } from '../../src/cli/command.ts';
 import { activate } from '../../src/cli/commands/activate.ts';
 import { activateSubnet } from '../../src/cli/commands/activate-subnet.ts';
 import { balance } from '../../src/cli/commands/balance.ts';
+import { cleanExpired } from '../../src/cli/commands/clean-expired.ts';
 import { delegate } from '../../src/cli/commands/delegate.ts';
 import { doctor } from '../../src/cli/commands/doctor.ts';
 import { epochs } from '../../src/cli/commands/epochs.ts';
@@ -19,9 +20,12 @@ import { keygen } from '../../src/cli/commands/keygen.ts';
 import { registerSubnet } from '../../src/cli/commands/register-subnet.ts';
 import { registerSubnetNode } from '../../src/cli/commands/register-subnet-node.ts';
 import { removeNode } from '../../src/cli/commands/remove-node.ts';
+import { run } from '../../src/cli/commands/run.ts';
 import { scores } from '../../src/cli/commands/scores.ts';
 import { stake } from '../../src/cli/commands/stake.ts';
 import { status } from '../../src/cli/commands/status.ts';
+import { updateColdkey } from '../../src/cli/commands/update-coldkey.ts';
+import { updateHotkey } from '../../src/cli/commands/update-hotkey.ts';
 import { updatePeer } from '../../src/cli/commands/update-peer.ts';
 import { updateSubnet } from '../../src/cli/commands/update-subnet.ts';
 import { keepOutcome } from '../../src/cli/diary.ts';
@@ -225,6 +229,72 @@ describe('command line: owners', function () {
     const unknown = await type(updateSubnet, { coldkey: '//dev:0', 'remove-bootnode': ['12D3KooWx'] });
     assert.deepEqual([unknown.code, /not a boot node/.test(unknown.notes)], [2, true]);
     assert.match((await type(updateSubnet, { coldkey: '//dev:1', access: 'open' })).notes, /NotSubnetOwner/);
+  });
+
+  it('gives a node another hotkey, sends it money, and tells the node that is started with the old one', async () => {
+    const [owner, old, next] = await Promise.all([1, 6, 8].map((n) => openSigner(`//dev:${n}`)));
+    assert.ok(owner !== undefined && old !== undefined && next !== undefined);
+    const of = { coldkey: '//dev:1', 'subnet-node-id': 1 };
+    const nameless = await type(updateHotkey, of);
+    assert.deepEqual([nameless.code, /--new-hotkey is needed/.test(nameless.notes)], [2, true]);
+    const same = await type(updateHotkey, { ...of, 'new-hotkey': old.address });
+    assert.deepEqual([same.code, /is the hotkey already/.test(same.notes)], [2, true]);
+    const mixed = await type(updateHotkey, { ...of, hotkey: next.address, 'new-hotkey': owner.address });
+    assert.deepEqual([mixed.code, /node 1 has the hotkey/.test(mixed.notes)], [2, true]);
+    const { nonce } = await chain.account(owner.address);
+    const taken = await type(updateHotkey, { ...of, 'new-hotkey': '//dev:7' });
+    assert.match(taken.notes, /not sent.*HotkeyHasOwner/);
+    assert.equal((await chain.account(owner.address)).nonce, nonce);
+
+    const fresh = (await openSigner('//dev:30')).address;
+    const first = await type(updateHotkey, { ...of, 'new-hotkey': fresh, 'fund-hotkey': '0.01' });
+    assert.deepEqual([done(first).node, done(first).before], [1, old.address]);
+    assert.match(first.notes, /was sent 0\.01 TENSOR/);
+    assert.match(first.notes, /stop the node and start it with the new one: tessera run --hotkey 0x/);
+    assert.equal((await chain.account(fresh)).free, TENSOR / 100n);
+    assert.equal((await chain.node(SUBNET, 1 as NodeId))?.hotkey, fresh);
+
+    const checked = await type(doctor, { hotkey: '//dev:6' });
+    const registration = checked.results.find(({ check }) => check === 'registration');
+    assert.match(String(registration?.says), new RegExp(`peer of this machine is node 1, with the hotkey ${fresh}`));
+    const started = await type(run, { hotkey: '//dev:6' });
+    assert.equal(started.code, 4, started.notes);
+    assert.match(started.notes, new RegExp(`as node 1, whose hotkey is ${fresh}; name that key with --hotkey`));
+    done(await type(updateHotkey, { coldkey: '//dev:1', hotkey: fresh, 'new-hotkey': '//dev:6' }));
+    assert.equal((await chain.node(SUBNET, 1 as NodeId))?.hotkey, old.address);
+  });
+
+  it('hands a node to another coldkey, but to none that nobody knows', async () => {
+    const of = { coldkey: '//dev:1', 'subnet-node-id': 1 };
+    const stranger = `0x${'5a'.repeat(20)}`;
+    const refused = await type(updateColdkey, { ...of, 'new-coldkey': stranger });
+    assert.deepEqual([refused.code, /never seen account 0x5a/.test(refused.notes)], [2, true]);
+    const heir = await openSigner('//dev:4');
+    const handed = await type(updateColdkey, { ...of, 'new-coldkey': heir.address });
+    assert.deepEqual([done(handed).node, done(handed).coldkey], [1, heir.address]);
+    assert.equal((await chain.node(SUBNET, 1 as NodeId))?.coldkey, heir.address);
+    const gone = await type(stake, { ...of, amount: '1' }, { action: 'add' });
+    assert.match(gone.notes, /NotKeyOwner/);
+    done(await type(updateColdkey, { ...of, coldkey: '//dev:4', 'new-coldkey': '//dev:1' }));
+  });
+
+  it('takes out a node that was never activated, for anybody, and its owner gets the stake back', async () => {
+    const nothing = await type(cleanExpired, { hotkey: '//dev:7' });
+    assert.deepEqual([nothing.code, /not sent.*NoExpiredNodes/.test(nothing.notes)], [1, true]);
+    const own = { 'data-dir': join(folder, 'n3'), hotkey: '//dev:9' };
+    done(await type(keygen, own));
+    const registered = done(await type(registerSubnetNode, { ...own, coldkey: '//dev:3', stake: '100' }));
+    const late = (Number(registered.graceEnd) + 1) * EPOCH_LENGTH + SLOT;
+    await runTo(late);
+    const missed = await type(activate, own);
+    assert.match(missed.notes, /ActivationGracePassed.*tessera clean-expired/);
+    const cleaned = await type(cleanExpired, { hotkey: '//dev:7' });
+    const owner = (await openSigner('//dev:3')).address;
+    assert.deepEqual([done(cleaned).node, done(cleaned).coldkey], [registered.node, owner]);
+    assert.match(cleaned.text, /100\.?0* TENSOR cool down/);
+    assert.match(cleaned.notes, new RegExp(owner));
+    await runTo(devChain.head().number + EPOCH_LENGTH);
+    done(await type(stake, { coldkey: '//dev:3' }, { action: 'claim' }));
   });
 
   it('lets a node leave with all its stake', async () => {

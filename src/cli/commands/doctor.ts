@@ -232,9 +232,10 @@ async function checkStanding({ options, dataDir, signal }: Context, chain: Chain
     chain.info(signal),
     chain.head('best', signal),
   ]);
-  const epoch = phaseAt(head.number, { slot: subnet.slot, epochLength: info.epochLength })?.epoch ?? (0 as Epoch);
-  const standing = [checkBalance('hotkey', free), checkRegistration(node, subnet, epoch)];
   const file = identityFile(options['identity-path'], dataDir);
-  if (node === undefined || !existsSync(file)) return standing;
-  return [...standing, checkIdentity(readIdentityPeer(file).peer, node)];
+  const peer = existsSync(file) ? readIdentityPeer(file).peer : undefined;
+  const here = peer === undefined ? undefined : await chain.nodeByPeerId(subnet.id, peer, undefined, signal);
+  const epoch = phaseAt(head.number, { slot: subnet.slot, epochLength: info.epochLength })?.epoch ?? (0 as Epoch);
+  const standing = [checkBalance('hotkey', free), checkRegistration(node, subnet, epoch, here)];
+  return node === undefined || peer === undefined ? standing : [...standing, checkIdentity(peer, node)];
 }

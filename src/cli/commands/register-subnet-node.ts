@@ -1,11 +1,11 @@
 // `tessera register-subnet-node`: registers a node and puts down its stake; says when it may activate.
 
-import type { Chain, Signer, Subnet, SubnetNode } from '../../chain/types.ts';
+import type { Subnet, SubnetNode } from '../../chain/types.ts';
 import { readIdentityPeer } from '../../p2p/identity.ts';
-import { type Address, ONE, type SubnetId } from '../../types/ids.ts';
-import { MIN_HOTKEY_BALANCE } from '../checks.ts';
+import { ONE, type SubnetId } from '../../types/ids.ts';
 import { defineCommand } from '../command.ts';
 import { UsageError } from '../exit.ts';
+import { fundHotkey, tellFunding } from '../fund.ts';
 import { formatTensor } from '../io.ts';
 import { nextCommand } from '../next.ts';
 import { addressOption, identityFile, requireSubnet, signerOption, withChain, withPeer } from '../session.ts';
@@ -63,9 +63,7 @@ export const registerSubnetNode = defineCommand({
         },
         `node ${receipt.node} registered in subnet ${id} with ${formatTensor(options.stake)} TENSOR of stake`,
       );
-      if (funded > 0n) io.note(`hotkey ${hotkey} was sent ${formatTensor(funded)} TENSOR`);
-      else if ((await chain.account(hotkey, signal)).free < MIN_HOTKEY_BALANCE)
-        io.note(`hotkey ${hotkey} cannot pay fees: send it 0.01 TENSOR (--fund-hotkey 0.01 would have)`);
+      await tellFunding(chain, hotkey, funded, { io, signal });
       const hot = { hotkey: options.hotkey };
       const commands = {
         activate: nextCommand('activate', hot, context),
@@ -98,17 +96,4 @@ function nextStep(
   return isOwner
     ? `, to activate it and with it your subnet (more nodes of the beginning register and activate before): ${commands.activateSubnet}`
     : `, now or any time before the subnet starts: ${commands.activate}`;
-}
-
-/** Sends the hotkey `amount` where it has less: the chain takes no transaction of an empty account. Answers with what was sent, planck. */
-async function fundHotkey(
-  chain: Chain,
-  coldkey: Signer,
-  hotkey: Address,
-  amount: bigint,
-  signal: AbortSignal,
-): Promise<bigint> {
-  if (amount === 0n || (await chain.account(hotkey, signal)).free >= amount) return 0n;
-  await chain.transfer(coldkey, hotkey, amount, { signal, dryRun: true });
-  return amount;
 }

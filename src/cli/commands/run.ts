@@ -71,7 +71,12 @@ export const run = defineCommand({
     await withChain({ options, log, signal }, async (chain) => {
       const subnet = await requireSubnet(chain, options['subnet-id'], signal);
       const id = options['subnet-id'] as SubnetId;
-      const standing = await requireNode(chain, id, { nodeId: options['subnet-node-id'], hotkey }, signal);
+      const standing = await requireNode(
+        chain,
+        id,
+        { nodeId: options['subnet-node-id'], hotkey, peer: identity.peer },
+        signal,
+      );
       if (classRank(standing.nodeClass) < classRank('Idle')) {
         throw new StandingError(
           { code: 'NOT_ACTIVE', subnet: id },

@@ -10,7 +10,7 @@ import {
   checkRegistration,
   checkVersion,
 } from '../../../src/cli/checks.ts';
-import { type Epoch, ONE } from '../../../src/types/ids.ts';
+import { type Address, type Epoch, ONE } from '../../../src/types/ids.ts';
 
 const SUBNET = { id: 1, state: 'Active', minStake: 100n * ONE, activationGraceEpochs: 4 } as unknown as Subnet;
 const NODE = {
@@ -39,6 +39,12 @@ describe('doctor', () => {
     ['an empty hotkey', checkBalance('hotkey', 0n), 'problem', /0\.01 TENSOR/],
     ['a funded hotkey', checkBalance('hotkey', ONE / 100n), 'good', /0\.01/],
     ['no node', checkRegistration(undefined, SUBNET, 12 as Epoch), 'problem', /register-subnet-node/],
+    [
+      'a node with another hotkey',
+      checkRegistration(undefined, SUBNET, 12 as Epoch, { ...NODE, hotkey: '0xab' as Address }),
+      'problem',
+      /update-hotkey/,
+    ],
     ['a validator', checkRegistration(NODE, SUBNET, 12 as Epoch), 'good', /Validator/],
     ['a low stake', checkRegistration({ ...NODE, stake: ONE }, SUBNET, 12 as Epoch), 'problem', /stake add/],
     ['a bad name', checkRegistration({ ...NODE, reputation: ONE / 4n }, SUBNET, 12 as Epoch), 'warning', /10 %/],
