@@ -857,6 +857,12 @@ export function testChain(
       const left = async () =>
         (await chain.holdings(coldkey.address)).stakes.find((one) => one.hotkey === late.address);
       assert.equal((await left())?.amount, node.stake, 'it stays under the hotkey');
+      const other = (await openSigner('//dev:11')).address;
+      await place.include(chain.updateHotkey(coldkey, { hotkey: late.address, next: other }));
+      const { stakes } = await chain.holdings(coldkey.address);
+      assert.equal(stakes.find((one) => one.hotkey === other)?.amount, node.stake, 'and goes with it');
+      assert.equal(await left(), undefined);
+      await place.include(chain.updateHotkey(coldkey, { hotkey: other, next: late.address }));
       await fails(chain.registerNode(coldkey, nodeRequest(late, 3)), 'HotkeyHasOwner');
       const of = { subnet: SUBNET, hotkey: late.address };
       await place.include(chain.removeStake(coldkey, { ...of, amount: node.stake }));

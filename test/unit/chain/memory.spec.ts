@@ -89,6 +89,44 @@ describe('memory chain', () => {
     assert.equal((await memory.chain.info()).genesis, hash);
   });
 
+  it('takes out two expired registrations when another node registers, and their stake cools down', async () => {
+    const { memory, subnet } = await found(1);
+    const { chain } = memory;
+    const coldkey = await openSigner('//dev:1');
+    const keys = await Promise.all([10, 11, 12, 13].map((n) => openSigner(`//dev:${n}`)));
+    const register = (i: number) =>
+      chain.registerNode(coldkey, {
+        subnet,
+        hotkey: (keys[i] as Signer).address,
+        peerInfo: { peer: `12D3KooW${'defg'.charAt(i).repeat(44)}` as PeerId },
+        delegateRewardRate: 0n,
+        stake: 100n * 10n ** 18n,
+        maxBurn: 10n ** 18n,
+      });
+    for (const i of [0, 1, 2]) await memory.include(register(i));
+    const expires = Math.max(...(await chain.nodes(subnet)).map(({ startEpoch }) => startEpoch)) + 31;
+    await memory.runTo(expires * 20 + 2);
+    await assert.rejects(memory.include(chain.cleanExpired(coldkey, subnet, { dryRun: true })), /NoExpiredNodes/);
+    await memory.runTo(expires * 20 + 3);
+    const { node, block, events } = await memory.include(register(3));
+    assert.deepEqual(
+      (await chain.nodes(subnet)).map(({ id }) => id),
+      [1, 4, node],
+    );
+    const removed = events.filter(({ name }) => name === 'SubnetNodeRemoved');
+    assert.deepEqual(
+      removed.map(({ data }) => [data.subnetNodeId, data.reason]),
+      [
+        [2, 'Expired'],
+        [3, 'Expired'],
+      ],
+    );
+    const { stakes, unbondings } = await chain.holdings(coldkey.address);
+    assert.equal(stakes.length, 2);
+    assert.deepEqual(unbondings, [{ claimBlock: block.number + 20, amount: 200n * 10n ** 18n }]);
+    assert.deepEqual((await memory.include(chain.cleanExpired(coldkey, subnet))).removed, [4]);
+  });
+
   it('says that something was not included, instead of going on for ever', async () => {
     const memory = createMemoryChain({ epochLength: 20 });
     await assert.rejects(memory.include(new Promise(() => undefined), 5), /not included within 5 blocks/);
