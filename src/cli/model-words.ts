@@ -24,7 +24,7 @@ export function modelFacts(manifest: Manifest) {
     shape,
     ...own,
     cuts,
-    shards: shards.map(({ id, format, from, to, memory }) => ({ id, format, from, to, memory })),
+    shards: shards.map(({ id, format, layers, from, to, memory }) => ({ id, format, layers, from, to, memory })),
   };
 }
 
@@ -42,7 +42,7 @@ export function describeModel({ manifest, hash }: Pick<Model, 'manifest' | 'hash
     `${manifest.name} (${manifest.license}), ${(parameters(manifest) / 1e6).toFixed(1)} million parameters, ${traits.join(', ')}`,
     `manifest ${hash}`,
     `${shape.blocks} blocks of width ${shape.width}, ${shape.heads} heads of ${shape.headDim}${heads}, vocabulary ${shape.vocab}, context ${shape.maxContext}`,
-    `weights ${megabytes(weightBytes(manifest))}`,
+    `weights ${megabytes(weightBytes(manifest))}${formatWords(manifest)}`,
   ];
   const rows = shards.map(({ id, from, to, memory }) => [
     `  ${id}`,
@@ -51,6 +51,12 @@ export function describeModel({ manifest, hash }: Pick<Model, 'manifest' | 'hash
     `${memory.kvPerToken} bytes per token`,
   ]);
   return `${lines.join('\n')}\n${table(rows)}`;
+}
+
+/** How linear layers are stored, where not all are stored alike. */
+function formatWords({ shards: [shard] }: Manifest): string {
+  const others = Object.entries(shard?.layers ?? {}).map(([layer, format]) => `${layer} in ${format}`);
+  return others.length === 0 ? '' : `, linear layers in ${shard?.format}, ${others.join(', ')}`;
 }
 
 const FLOAT_BYTES = 4;

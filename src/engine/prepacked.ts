@@ -76,7 +76,7 @@ export function createPrepackedCache(
       return undefined;
     },
     async begin(shard) {
-      if (!KEPT_FORMATS.has(shard.format) || bytesOf(shard) < minBytes) return undefined;
+      if (!isKept(shard) || bytesOf(shard) < minBytes) return undefined;
       const entry = place(shard);
       const draft = `${entry}.draft-${process.pid}`;
       try {
@@ -102,6 +102,10 @@ export function createPrepackedCache(
       };
     },
   };
+}
+
+function isKept({ format, layers = {} }: ManifestShard): boolean {
+  return [format, ...Object.values(layers)].every((one) => KEPT_FORMATS.has(one));
 }
 
 async function isWhole(entry: string): Promise<boolean> {

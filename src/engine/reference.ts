@@ -1,7 +1,7 @@
 // The slow truth: the same engine in plain TypeScript on the same model files (engine.md 3.2). It serves comparisons, and tests that want no native code.
 
 import { setImmediate as turn } from 'node:timers/promises';
-import { isFloat, quantParts, type WeightFormat } from '../graph/formats.ts';
+import { isFloat, layerFormat, quantParts } from '../graph/formats.ts';
 import { TOP_K } from '../graph/llama.ts';
 import type { OnnxModel, OnnxTensor } from '../graph/onnx.ts';
 import { dequantizeLayer } from '../graph/quant.ts';
@@ -43,7 +43,7 @@ function createReferenceBackend(model: Model, shards: readonly ManifestShard[]):
     if (shard === undefined) throw new RangeError(`no shard ${index}`);
     return shard;
   };
-  const headOf = (index: number) => hasHead(llama.traits, shardAt(index).format);
+  const headOf = (index: number) => hasHead(llama.traits, shardAt(index).format, shardAt(index).layers);
   const rowOf = (rows: Rows, i: number): Float64Array =>
     rows.kind === 'tokens'
       ? embedToken(shape, tensors, rows.ids[i] ?? 0)
@@ -79,7 +79,7 @@ function createReferenceBackend(model: Model, shards: readonly ManifestShard[]):
       const shard = shardAt(index);
       for (const file of new Set([shard.graph, shard.det.graph])) {
         const graph = await checkedGraph(model, shard, file);
-        for (const [name, values] of await readTensors(model, llama, shard.format, graph)) stored.set(name, values);
+        for (const [name, values] of await readTensors(model, llama, shard, graph)) stored.set(name, values);
       }
     },
     async open(spec) {
@@ -135,7 +135,7 @@ function emptyBlock(): BlockCache {
 async function readTensors(
   model: Model,
   { shape }: Llama,
-  format: WeightFormat,
+  { format: main, layers = {} }: ManifestShard,
   { initializers }: OnnxModel,
 ): Promise<Map<string, Float32Array>> {
   const raw = new Map<string, Exclude<Awaited<ReturnType<typeof readTensor>>, undefined>>();
@@ -151,6 +151,7 @@ async function readTensors(
     }
     const layer = name.slice(0, name.lastIndexOf('.'));
     const scales = raw.get(quantParts(layer).scales);
+    const format = layerFormat(main, layers, layer);
     if (isFloat(format) || !(scales instanceof Float32Array)) throw new RangeError(`${name} has no scales`);
     tensors.set(
       layer,

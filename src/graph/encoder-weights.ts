@@ -2,7 +2,7 @@
 // any cut of its blocks is a small graph over the same weight files (engine.md 2.1).
 
 import type { EncoderManifest } from '../types/model.ts';
-import { linearSpecs, plainType, type WeightFormat } from './formats.ts';
+import { type LayerFormats, layerFormat, linearSpecs, plainType, type WeightFormat } from './formats.ts';
 import type { LlamaShape, WeightSpec } from './weights.ts';
 
 /** What tells the encoders of the family apart, beside their numbers. */
@@ -62,7 +62,11 @@ export function embeddingSize({ shape, encoder }: Encoder): number {
 }
 
 /** All stored tensors in storage order: one file for the embeddings, one for relative positions, one per block, one for the head. Only the linear layers of blocks are quantised. */
-export function encoderWeights({ shape, encoder }: Encoder, format: WeightFormat): WeightSpec[] {
+export function encoderWeights(
+  { shape, encoder }: Encoder,
+  format: WeightFormat,
+  layers: LayerFormats = {},
+): WeightSpec[] {
   const type = plainType(format);
   const plain = (file: string, name: string, ...dims: number[]): WeightSpec => ({ name, dims, type, file });
   const normed = (file: string, name: string) => [
@@ -74,7 +78,7 @@ export function encoderWeights({ shape, encoder }: Encoder, format: WeightFormat
     const file = `block-${block}.${format}`;
     const linears = Object.entries(linearParts(shape)).flatMap(([part, dims]) => {
       const name = encoderTensor(block, part as EncoderLinear);
-      const stored = linearSpecs(format, name, dims).map((spec) => ({ ...spec, file }));
+      const stored = linearSpecs(layerFormat(format, layers, name), name, dims).map((spec) => ({ ...spec, file }));
       return [plain(file, biasOf(name), dims[1]), ...stored];
     });
     return [...NORM_PARTS.flatMap((part) => normed(file, encoderTensor(block, part))), ...linears];

@@ -19,13 +19,15 @@ import {
   SEGMENT,
   WORD,
 } from './encoder-weights.ts';
-import type { WeightFormat } from './formats.ts';
+import type { LayerFormats, WeightFormat } from './formats.ts';
 import { createConstants, createLinear, type Linear, type Profile } from './linear.ts';
 import { attribute, type ExternalData, type OnnxModel } from './onnx.ts';
 import { createStoredTensors, type StoredTensors, TO_FLOAT } from './stored.ts';
 
 export interface EncoderShardOptions extends Encoder {
   readonly format: WeightFormat;
+  /** Linear layers that are stored otherwise. */
+  readonly layers?: LayerFormats | undefined;
   /** Blocks [from, to). */
   readonly from: number;
   readonly to: number;
@@ -67,7 +69,7 @@ interface Building extends EncoderShardOptions, StoredTensors {
 export function encoderShard(options: EncoderShardOptions): OnnxModel {
   const { shape, from, to, profile } = options;
   const graph = createGraphBuilder(`encoder-${from}-${to}-${profile}`);
-  const tensors = createStoredTensors(graph, encoderWeights(options, options.format), options.places);
+  const tensors = createStoredTensors(graph, encoderWeights(options, options.format, options.layers), options.places);
   const linear = createLinear({ ...options, graph, ...tensors });
   const building: Building = { ...options, graph, linear, constants: createConstants(graph), ...tensors };
   const border = ['B', 'S', shape.width];

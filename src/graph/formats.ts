@@ -32,10 +32,28 @@ export function quantParts(name: string) {
   return { values: `${name}.values`, scales: `${name}.scales` } as const;
 }
 
+/** The layer that a stored tensor is a part of; undefined for tensors that are stored whole. */
+export function layerOfPart(name: string): string | undefined {
+  return /^(.+)\.(?:values|scales)$/.exec(name)?.[1];
+}
+
 interface StoredPart {
   readonly name: string;
   readonly dims: readonly number[];
   readonly type: Extract<OnnxType, 'f16' | 'f32' | 'u8' | 'i8'>;
+}
+
+/** Linear layers that are stored in another format than their model: by name (`block.0.down`), or by its last part for all of a kind (`down`, `head`). */
+export type LayerFormats = Readonly<Record<string, WeightFormat>>;
+
+/** How the linear layer `name` of a model in `format` is stored; what is said of one layer goes before what is said of its kind. */
+export function layerFormat(format: WeightFormat, layers: LayerFormats, name: string): WeightFormat {
+  return layers[name] ?? layers[layerKind(name)] ?? format;
+}
+
+/** The last part of a linear layer's name. */
+export function layerKind(name: string): string {
+  return name.slice(name.lastIndexOf('.') + 1);
 }
 
 /** What is stored of the linear layer `name`. */

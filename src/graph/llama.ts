@@ -2,7 +2,7 @@
 // Between linear layers all arithmetic is f32 and the norms are Add + RMSNormalization, so that neither cut nor threads change a bit.
 
 import { createGraphBuilder, type GraphBuilder } from './builder.ts';
-import { isFloat, type WeightFormat } from './formats.ts';
+import { isFloat, type LayerFormats, layerFormat, type WeightFormat } from './formats.ts';
 import { createConstants, createLinear, type Linear, type Profile } from './linear.ts';
 import { attribute, type ExternalData, type OnnxModel } from './onnx.ts';
 import { createStoredTensors, type StoredTensors, TO_FLOAT } from './stored.ts';
@@ -24,6 +24,8 @@ import {
 
 export interface ShardOptions extends Llama {
   readonly format: WeightFormat;
+  /** Linear layers that are stored otherwise. */
+  readonly layers?: LayerFormats | undefined;
   /** Blocks [from, to). */
   readonly from: number;
   readonly to: number;
@@ -95,7 +97,7 @@ export function llamaShard(options: ShardOptions): OnnxModel {
 }
 
 function startBuilding(graph: GraphBuilder, options: ShardOptions): Building {
-  const tensors = createStoredTensors(graph, llamaWeights(options, options.format), options.places);
+  const tensors = createStoredTensors(graph, llamaWeights(options, options.format, options.layers), options.places);
   const linear = createLinear({ ...options, graph, ...tensors });
   return { ...options, graph, linear, constants: createConstants(graph), ...tensors };
 }
@@ -196,8 +198,8 @@ function candidates(building: Building, hidden: string): void {
 
 /** (..., width) -> (..., vocab) */
 function head(building: Building, normed: string): string {
-  const { graph, shape, traits, format, linear, float } = building;
-  if (hasHead(traits, format)) return linear(normed, HEAD, linearDims(shape, HEAD));
+  const { graph, shape, traits, format, layers, linear, float } = building;
+  if (hasHead(traits, format, layers)) return linear(normed, HEAD, linearDims(shape, HEAD));
   return graph.node('MatMul', [
     normed,
     graph.node('Transpose', [float(EMBED)], { attributes: { perm: attribute.ints([1, 0]) } }),
@@ -206,13 +208,13 @@ function head(building: Building, normed: string): string {
 
 /** Of floats only the probed columns of the head are multiplied; a quantised head is multiplied whole. */
 function probeColumns(building: Building, hidden: string): void {
-  const { graph, traits, format, constants, float, stored, widen, probe } = building;
+  const { graph, traits, format, layers = {}, constants, float, stored, widen, probe } = building;
   const normed = norm(building, hidden, float(FINAL_NORM));
   const columns = constants.integers(probe, [probe.length], 'probe');
   const pick = (from: string, axis: number, outputs?: readonly string[]) =>
     graph.node('Gather', [from, columns], { attributes: { axis: attribute.int(axis) }, ...(outputs && { outputs }) });
-  if (!isFloat(format)) pick(head(building, normed), -1, [PORT.probe]);
-  else if (hasHead(traits, format))
+  if (!isFloat(layerFormat(format, layers, HEAD))) pick(head(building, normed), -1, [PORT.probe]);
+  else if (hasHead(traits, format, layers))
     graph.node('MatMul', [normed, widen(HEAD, pick(stored(HEAD), 1))], { outputs: [PORT.probe] });
   else {
     const table = widen(EMBED, pick(stored(EMBED), 0)); // (columns, width)

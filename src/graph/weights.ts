@@ -1,7 +1,7 @@
 // Which tensors a model of the Llama family has, in which files they are stored and where: a pure function of its shape and format, so that any
 // cut of its blocks is a small graph over the same weight files (engine.md 2.1).
 
-import { isFloat, linearSpecs, plainType, type WeightFormat } from './formats.ts';
+import { isFloat, type LayerFormats, layerFormat, linearSpecs, plainType, type WeightFormat } from './formats.ts';
 import { type ExternalData, type OnnxType, TYPE_BYTES } from './onnx.ts';
 
 /** The numbers of a Llama-style decoder; the manifest's `shape` is one. */
@@ -88,9 +88,9 @@ export function linearDims(shape: LlamaShape, name: string): readonly [number, n
 
 /**
  * All stored tensors in storage order: one file per block, one for the embedding, one for the end, one for the rotary tables (f32).
- * A tied head is stored in its own right when linear layers are quantised: the embedding is not.
+ * A tied head is stored in its own right when it is quantised: the embedding is not. `layers`: which linear layers are stored otherwise.
  */
-export function llamaWeights({ shape, traits }: Llama, format: WeightFormat): WeightSpec[] {
+export function llamaWeights({ shape, traits }: Llama, format: WeightFormat, layers: LayerFormats = {}): WeightSpec[] {
   const has: Readonly<Record<VectorPart, boolean>> = {
     attn_norm: true,
     ffn_norm: true,
@@ -99,13 +99,15 @@ export function llamaWeights({ shape, traits }: Llama, format: WeightFormat): We
     k_norm: traits.qkNorm,
   };
   const type = plainType(format);
+  const linear = (file: string, name: string, dims: readonly [number, number]) =>
+    linearSpecs(layerFormat(format, layers, name), name, dims).map((spec) => ({ ...spec, file }));
   const ofBlock = (block: number): WeightSpec[] => {
     const file = `block-${block}.${format}`;
     const vectors = (Object.entries(vectorParts(shape)) as [VectorPart, number][])
       .filter(([part]) => has[part])
       .map(([part, length]): WeightSpec => ({ name: blockTensor(block, part), dims: [length], type, file }));
     const linears = (Object.entries(linearParts(shape)) as [LinearPart, readonly [number, number]][]).flatMap(
-      ([part, dims]) => linearSpecs(format, blockTensor(block, part), dims).map((spec) => ({ ...spec, file })),
+      ([part, dims]) => linear(file, blockTensor(block, part), dims),
     );
     return [...vectors, ...linears];
   };
@@ -115,18 +117,15 @@ export function llamaWeights({ shape, traits }: Llama, format: WeightFormat): We
     { name: EMBED, dims: [shape.vocab, shape.width], type, file: `embed.${type}` },
     ...Array.from({ length: shape.blocks }, (_, block) => ofBlock(block)).flat(),
     { name: FINAL_NORM, dims: [shape.width], type, file: end },
-    ...(hasHead(traits, format) ? linearSpecs(format, HEAD, linearDims(shape, HEAD)) : []).map((spec) => ({
-      ...spec,
-      file: end,
-    })),
+    ...(hasHead(traits, format, layers) ? linear(end, HEAD, linearDims(shape, HEAD)) : []),
     { name: ROPE_COS, dims: rope, type: 'f32', file: 'rope.f32' },
     { name: ROPE_SIN, dims: rope, type: 'f32', file: 'rope.f32' },
   ];
 }
 
 /** Whether the head is a tensor of its own, or the embedding read the other way. */
-export function hasHead({ tie }: LlamaTraits, format: WeightFormat): boolean {
-  return !tie || !isFloat(format);
+export function hasHead({ tie }: LlamaTraits, format: WeightFormat, layers: LayerFormats = {}): boolean {
+  return !tie || !isFloat(layerFormat(format, layers, HEAD));
 }
 
 /** Where each tensor lies: by name, in the order of `specs`. */

@@ -29,6 +29,9 @@ const count = z.number().int().min(1).max(MAX_DIMENSION);
 const index = z.number().int().min(0).max(MAX_DIMENSION);
 const floatBits = z.number().int().min(MIN_NORMAL_BITS).max(MAX_FINITE_BITS);
 
+/** A linear layer, or the last part of the names of several. */
+const layerName = z.string().regex(/^[a-z][a-z0-9_.]{0,59}$/);
+
 const port = z.strictObject({
   name: z.string().min(1).max(300),
   dtype: z.enum(['f32', 'i64', 'i32']),
@@ -38,6 +41,7 @@ const port = z.strictObject({
 const shard = z.strictObject({
   id: z.string().min(1).max(100),
   format: z.enum(WEIGHT_FORMATS),
+  layers: z.record(layerName, z.enum(WEIGHT_FORMATS)).optional(),
   from: index,
   to: count,
   first: z.boolean(),

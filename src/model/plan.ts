@@ -2,7 +2,7 @@
 
 import { encoderShard } from '../graph/encoder.ts';
 import { encoderLinearDims, encoderWeights } from '../graph/encoder-weights.ts';
-import { isFloat, type WeightFormat } from '../graph/formats.ts';
+import { isInt4, type LayerFormats, layerKind, layerOfPart, type WeightFormat } from '../graph/formats.ts';
 import type { Profile } from '../graph/linear.ts';
 import { llamaShard, PORT } from '../graph/llama.ts';
 import type { ExternalData, OnnxModel } from '../graph/onnx.ts';
@@ -10,6 +10,7 @@ import { ropeTables } from '../graph/rope.ts';
 import { EMBED, HEAD, linearDims, llamaWeights, ROPE_COS, ROPE_SIN, type WeightSpec } from '../graph/weights.ts';
 import type { EncoderManifest, LlamaManifest } from '../types/model.ts';
 import { utf8 } from '../util/bytes.ts';
+import { ModelError } from './errors.ts';
 import type { EncoderSource, LlamaSource, ModelSource } from './source.ts';
 import { transpose } from './transpose.ts';
 
@@ -49,17 +50,40 @@ type ArchitectureFacts =
 const TOKENIZER_FILE = 'tokenizer.json';
 const TEMPLATE_FILE = 'chat_template.jinja';
 
-export function planModel(source: ModelSource, format: WeightFormat): ModelPlan {
-  return source.arch === 'llama' ? planLlama(source, format) : planEncoder(source, format);
+/** Linear layers that are stored otherwise unless something else is asked for: 4 bits of a decoder's head cost more than those of all its blocks (docs/models.md). */
+export function usualLayers({ arch }: ModelSource, format: WeightFormat): LayerFormats {
+  return arch === 'llama' && isInt4(format) ? { [HEAD]: 'w8a8' } : {};
 }
 
-function planLlama(source: LlamaSource, format: WeightFormat): ModelPlan {
+/**
+ * `layers`: linear layers that are stored otherwise.
+ *
+ * @throws ModelError MODEL_UNSUPPORTED when the model has no such layer
+ */
+export function planModel(source: ModelSource, format: WeightFormat, layers: LayerFormats = {}): ModelPlan {
+  const known = new Set(linearNames(source).flatMap((name) => [name, layerKind(name)]));
+  const strange = Object.keys(layers).find((name) => !known.has(name));
+  if (strange !== undefined)
+    throw new ModelError(
+      { code: 'MODEL_UNSUPPORTED', key: strange },
+      `this model has no linear layer ${strange}; say one of ${[...known].filter((name) => !name.includes('.')).join(', ')}, or one layer as block.0.down`,
+    );
+  return source.arch === 'llama' ? planLlama(source, format, layers) : planEncoder(source, format, layers);
+}
+
+/** Exactly what a format of integers takes apart. */
+function linearNames(source: ModelSource): string[] {
+  const specs = source.arch === 'llama' ? llamaWeights(source, 'w8a8') : encoderWeights(source, 'w8a8');
+  return specs.flatMap(({ name }) => (name.endsWith('.values') ? [layerOfPart(name) ?? name] : []));
+}
+
+function planLlama(source: LlamaSource, format: WeightFormat, layers: LayerFormats): ModelPlan {
   const { shape, traits, rope, tokenizer, chatTemplate } = source;
   const tables = ropeTables(shape, rope);
   const { tie, ...attention } = traits;
   const plain = !attention.qkvBias && !attention.qkNorm && attention.window === null;
   return {
-    specs: llamaWeights(source, format),
+    specs: llamaWeights(source, format, layers),
     linearDims: (name) => linearDims(shape, name),
     async tensor(name, dims) {
       if (name === ROPE_COS) return tables.cos;
@@ -67,7 +91,7 @@ function planLlama(source: LlamaSource, format: WeightFormat): ModelPlan {
       if (name !== HEAD || !tie) return source.tensor(name, dims);
       return transpose(await source.tensor(EMBED, [shape.vocab, shape.width]), shape.vocab, shape.width);
     },
-    shard: (plan) => llamaShard({ shape, traits, format, ...plan }),
+    shard: (plan) => llamaShard({ shape, traits, format, layers, ...plan }),
     probeColumns: shape.vocab,
     cacheValues: 2 * shape.kvHeads * shape.headDim,
     hiddenOutputs: [PORT.quiet],
@@ -84,13 +108,13 @@ function planLlama(source: LlamaSource, format: WeightFormat): ModelPlan {
   };
 }
 
-function planEncoder(source: EncoderSource, format: WeightFormat): ModelPlan {
+function planEncoder(source: EncoderSource, format: WeightFormat, layers: LayerFormats): ModelPlan {
   const { shape, encoder, text, tokenizer } = source;
   return {
-    specs: encoderWeights(source, format),
+    specs: encoderWeights(source, format, layers),
     linearDims: (name) => encoderLinearDims(shape, name),
     tensor: (name, dims) => source.tensor(name, dims),
-    shard: (plan) => encoderShard({ shape, encoder, format, ...plan }),
+    shard: (plan) => encoderShard({ shape, encoder, format, layers, ...plan }),
     probeColumns: shape.width,
     cacheValues: 0,
     hiddenOutputs: [],
@@ -102,9 +126,4 @@ function planEncoder(source: EncoderSource, format: WeightFormat): ModelPlan {
       tokenizer: { file: TOKENIZER_FILE, specials: tokenizer.specials },
     },
   };
-}
-
-/** Whether a tensor of the float formats is asked for as it is, and not a part of a quantised layer. */
-export function isWhole(format: WeightFormat, { type, name }: WeightSpec): boolean {
-  return type === 'f16' || (type === 'f32' && (isFloat(format) || !name.endsWith('.scales')));
 }

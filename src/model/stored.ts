@@ -38,7 +38,7 @@ export async function storedSource(model: Model): Promise<ModelSource> {
 }
 
 function floatFormatOf({ manifest }: Model): FloatFormat {
-  const formats = new Set(manifest.shards.map((shard) => shard.format));
+  const formats = new Set(manifest.shards.flatMap(({ format, layers = {} }) => [format, ...Object.values(layers)]));
   const [format] = formats;
   if (format !== undefined && formats.size === 1 && isFloat(format)) return format;
   const key = [...formats].join(', ');

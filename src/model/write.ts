@@ -4,7 +4,14 @@
 import { createHash } from 'node:crypto';
 import { type FileHandle, mkdir, open, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isFloat, quantParts, type WeightFormat } from '../graph/formats.ts';
+import {
+  isFloat,
+  type LayerFormats,
+  layerFormat,
+  layerOfPart,
+  quantParts,
+  type WeightFormat,
+} from '../graph/formats.ts';
 import type { Profile } from '../graph/linear.ts';
 import { type ExternalData, encodeModel, type OnnxModel, type OnnxValue, TYPE_BYTES } from '../graph/onnx.ts';
 import { quantizeLayer } from '../graph/quant.ts';
@@ -15,7 +22,7 @@ import { sha256 } from '../util/hash.ts';
 import { ModelError } from './errors.ts';
 import { manifestBytes, parseManifest } from './manifest.ts';
 import { MANIFEST_FILE } from './open.ts';
-import { isWhole, type ModelPlan, planModel } from './plan.ts';
+import { type ModelPlan, planModel, usualLayers } from './plan.ts';
 import type { ModelSource } from './source.ts';
 
 export interface WriteOptions {
@@ -25,6 +32,8 @@ export interface WriteOptions {
   readonly shardBlocks: readonly number[];
   /** How linear layers are stored; in half precision unless given. */
   readonly format?: WeightFormat;
+  /** Linear layers that are stored otherwise; those of usualLayers unless given. */
+  readonly layers?: LayerFormats;
   /** Told after each tensor: its file and the bytes written so far. */
   readonly onProgress?: (file: string, bytes: number) => void;
 }
@@ -45,11 +54,17 @@ const FLOAT_BYTES = 4;
 
 /** Writes the whole folder. Boundaries are left at RMS 1: measure them by running the model, then call setBoundaryRms. */
 export async function writeModel(folder: string, source: ModelSource, options: WriteOptions): Promise<void> {
-  const { format = 'f16' } = options;
+  const { format = 'f16', layers = usualLayers(source, format) } = options;
   await mkdir(folder, { recursive: true });
-  const plan = planModel(source, format);
+  const plan = planModel(source, format, layers);
   const places = layoutWeights(plan.specs);
-  const files = await writeWeights(folder, plan, format, places, options.onProgress);
+  const files = await writeWeights(
+    folder,
+    plan,
+    (name) => layerFormat(format, layers, name),
+    places,
+    options.onProgress,
+  );
   const put = async (name: string, bytes: Uint8Array) => {
     files[name] = { bytes: bytes.length, sha256: toHex(sha256(bytes)) };
     await writeFile(join(folder, name), bytes);
@@ -57,7 +72,7 @@ export async function writeModel(folder: string, source: ModelSource, options: W
   for (const [name, bytes] of Object.entries(plan.texts)) await put(name, bytes);
   const shards: ManifestShard[] = [];
   for (const [from, to] of blockRanges(options.shardBlocks))
-    shards.push(await writeShard(plan, format, places, from, to, put));
+    shards.push(await writeShard(plan, { format, layers }, places, from, to, put));
   await writeFile(join(folder, MANIFEST_FILE), manifestBytes(describe(plan, options, files, shards)));
 }
 
@@ -81,12 +96,12 @@ type Places = ReadonlyMap<string, ExternalData>;
 async function writeWeights(
   folder: string,
   plan: ModelPlan,
-  format: WeightFormat,
+  formatOf: (layer: string) => WeightFormat,
   places: Places,
   onProgress: WriteOptions['onProgress'],
 ): Promise<Record<string, ModelFile>> {
   const files: Record<string, ModelFile> = {};
-  const stored = createStored(plan, format);
+  const stored = createStored(plan, formatOf);
   let total = 0;
   for (const file of new Set(plan.specs.map((spec) => spec.file))) {
     await using handle = await open(join(folder, file), 'w');
@@ -116,20 +131,24 @@ async function writeAll(handle: FileHandle, bytes: Uint8Array, at: number): Prom
 }
 
 /** The bytes of a stored tensor. Values and scales of one layer are asked for one after the other: it is quantised once. */
-function createStored(plan: ModelPlan, format: WeightFormat): (spec: WeightSpec) => Promise<Uint8Array> {
+function createStored(
+  plan: ModelPlan,
+  formatOf: (layer: string) => WeightFormat,
+): (spec: WeightSpec) => Promise<Uint8Array> {
   let layer: { readonly name: string; readonly parts: ReturnType<typeof quantizeLayer> } | undefined;
   const quantized = async (name: string) => {
+    const format = formatOf(name);
     if (isFloat(format)) throw new RangeError(`${name} is not quantised`);
     const dims = plan.linearDims(name);
     layer = layer?.name === name ? layer : { name, parts: quantizeLayer(format, await plan.tensor(name, dims), dims) };
     return layer.parts;
   };
   return async (spec) => {
-    if (isWhole(format, spec)) {
+    const name = layerOfPart(spec.name);
+    if (name === undefined) {
       const values = await plan.tensor(spec.name, spec.dims);
       return spec.type === 'f16' ? halves(spec.name, values) : bytesOf(values);
     }
-    const name = spec.name.slice(0, spec.name.lastIndexOf('.'));
     const { values, scales } = await quantized(name);
     return new Uint8Array(spec.name === quantParts(name).values ? values.buffer : scales.buffer);
   };
@@ -152,7 +171,7 @@ function halves(name: string, values: Float32Array): Uint8Array {
 
 async function writeShard(
   plan: ModelPlan,
-  format: WeightFormat,
+  { format, layers }: Required<Pick<WriteOptions, 'format' | 'layers'>>,
   places: Places,
   from: number,
   to: number,
@@ -171,6 +190,7 @@ async function writeShard(
   return {
     id: `${format}/${from}-${to}`,
     format,
+    ...(Object.keys(layers).length > 0 && { layers }),
     from,
     to,
     first: from === 0,

@@ -17,8 +17,8 @@ const list = z.union([
   z.array(z.string()),
   z.string().transform((line) => line.split(/[,\s]+/).filter((word) => word !== '')),
 ]);
-/** On the command line too, `a,b` is two of them: no endpoint has a comma. */
-const endpoints = list.transform((words) => words.flatMap((word) => word.split(',')).filter((word) => word !== ''));
+/** On the command line too, `a,b` is two of them: for what has no comma in it. */
+const commaList = list.transform((words) => words.flatMap((word) => word.split(',')).filter((word) => word !== ''));
 /** TENSOR with at most 18 decimals -> planck. */
 const tensor = z.union([z.string(), z.number()]).transform((value, context) => {
   const match = /^(\d{1,18})(?:\.(\d{1,18}))?$/.exec(String(value));
@@ -61,7 +61,7 @@ export const OPTIONS = {
   ),
   'data-dir': option(text.optional(), 'folder for keys, journal and chain (default ~/.tessera)'),
   config: option(text.optional(), 'config file (default <data-dir>/config.yaml, if it is there)'),
-  rpc: option(endpoints.default(['ws://127.0.0.1:9944']), 'chain endpoints, tried in order', 'list'),
+  rpc: option(commaList.default(['ws://127.0.0.1:9944']), 'chain endpoints, tried in order', 'list'),
   'subnet-id': option(positive.default(128_001), 'the subnet'),
   'subnet-node-id': option(positive.optional(), 'this node (default: the node of the hotkey)'),
   coldkey: option(text.optional(), 'account that owns: key file or //dev:N'),
@@ -167,6 +167,11 @@ export const OPTIONS = {
   format: option(
     z.enum(['f32', 'f16', 'int4', 'int4b32', 'int4b128', 'int8']).optional(),
     'how weights are stored: f32 (as published; what embeddings come in), f16, int8 (fastest for prompts and batches) or int4 (smallest, fastest for one user)',
+  ),
+  keep: option(
+    commaList.default([]),
+    'linear layers that stay in floats, or in the format behind an equals sign: down,head=int8 (default: head=int8 where --format is int4)',
+    'list',
   ),
   parts: option(positive.max(4096).default(4), 'shards to cut the model into'),
   'model-name': option(text.optional(), 'name of the model (default: that of its folder)'),

@@ -8,6 +8,8 @@ export interface ModelFile {
   readonly sha256: string;
 }
 
+type WeightFormat = 'f32' | 'f16' | 'int4b32' | 'int4b128' | 'w8a8';
+
 export interface Port {
   readonly name: string;
   readonly dtype: 'f32' | 'i64' | 'i32';
@@ -17,7 +19,9 @@ export interface Port {
 
 export interface ManifestShard {
   readonly id: string;
-  readonly format: 'f32' | 'f16' | 'int4b32' | 'int4b128' | 'w8a8';
+  readonly format: WeightFormat;
+  /** Linear layers that are stored otherwise: by name, or by the last part of it. */
+  readonly layers?: Readonly<Record<string, WeightFormat>> | undefined;
   /** Blocks [from, to). */
   readonly from: number;
   readonly to: number;

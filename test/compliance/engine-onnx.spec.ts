@@ -212,9 +212,12 @@ describe('engine: onnx, prepacked shards', () => {
   });
 
   it('are not kept in 4 bits, which the runtime would read back wrongly', async () => {
-    await writeRandomModel(join(folder, 'model'), { format: 'int4b128' });
-    await run(await openModel(join(folder, 'model')));
-    await assert.rejects(readdir(kept));
+    for (const options of [{ format: 'int4b128' }, { format: 'w8a8', layers: { head: 'int4b32' } }] as const) {
+      const at = join(folder, options.format);
+      await writeRandomModel(at, options);
+      await run(await openModel(at));
+      await assert.rejects(readdir(kept));
+    }
   });
 
   it('cannot be kept where nothing can be written, and the engine runs all the same', async () => {

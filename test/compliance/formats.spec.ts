@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { createOnnxEngine } from '../../src/engine/onnx.ts';
 import { createReferenceEngine } from '../../src/engine/reference.ts';
 import type { Engine, KvSession, Rows, TopLogits } from '../../src/engine/types.ts';
-import { isFloat, WEIGHT_FORMATS, type WeightFormat } from '../../src/graph/formats.ts';
+import { isFloat, type LayerFormats, WEIGHT_FORMATS, type WeightFormat } from '../../src/graph/formats.ts';
 import type { LlamaTraits } from '../../src/graph/weights.ts';
 import { type Model, openModel } from '../../src/model/open.ts';
 import { DEFAULT_CUT } from '../../src/model/write.ts';
@@ -27,9 +27,16 @@ const TRAITS: readonly (readonly [string, Partial<LlamaTraits>])[] = [
   ['all traits, a head of its own', { tie: false, qkvBias: true, qkNorm: true, window: 5 }],
 ];
 
-for (const format of WEIGHT_FORMATS)
+/** Each format as it is usual, and models whose layers are stored in different ones. */
+const RECIPES: readonly (readonly [WeightFormat, LayerFormats?])[] = [
+  ...WEIGHT_FORMATS.map((format) => [format] as const),
+  ['w8a8', { down: 'f16', head: 'f32' }],
+  ['int4b32', { head: 'f16', down: 'w8a8', 'block.1.down': 'int4b128', 'block.0.qkv': 'f16' }],
+];
+
+for (const [format, layers] of RECIPES)
   for (const [what, traits] of TRAITS)
-    describe(`engine: weights in ${format}, ${what}`, () => {
+    describe(`engine: weights in ${format}${layers === undefined ? '' : ` and ${Object.values(layers).join(', ')}`}, ${what}`, () => {
       let folder: string;
       let model: Model;
       let engine: Engine;
@@ -43,6 +50,7 @@ for (const format of WEIGHT_FORMATS)
           ffn: 160,
           maxContext: 64,
           format,
+          ...(layers && { layers }),
           traits,
         });
         model = await openModel(folder);

@@ -68,11 +68,10 @@ describe('engine: the bundled model in int8', () => {
         if (found.join() === expected.join()) same += 1;
         if (i > 1) continue;
         const { sameBest, perplexity } = await compareQuality(whole, int8, encodePrompt(story));
-        assert.ok(sameBest > 0.95, `${sameBest}`);
-        assert.ok(perplexity.after < 1.02 * perplexity.before, JSON.stringify(perplexity));
+        assert.ok(sameBest > 0.98, `${sameBest}`);
+        assert.ok(perplexity.after < 1.005 * perplexity.before, JSON.stringify(perplexity));
       }
-      // Near ties fall one way or the other by the last bits; docs/models.md has the figures.
-      assert.ok(same >= 7, `${same} of ${stories.length}`);
+      assert.ok(same >= 9, `${same} of ${stories.length}`);
     } finally {
       await Promise.all(started.map(({ engine }) => engine.close()));
       await rm(root, { recursive: true });

@@ -96,6 +96,25 @@ describe('command line: model', function () {
       fails(await model('quantize', at(word), '--out', at('again')), 1, /cannot be quantised again/);
     });
 
+  it('keeps layers as it is told', async () => {
+    const keep = async (out: string, list: string) =>
+      result(await model('quantize', at('whole'), '--out', at(out), '--format', 'int4', '--keep', list));
+    assert.deepEqual((await keep('kept', 'down,block.0.qkv=int8')).layers, {
+      head: 'w8a8',
+      down: 'f16',
+      'block.0.qkv': 'w8a8',
+    });
+    const { stdout } = await runCli(['model', 'inspect', at('kept'), '--data-dir', at('home')]);
+    assert.match(stdout, /linear layers in int4b128, block\.0\.qkv in w8a8, down in f16, head in w8a8\n/);
+    fails(await model('quantize', at('kept'), '--out', at('again')), 1, /cannot be quantised again/);
+    for (const [list, code, words] of [
+      ['down=int3', 2, /--keep down=int3: say one of f32/],
+      ['nose', 1, /no linear layer nose; say one of qkv, out, gate, up, down, head/],
+    ] as const)
+      fails(await model('quantize', at('whole'), '--out', at('none'), '--format', 'int8', '--keep', list), code, words);
+    assert.ok(!existsSync(at('none')));
+  });
+
   it('is not written over, and nothing is left of a model that cannot be', async () => {
     fails(await model('import', at('hf'), '--out', at('whole')), 78, /already/);
     writeFileSync(at('hf/config.json'), JSON.stringify({ ...CONFIG, hidden_act: 'gelu' }));

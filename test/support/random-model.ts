@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import { measureBoundaries } from '../../src/engine/calibrate.ts';
 import { createReferenceEngine } from '../../src/engine/reference.ts';
-import type { WeightFormat } from '../../src/graph/formats.ts';
+import type { LayerFormats, WeightFormat } from '../../src/graph/formats.ts';
 import type { LlamaShape, LlamaTraits } from '../../src/graph/weights.ts';
 import { openModel } from '../../src/model/open.ts';
 import type { LlamaSource } from '../../src/model/source.ts';
@@ -22,6 +22,8 @@ export interface RandomModelOptions {
   readonly tie?: boolean;
   readonly traits?: Partial<LlamaTraits>;
   readonly format?: WeightFormat;
+  /** Linear layers that are stored otherwise. */
+  readonly layers?: LayerFormats;
   /** Blocks are shared out evenly over so many shards of the cut `default`. */
   readonly shards?: number;
   readonly seed?: string;
@@ -47,6 +49,7 @@ export async function writeRandomModel(dir: string, options: RandomModelOptions 
     license: 'MIT',
     shardBlocks,
     ...(options.format && { format: options.format }),
+    ...(options.layers && { layers: options.layers }),
   });
   const model = await openModel(dir);
   const engine = createReferenceEngine({ model, cut: DEFAULT_CUT });

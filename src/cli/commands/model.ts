@@ -5,6 +5,7 @@ import { readFile, rm } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { uploadFiles } from '@huggingface/hub';
+import { z } from 'zod';
 import { type FetchProgress, fetchModel } from '../../distribution/fetch.ts';
 import { downloadFolder, hubFolder, type RemoteFolder, urlFolder } from '../../distribution/remote-folder.ts';
 import { webSource } from '../../distribution/source.ts';
@@ -14,13 +15,13 @@ import { createOnnxEngine } from '../../engine/onnx.ts';
 import { CALIBRATION_TEXT, type PublishOptions, publishModel } from '../../engine/publish.ts';
 import { publishGraph } from '../../engine/publish-graph.ts';
 import { compareEmbeddings, compareQuality, type EmbeddingReport, type QualityReport } from '../../engine/quality.ts';
-import { INT4_BLOCK, type WeightFormat } from '../../graph/formats.ts';
+import { INT4_BLOCK, type LayerFormats, plainType, type WeightFormat } from '../../graph/formats.ts';
 import { isEncoderFolder } from '../../model/hf-encoder.ts';
 import { importHf } from '../../model/import.ts';
 import { importEncoder } from '../../model/import-encoder.ts';
 import { MAX_MANIFEST_BYTES, manifestHash } from '../../model/manifest.ts';
 import { MANIFEST_FILE, type Model, openModel, readManifest } from '../../model/open.ts';
-import { planModel } from '../../model/plan.ts';
+import { planModel, usualLayers } from '../../model/plan.ts';
 import type { ModelSource } from '../../model/source.ts';
 import { storedSource } from '../../model/stored.ts';
 import { openTokenizer } from '../../model/tokenizer.ts';
@@ -34,6 +35,7 @@ import { createProgress } from '../progress.ts';
 const OPTIONS = [
   'out',
   'format',
+  'keep',
   'parts',
   'model-name',
   'license',
@@ -61,6 +63,7 @@ export const model = defineCommand({
     'tessera model pull https://models.example/tiny --out models/tiny-copy',
     'tessera model push models/tiny hf:me/tiny-tessera',
     'tessera model quantize models/tiny --out models/tiny-int4 --format int4',
+    'tessera model quantize models/tiny --out models/tiny-int4 --format int4 --keep head,down=int8',
     'tessera model inspect models/tiny',
     'tessera model verify models/tiny',
   ],
@@ -187,11 +190,13 @@ async function importFolder(context: Context, folder: string, from: string, out:
   const encoder = await isEncoderFolder(folder);
   const source = await (encoder ? importEncoder : importHf)(folder, { maxContext: options.context });
   try {
+    const format = formatOf(options.format ?? (encoder ? 'f32' : 'f16'), source);
     const made = await publish(context, out, source, {
       name: options['model-name'] ?? safeName(from),
       license: options.license ?? 'unknown',
       shardBlocks: evenly(source.shape.blocks, options.parts),
-      format: formatOf(options.format ?? (encoder ? 'f32' : 'f16'), source),
+      format,
+      layers: layersOf(options.keep, format, source),
     });
     io.result(
       { event: 'imported', folder: out, manifest: made.hash, ...modelFacts(made.manifest) },
@@ -212,18 +217,20 @@ async function quantizeModel(context: Context, folder: string): Promise<void> {
   const before = await openModel(folder, context.signal);
   const source = await storedSource(before);
   const format = formatOf(options.format ?? 'int4', source);
+  const layers = layersOf(options.keep, format, source);
   const made = await publish(context, out, source, {
     name: options['model-name'] ?? before.manifest.name,
     license: options.license ?? before.manifest.license,
     shardBlocks: before.manifest.shards.map(({ from, to }) => to - from),
     format,
+    layers,
   });
   const text = options.text === undefined ? CALIBRATION_TEXT : await readFile(options.text, 'utf8');
   io.note('Reading the same text with both models ...');
   const report = await measure(before, made, text, log);
   const sizes = { before: weightBytes(before.manifest), after: weightBytes(made.manifest) };
   io.result(
-    { event: 'quantized', folder: out, manifest: made.hash, format, bytes: sizes, quality: report },
+    { event: 'quantized', folder: out, manifest: made.hash, format, layers, bytes: sizes, quality: report },
     `${describeModel(made)}\n${describeQuality(report, sizes)}`,
   );
 }
@@ -247,7 +254,7 @@ async function verifyModel({ io, signal }: Context, folder: string): Promise<voi
 }
 
 async function publish({ log }: Context, out: string, source: ModelSource, options: PublishOptions): Promise<Model> {
-  const total = planModel(source, options.format ?? 'f16').specs.length;
+  const total = planModel(source, options.format ?? 'f16', options.layers).specs.length;
   let written = 0;
   const progress = createProgress({ label: 'writing', unit: 'tensors', total });
   try {
@@ -307,6 +314,19 @@ function formatOf(word: NonNullable<Context['options']['format']>, { shape }: Mo
   const inputs = [shape.width, shape.ffn, shape.heads * shape.headDim];
   return inputs.every((size) => size % INT4_BLOCK.int4b128 === 0) ? 'int4b128' : 'int4b32';
 }
+
+/** `down,head=int8` beside what is usual: what stands alone stays in floats. */
+function layersOf(words: readonly string[], format: WeightFormat, source: ModelSource): LayerFormats {
+  const said = words.map((word) => {
+    const [layer = '', as] = word.split('=');
+    const found = LAYER_WORDS.safeParse(as ?? plainType(format));
+    if (!found.success) throw new UsageError(`--keep ${word}: say one of ${LAYER_WORDS.options.join(', ')}`);
+    return [layer, formatOf(found.data, source)] as const;
+  });
+  return { ...usualLayers(source, format), ...Object.fromEntries(said) };
+}
+
+const LAYER_WORDS = z.enum(['f32', 'f16', 'int4', 'int4b32', 'int4b128', 'int8']);
 
 function evenly(blocks: number, parts: number): number[] {
   const count = Math.min(blocks, parts);

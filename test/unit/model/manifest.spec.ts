@@ -85,6 +85,11 @@ describe('model/manifest', () => {
     assert.notEqual(manifestHash(manifestBytes({ ...GOOD, name: 'other' })), manifestHash(bytes));
   });
 
+  it('says of layers how they are stored', () => {
+    const mixed = withShard(1, { layers: { 'block.2.qkv': 'w8a8', head: 'f16' } }) as Manifest;
+    assert.deepEqual(parseManifest(manifestBytes(mixed)), mixed);
+  });
+
   it('finds the shards of a cut in order', () => {
     assert.deepEqual(
       cutShards(GOOD, 'default').map((item) => item.id),
@@ -106,6 +111,8 @@ describe('model/manifest', () => {
   const cases: readonly (readonly [string, unknown, RegExp])[] = [
     ['an unknown key', { ...GOOD, extra: 1 }, /extra/],
     ['an unknown key of a shard', withShard(0, { extra: 1 }), /extra/],
+    ['a layer in an unknown format', withShard(0, { layers: { down: 'int3' } }), /layers/],
+    ['a layer with a strange name', withShard(0, { layers: { __PROTO__: 'f16' } }), /layers/],
     ['another format', { ...GOOD, format: 'tessera-model/2' }, /format/],
     ['a path as a file name', { ...GOOD, chatTemplate: '../chat.jinja' }, /chatTemplate/],
     ['a hidden file', { ...GOOD, chatTemplate: '.chat' }, /chatTemplate/],
