@@ -4,7 +4,7 @@
 import type { Chain } from '../chain/types.ts';
 import type { Overlay, Verdict } from '../p2p/types.ts';
 import type { Offer } from '../routing/coverage.ts';
-import type { BlockNumber, NodeId, PeerId, SubnetId } from '../types/ids.ts';
+import type { BlockNumber, NodeId, PeerId, ShardIndex, SubnetId } from '../types/ids.ts';
 import type { Announce, SignedRecord } from '../types/record.ts';
 import { classRank } from '../types/subnet.ts';
 import { raceSignal } from '../util/async.ts';
@@ -44,8 +44,10 @@ export interface DirectoryDeps {
 
 /** An offer with more of the announce that made it. */
 export interface DatedOffer extends Offer {
-  /** For weights and caches. */
+  /** For weights and caches; 0 when its shards do not follow from that. */
   readonly memoryMiB: number;
+  /** Shards that it is about to serve. */
+  readonly coming?: readonly ShardIndex[];
   readonly block: BlockNumber;
 }
 
@@ -172,8 +174,9 @@ function sorted(entries: ReadonlyMap<NodeId, Entry>): readonly Entry[] {
 }
 
 function offerOf(peer: PeerId, announce: Announce): DatedOffer {
-  const { node, shards, load, rowsPerSecond, freePositions, memoryMiB, block } = announce;
-  return { node, peer, shards, load, rowsPerSecond, freePositions, memoryMiB, block };
+  const { node, shards, coming, load, rowsPerSecond, freePositions, memoryMiB, block } = announce;
+  const offer = { node, peer, shards, load, rowsPerSecond, freePositions, memoryMiB, block };
+  return coming === undefined ? offer : { ...offer, coming };
 }
 
 type Signer = { readonly peer: PeerId } | 'unknown' | 'forged';

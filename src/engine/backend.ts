@@ -30,6 +30,8 @@ export interface Computation {
 export interface Backend {
   readonly info: EngineInfo;
   load(shard: ShardIndex): Promise<void>;
+  /** Nobody uses it, and nothing of it is under way. */
+  unload(shard: ShardIndex): Promise<void>;
   open(spec: CacheSpec): Promise<CacheId>;
   /**
    * Writes rows at position `at` of the cache and answers what the range ends with. At most chunkRows() rows; takes ownership of their buffer.

@@ -28,6 +28,8 @@ export function createEngine(options: EngineOptions, backend: Backend): Engine {
   const ledger = createLedger(options.memoryBytes ?? Math.floor(process.availableMemory() * DEFAULT_MEMORY_SHARE));
   const loading = new Map<ShardIndex, Promise<void>>();
   const ready = new Set<ShardIndex>();
+  /** Sessions and runs that have a shard. */
+  const users = new Map<ShardIndex, number>();
   const count = { steps: 0, rows: 0, sessions: 0 };
   let closed = false;
 
@@ -37,6 +39,20 @@ export function createEngine(options: EngineOptions, backend: Backend): Engine {
   const assertLoaded = (from: ShardIndex, to: ShardIndex) => {
     const missing = from >= to || range(from, to).some((shard) => !ready.has(shard));
     if (missing) throw new EngineError({ code: 'E_RANGE', from, to }, `shards [${from}, ${to}) are not loaded here`);
+  };
+  /** Keeps shards from being unloaded until the result is called. */
+  const use = (from: ShardIndex, to: ShardIndex): (() => void) => {
+    const add = (change: number) => {
+      for (const shard of range(from, to)) users.set(shard, (users.get(shard) ?? 0) + change);
+    };
+    add(1);
+    return () => add(-1);
+  };
+  const unloadOne = async (shard: ShardIndex): Promise<void> => {
+    if (!ready.delete(shard)) return;
+    loading.delete(shard);
+    await backend.unload(shard);
+    ledger.releaseWeights(shards[shard]?.memory.weights ?? 0);
   };
   const assertState = (wanted: 'text' | 'stateless', what: string) => {
     if ((manifest.arch === 'llama') === (wanted === 'text')) return;
@@ -81,6 +97,13 @@ export function createEngine(options: EngineOptions, backend: Backend): Engine {
         });
       }
     },
+    async unload(wanted) {
+      assertOpen();
+      const busy = wanted.find((shard) => (users.get(shard) ?? 0) > 0);
+      if (busy !== undefined)
+        throw new EngineError({ code: 'E_BUSY', retryAfterMs: 0 }, `shard ${busy} is in use: wait for its sessions`);
+      await Promise.all(wanted.map(unloadOne));
+    },
     loaded: () => [...ready].toSorted((a, b) => a - b),
     async openSession({ from, to }, { maxTokens, owner, codec }) {
       assertOpen();
@@ -96,7 +119,9 @@ export function createEngine(options: EngineOptions, backend: Backend): Engine {
       const bytes = range(from, to).reduce((sum, shard) => sum + (shards[shard]?.memory.kvPerToken ?? 0) * capacity, 0);
       ledger.reserveKv(bytes, owner);
       count.sessions++;
+      const release = use(from, to);
       const onRelease = () => {
+        release();
         ledger.releaseKv(bytes, owner);
         count.sessions--;
       };
@@ -117,11 +142,13 @@ export function createEngine(options: EngineOptions, backend: Backend): Engine {
       const bytes = workspaceBytes(manifest, tensors);
       const rows = tensors[0]?.dims[0] ?? 0;
       ledger.reserveKv(bytes, owner);
+      const release = use(from, to);
       try {
         const outputs = await backend.compute({ from, to, tensors, owner }, signal);
         onRun(rows);
         return outputs;
       } finally {
+        release();
         ledger.releaseKv(bytes, owner);
       }
     },
@@ -135,7 +162,8 @@ export function createEngine(options: EngineOptions, backend: Backend): Engine {
           { code: 'E_FULL', maxTokens: manifest.shape.maxContext },
           'the challenge is longer than the context',
         );
-      return backend.challenge(shard, rows, signal);
+      const release = use(shard, (shard + 1) as ShardIndex);
+      return backend.challenge(shard, rows, signal).finally(release);
     },
     stats: () => ({
       shards: [...ready].toSorted((a, b) => a - b),

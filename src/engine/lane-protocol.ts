@@ -41,6 +41,7 @@ export interface ShardFiles {
 
 export type LaneRequest =
   | { readonly op: 'load'; readonly id: number; readonly files: ShardFiles }
+  | { readonly op: 'unload'; readonly id: number; readonly shard: number }
   | { readonly op: 'open'; readonly id: number; readonly cache: CacheId; readonly spec: CacheSpec }
   | { readonly op: 'run'; readonly id: number; readonly cache: CacheId; readonly at: number; readonly rows: Rows }
   | ({ readonly op: 'compute'; readonly id: number } & Computation)

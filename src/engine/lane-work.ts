@@ -14,6 +14,7 @@ export type RunRequest = Extract<LaneRequest, { op: 'run' }>;
 
 export interface LaneWork {
   load(files: ShardFiles): Promise<void>;
+  unload(shard: number): Promise<void>;
   open(cache: CacheId, spec: CacheSpec): void;
   free(cache: CacheId): void;
   /** Where a cache lies; throws E_GONE. */
@@ -67,6 +68,12 @@ export function createLaneWork(data: LaneData, binding: Binding): LaneWork {
       const { index, ports } = files;
       if (ports === undefined) shards.set(index, await createShardRunner(files, data.shape, data.threads, binding));
       else stateless.set(index, await createStatelessRunner(files, ports, data.threads));
+    },
+    async unload(index) {
+      const runner = shards.get(index) ?? stateless.get(index);
+      shards.delete(index);
+      stateless.delete(index);
+      await runner?.release();
     },
     open(cache, spec) {
       const blocks = { from: shardAt(spec.from).files.from, to: shardAt(spec.to - 1).files.to };

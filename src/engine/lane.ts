@@ -122,6 +122,9 @@ async function perform(work: LaneWork, request: Exclude<Queued, RunRequest>): Pr
     case 'load':
       await work.load(request.files);
       return null;
+    case 'unload':
+      await work.unload(request.shard);
+      return null;
     case 'open':
       work.open(request.cache, request.spec);
       return null;

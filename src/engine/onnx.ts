@@ -93,6 +93,10 @@ async function createOnnxBackend(
       const files = filesOf(model, shard, index);
       loaded.set(index, await loadKept(await currentLane(), files, shard, kept, log));
     },
+    async unload(shard) {
+      loaded.delete(shard);
+      await (await currentLane()).call({ op: 'unload', shard });
+    },
     async open(spec) {
       const home = await currentLane();
       const cache = ++opened;

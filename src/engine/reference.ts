@@ -82,6 +82,8 @@ function createReferenceBackend(model: Model, shards: readonly ManifestShard[]):
         for (const [name, values] of await readTensors(model, llama, shard, graph)) stored.set(name, values);
       }
     },
+    // Tensors may be shared by shards, and memory is not what this engine is for.
+    unload: async () => undefined,
     async open(spec) {
       caches.set(++opened, openCache(spec));
       return opened;

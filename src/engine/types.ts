@@ -87,6 +87,8 @@ export interface Engine {
   /** Loads shards of the cut this engine was made for; a shard that is loaded stays. */
   load(shards: readonly ShardIndex[], signal?: AbortSignal): Promise<void>;
   loaded(): readonly ShardIndex[];
+  /** Gives the memory of shards back. Rejects with E_BUSY while a session or a run has one of them: then all stay. */
+  unload(shards: readonly ShardIndex[]): Promise<void>;
   /** Reserves the KV memory of `maxTokens` positions or refuses with E_MEMORY before anything is allocated. */
   openSession(
     range: { readonly from: ShardIndex; readonly to: ShardIndex },

@@ -36,7 +36,7 @@ export interface AnnouncerOptions {
   readonly version: string;
   /** Bytes of cache that one position of one shard takes, at most. */
   readonly cacheBytes: number;
-  /** What this node gives to weights and caches, MiB. */
+  /** What this node gives to weights and caches, MiB; 0 when its shards do not follow from that. */
   readonly memoryMiB: number;
 }
 
@@ -53,18 +53,27 @@ export interface Announcer {
   serve(): Promise<void>;
   /** Announces when it is time; failures are logged and tried again at the next head. */
   onHead(head: BlockNumber): Promise<void>;
+  /** From the next head on says that these shards are served and those are coming. */
+  offer(shards: readonly ShardIndex[], coming: readonly ShardIndex[]): void;
   /** Announces once more, for one block only: then the offer is gone from every directory. */
   leave(head: BlockNumber): Promise<void>;
 }
 
+interface Offered {
+  readonly shards: readonly ShardIndex[];
+  /** About to be served. */
+  readonly coming: readonly ShardIndex[];
+}
+
 export function createAnnouncer(options: AnnouncerOptions, deps: AnnouncerDeps): Announcer {
   let last: BlockNumber | undefined;
+  let offered: Offered = { shards: options.shards, coming: [] };
 
   async function announce(head: BlockNumber, life: number): Promise<void> {
     const freePositions = freeCache(deps.engine.stats(), options.cacheBytes);
     const { meter, overlay } = deps;
     const pace = { load: meter.load(), rowsPerSecond: meter.rowsPerSecond(), freePositions };
-    const body = announceAt(head, life, options, overlay.addresses(), pace);
+    const body = announceAt(head, life, { ...options, ...offered }, overlay.addresses(), pace);
     const { bytes } = signRecord(body, deps.identity);
     await deps.board.admit(bytes);
     const peers = await deps.overlay.publish(announceTopic(options.subnet), bytes);
@@ -93,6 +102,10 @@ export function createAnnouncer(options: AnnouncerOptions, deps: AnnouncerDeps):
       if (last !== undefined && head < last + ANNOUNCE_EVERY_BLOCKS) return;
       await tryAnnounce(head, ANNOUNCE_LIFE_BLOCKS);
     },
+    offer(shards, coming) {
+      offered = { shards, coming };
+      last = undefined;
+    },
     leave: (head) => tryAnnounce(head, 1),
   };
 }
@@ -101,7 +114,7 @@ export function createAnnouncer(options: AnnouncerOptions, deps: AnnouncerDeps):
 function announceAt(
   head: BlockNumber,
   life: number,
-  options: AnnouncerOptions,
+  options: AnnouncerOptions & Offered,
   addresses: readonly string[],
   pace: Pick<Announce, 'load' | 'rowsPerSecond' | 'freePositions'>,
 ): Announce {
@@ -112,6 +125,7 @@ function announceAt(
     epoch: phaseAt(head, options.clock)?.epoch ?? (0 as Epoch),
     node: options.node,
     shards: options.shards.toSorted((a, b) => a - b),
+    ...(options.coming.length === 0 ? {} : { coming: options.coming.toSorted((a, b) => a - b) }),
     addresses: addresses.slice(0, MAX_ADDRESSES),
     ...pace,
     memoryMiB: options.memoryMiB,

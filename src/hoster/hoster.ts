@@ -50,7 +50,7 @@ export interface HosterOptions {
   readonly shards: readonly ShardIndex[];
   /** Of this program, for the announce. */
   readonly version: string;
-  /** What this node gives to weights and caches, MiB. */
+  /** What this node gives to weights and caches, MiB; 0 when its shards do not follow from that. */
   readonly memoryMiB: number;
   readonly limits?: HosterLimits;
 }
@@ -89,6 +89,10 @@ export interface Hoster {
   run(signal: AbortSignal): Promise<void>;
   /** Takes no new sessions and says so to the network; resolves when the last session has ended, or the signal aborts. Once. */
   drain(signal: AbortSignal): Promise<void>;
+  /** From now on sessions are opened for these shards alone; the network is told with the next head, also which shards are coming. */
+  serve(shards: readonly ShardIndex[], coming: readonly ShardIndex[]): void;
+  /** Resolves when no session has any of these shards; those that have one when the signal aborts are broken off. */
+  free(shards: readonly ShardIndex[], signal: AbortSignal): Promise<void>;
   stats(): HosterStats;
 }
 
@@ -123,6 +127,9 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
   const attached = new WeakSet<HopSession>();
   const refused: Partial<Record<InferCode, number>> = {};
   const emptied = Promise.withResolvers<void>();
+  /** Looked at again whenever a session has ended. */
+  const waiting = new Set<() => void>();
+  let { shards } = options;
   let opened = 0;
   let leaving = false;
   let head: BlockNumber | undefined;
@@ -164,7 +171,7 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
     // The transport has proved the peer, so a crowd is turned away without a signature being checked.
     if (!seats.mayCome(stream.peer)) return refuseBusy(stream, 'no seat');
     const { overlay, verify, mayAsk } = deps;
-    const known = { self: overlay.self, model: options.model, shards: options.shards };
+    const known = { self: overlay.self, model: options.model, shards };
     const admitted = await admitOpen(request, stream.peer, head, known, { verify, mayAsk, nonces });
     if (!admitted.ok) {
       const { code, why } = admitted;
@@ -176,6 +183,7 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
     if (seat === 'NOT_YOURS') return refuse(stream, seat, 'the session is open');
     try {
       const { inputs } = options.model;
+      if (!serves(open)) return await refuse(stream, 'NOT_SERVED', 'no longer');
       await (inputs === undefined ? hold(stream, inbox, open) : holdFunction(stream, inbox, open, inputs));
     } finally {
       seat.leave();
@@ -190,6 +198,10 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
       // Stopped meanwhile: nobody would free it.
       await kv.release();
       return refuseBusy(stream, 'stopping');
+    }
+    if (!serves(open)) {
+      await kv.release();
+      return refuse(stream, 'NOT_SERVED', 'no longer');
     }
     const auditBytes = open.maxTokens * rowBytes(runOf(open), open.codec, options.model.width);
     const keeps = deps.mayAudit !== undefined && ledger.reserve(auditBytes);
@@ -218,6 +230,7 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
       await session.end();
       seats.lasted(deps.now() - since);
       settleLeaving();
+      for (const look of waiting) look();
     }
   }
 
@@ -259,6 +272,29 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
 
   function receiptsDue(transcript: Transcript, ended: boolean): readonly Signed<Receipt>[] {
     return transcript.due(head ?? NEVER, ended).map((receipt) => signReceipt(receipt, deps.identity));
+  }
+
+  /** Shards may go while an OPEN waits for its seat or its cache. */
+  function serves(open: AdmittedOpen): boolean {
+    return shardsOf(runOf(open)).every((shard) => shards.includes(shard));
+  }
+
+  function users(wanted: readonly ShardIndex[]): readonly (HostedSession | HostedFunction)[] {
+    return [...sessions.values()].filter(({ open }) => shardsOf(runOf(open)).some((shard) => wanted.includes(shard)));
+  }
+
+  async function whenUnused(wanted: readonly ShardIndex[], signal: AbortSignal): Promise<void> {
+    const unused = Promise.withResolvers<void>();
+    const look = (): void => {
+      if (users(wanted).length === 0) unused.resolve();
+    };
+    waiting.add(look);
+    look();
+    try {
+      await raceSignal(unused.promise, signal);
+    } finally {
+      waiting.delete(look);
+    }
   }
 
   function settleLeaving(): void {
@@ -384,6 +420,17 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
       if (head !== undefined) await announcer?.leave((head + 1) as BlockNumber);
       await raceSignal(emptied.promise, signal).catch(() => undefined);
     },
+    serve(now, coming) {
+      shards = now;
+      announcer?.offer(now, coming);
+    },
+    async free(wanted, signal) {
+      await whenUnused(wanted, signal).catch(() => undefined);
+      const gone = users(wanted);
+      const why = 'the shard is not served any more';
+      await Promise.all(gone.map((session) => session.fail({ code: 'NOT_SERVED', hop: session.open.hop, why })));
+      await Promise.all(gone.map((session) => session.end()));
+    },
     stats: () => ({ sessions: seats.taken, opened, refused: { ...refused } }),
   };
 }
@@ -437,6 +484,10 @@ function runOf({ route, hop }: AdmittedOpen): Run {
   const run = route[hop];
   if (run === undefined) throw new RangeError(`no hop ${hop} in a route of ${route.length}`);
   return run;
+}
+
+function shardsOf({ from, to }: Run): readonly ShardIndex[] {
+  return Array.from({ length: to - from }, (_, i) => (from + i) as ShardIndex);
 }
 
 /** A route may visit a peer twice, so a session is known by its place in the route too. */

@@ -24,7 +24,7 @@ export interface ChooseOptions {
 export interface ChooseDeps {
   readonly chain: Pick<Chain, 'heads'>;
   /** Hears announces, also those of this node. */
-  readonly directory: Pick<Directory, 'offers'>;
+  readonly directory: Pick<Directory, 'offers' | 'refresh'>;
   readonly announcer: Pick<Announcer, 'onHead'>;
   readonly log: Log;
 }
@@ -39,21 +39,28 @@ export async function chooseShards(
   { chain, directory, announcer, log }: ChooseDeps,
   signal: AbortSignal,
 ): Promise<readonly ShardIndex[]> {
-  const shardBytes = options.shards.map(
-    ({ memory }) => memory.weights + SESSIONS * options.maxContext * memory.kvPerToken,
-  );
+  const shardBytes = shardNeeds(options);
   requireRoom(options.memoryBytes, shardBytes);
   if (shardBytes.reduce((sum, bytes) => sum + bytes, 0) <= options.memoryBytes)
     return shardBytes.map((_, i) => i as ShardIndex);
   await listen(chain, announcer, signal);
+  // Whoever came to hear of this node in the middle of a period has not spoken yet.
+  await directory.refresh(signal);
   const self = { node: options.node, shards: [], memoryBytes: options.memoryBytes };
   const others = directory
     .offers()
     .filter(({ node }) => node !== options.node)
-    .map(({ node, shards, memoryMiB }) => ({ node, shards, memoryBytes: memoryMiB * MIB }));
+    .map(({ node, shards, coming = [], memoryMiB }) => {
+      return { node, shards: [...new Set([...shards, ...coming])], memoryBytes: memoryMiB * MIB };
+    });
   const chosen = placeNode(options.node, [self, ...others], shardBytes);
   log.info('shards chosen', { shards: chosen.join(' '), others: others.length });
   return chosen;
+}
+
+/** Memory of each shard: its weights, and caches. */
+export function shardNeeds({ shards, maxContext }: Pick<ChooseOptions, 'shards' | 'maxContext'>): readonly number[] {
+  return shards.map(({ memory }) => memory.weights + SESSIONS * maxContext * memory.kvPerToken);
 }
 
 /** One announce period, in which everybody alive says what it serves. */

@@ -12,6 +12,7 @@ import { errorCode } from '../util/errors.ts';
 import type { Log } from '../util/log.ts';
 import { CHANNELS } from '../validator/records.ts';
 import type { Validator, ValidatorEvent } from '../validator/validator.ts';
+import type { MoveEvent } from './mover.ts';
 
 export interface MetricsOptions {
   readonly subnet: SubnetId;
@@ -27,6 +28,8 @@ export interface MetricsDeps {
   readonly engine: Pick<Engine, 'info' | 'stats'> | undefined;
   readonly hoster: Pick<Hoster, 'stats'> | undefined;
   readonly validator: Pick<Validator, 'status' | 'on'>;
+  /** Of a node that may move to other shards. */
+  readonly onMove?: (listener: (event: MoveEvent) => void) => () => void;
   readonly log: Log;
 }
 
@@ -70,6 +73,7 @@ const COUNTERS = {
   tessera_engine_rows_total: ['Positions that the engine computed, prompts and answers'],
   tessera_records_total: ['Records of others, by the way that brought them first', ['via']],
   tessera_record_refusals_total: ['Records of others that were refused, by code', ['code']],
+  tessera_moves_total: ['Moves to other shards, by what happened: moving, moved or stayed', ['type']],
   tessera_duty_outcomes_total: ['Outcomes of duties, by type', ['type']],
   tessera_duty_missed_total: ['Missed duties, by duty and reason', ['duty', 'why']],
   tessera_duty_abstained_total: ['Votes not given, by code', ['code']],
@@ -94,6 +98,7 @@ export function createMetrics(options: MetricsOptions, deps: MetricsDeps): Metri
   const provider = deps.engine?.info.provider ?? 'none';
   gauges.tessera_build_info.set({ version, role, node, subnet, provider }, 1);
   const unsubscribe = deps.validator.on((event) => countEvent(event, counters));
+  const forget = deps.onMove?.(({ type }) => counters.tessera_moves_total.inc({ type }));
 
   async function read(): Promise<void> {
     readLocal(deps, gauges, counters);
@@ -112,7 +117,10 @@ export function createMetrics(options: MetricsOptions, deps: MetricsDeps): Metri
       await read();
       return registry.metrics();
     },
-    close: unsubscribe,
+    close() {
+      unsubscribe();
+      forget?.();
+    },
   };
 }
 

@@ -33,8 +33,9 @@ import { createValidator, type Validator } from '../validator/validator.ts';
 import { announceTopic } from '../wire/announce.ts';
 import { MAX_RECORD_BYTES } from '../wire/record.ts';
 import { bootstrapOf, dialsPrivate, networkName, reachable } from './addresses.ts';
-import { chooseShards } from './choose.ts';
+import { chooseShards, shardNeeds } from './choose.ts';
 import { createMembers, type Members } from './members.ts';
+import { createMover, type MoveEvent, type Mover } from './mover.ts';
 import { requireIdentity, requireNetworkKey, requirePolicy } from './requirements.ts';
 import { parseShards } from './shards.ts';
 
@@ -90,6 +91,7 @@ export interface NodeDeps {
 }
 
 export interface Node {
+  /** What it serves now. */
   readonly shards: readonly ShardIndex[];
   readonly addresses: readonly string[];
   readonly overlay: Pick<Overlay, 'peers' | 'refusals'>;
@@ -98,6 +100,8 @@ export interface Node {
   readonly hoster: Hoster | undefined;
   /** Serves and does its duties until the signal aborts, then closes what it opened. */
   run(signal: AbortSignal): Promise<void>;
+  /** Hears of moves to other shards; returns what ends the subscription. */
+  onMove(listener: (event: MoveEvent) => void): () => void;
   /** Takes no new sessions, and resolves when those that are open have ended, or the signal aborts. */
   drain(signal: AbortSignal): Promise<void>;
 }
@@ -145,19 +149,26 @@ export async function createNode(options: NodeOptions, deps: NodeDeps, signal: A
     engine === undefined || audits
       ? undefined
       : buildHoster(options, place, deps, { overlay, engine, members, directory, validator });
+  const mover =
+    engine === undefined || hoster === undefined || options.shards !== 'auto'
+      ? undefined
+      : buildMover(place, deps, { engine, directory, hoster, validator });
   const seed = await seedModel(
     { model, has: (file) => existsSync(model.path(file)), uploadRate: options.uploadRate },
     { overlay, log: log.child('distribution') },
   );
-  const services = [validator, members, directory, seed, ...(hoster === undefined ? [] : [hoster])];
+  const services = [validator, members, directory, seed, hoster, mover].filter((one) => one !== undefined);
   const resources = opened.move();
   return {
-    shards: audits ? [] : shards,
+    get shards() {
+      return audits ? [] : (mover?.shards() ?? shards);
+    },
     addresses: overlay.addresses(),
     overlay,
     engine,
     validator,
     hoster,
+    onMove: (listener) => mover?.on(listener) ?? (() => undefined),
     run: (until) => runServices(services, resources, until),
     drain: async (until) => hoster?.drain(until),
   };
@@ -334,8 +345,28 @@ function buildAuditor(
   );
 }
 
+function buildMover(
+  { cut, shards, memoryBytes }: Place,
+  { chain, node, model, log }: NodeDeps,
+  parts: {
+    readonly engine: Engine;
+    readonly directory: Directory;
+    readonly hoster: Hoster;
+    readonly validator: Validator;
+  },
+): Mover {
+  const { maxContext } = model.manifest.shape;
+  const shardBytes = shardNeeds({ shards: cutShards(model.manifest, cut), maxContext });
+  // As much as others hear of: all must come to the same moves.
+  const told = Math.floor(memoryBytes / MIB) * MIB;
+  return createMover(
+    { node: node.id, shards, shardBytes, memoryBytes: told },
+    { ...parts, chain, log: log.child('mover') },
+  );
+}
+
 function buildHoster(
-  { version }: NodeOptions,
+  { shards: wanted, version }: NodeOptions,
   { info, clock, cut, shardCount, shards, memoryBytes }: Place,
   { chain, subnet, node, identity, model, log }: NodeDeps,
   {
@@ -372,7 +403,8 @@ function buildHoster(
       },
       shards,
       version,
-      memoryMiB: Math.floor(memoryBytes / MIB),
+      // Who chose by hand does not move, whatever memory is left.
+      memoryMiB: wanted === 'auto' ? Math.floor(memoryBytes / MIB) : 0,
     },
     {
       overlay,

@@ -77,6 +77,8 @@ export interface PromptRecord extends RecordHead {
 export interface Announce extends RecordHead {
   readonly kind: 'an';
   readonly shards: readonly ShardIndex[];
+  /** Shards that it is about to serve; absent when there are none. */
+  readonly coming?: readonly ShardIndex[];
   readonly addresses: readonly string[];
   /** Per mille of the time in which it worked lately. */
   readonly load: number;
@@ -84,7 +86,7 @@ export interface Announce extends RecordHead {
   readonly rowsPerSecond: number;
   /** Free cache, in positions of one shard. */
   readonly freePositions: number;
-  /** What it gives to weights and caches, MiB. */
+  /** What it gives to weights and caches, MiB; 0 when its shards do not follow from that. */
   readonly memoryMiB: number;
   readonly version: string;
   readonly block: BlockNumber;

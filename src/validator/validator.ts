@@ -4,7 +4,7 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import type { Chain, Head, Signer } from '../chain/types.ts';
-import { type Duty, type DutyEvent, IDLE, type Outcome, type Signed, step } from '../consensus/duty.ts';
+import { type Duty, type DutyEvent, IDLE, type Outcome, type Signed, step, type Work } from '../consensus/duty.ts';
 import type { Fault } from '../consensus/explain.ts';
 import { type ClockParams, phaseAt, windowsOf } from '../consensus/phase.ts';
 import type { Engine, Rows } from '../engine/types.ts';
@@ -46,7 +46,7 @@ export interface ValidatorOptions {
   readonly node: NodeId;
   /** From the chain: the subnet's slot and the epoch length. */
   readonly clock: ClockParams;
-  /** Shards that this node serves and answers challenges for; those that it may be drawn for when it audits; none for other attestors. */
+  /** Shards that this node serves and answers challenges for at the start; those that it may be drawn for when it audits; none for other attestors. */
   readonly shards: readonly ShardIndex[];
   /** Serves nobody, and confirms the answers of the shards that it is drawn for. */
   readonly audits?: boolean;
@@ -112,6 +112,10 @@ export interface Validator {
   on(listener: (event: ValidatorEvent) => void): () => void;
   /** For the overlay's DHT rules: is this value a record that belongs under this key? Announcements are none of ours: 'ignore'. */
   judge(key: string, value: Uint8Array): Verdict;
+  /** From the next challenge on answers for these shards. */
+  hold(shards: readonly ShardIndex[]): void;
+  /** Whether this epoch's challenge needs the shards no more: it is answered, or not to be answered. */
+  mayUnload(): boolean;
   /** What enters a shard in the challenge that is open now: a hoster does not compute it for others (protocol.md 12). */
   openChallenge(shard: ShardIndex): Rows | undefined;
 }
@@ -120,10 +124,11 @@ export interface Validator {
 const SHOWN_EPOCHS = 8;
 
 export function createValidator(options: ValidatorOptions, deps: ValidatorDeps): Validator {
-  const { subnet, node, clock, shards } = options;
+  const { subnet, node, clock } = options;
+  let { shards } = options;
   const { chain, overlay, journal, identity, log } = deps;
   const { audits = false } = options;
-  const ids = { genesis: fromHex(options.genesis), subnet, node, peer: identity.peer, shards, audits };
+  const ids = { genesis: fromHex(options.genesis), subnet, node, peer: identity.peer, shards: () => shards, audits };
   const listeners = new Set<(event: ValidatorEvent) => void>();
   const shown = new Map<Epoch, (Outcome | Judged)[]>();
   const params = { windows: windowsOf(clock.epochLength), hosts: shards.length > 0 };
@@ -335,8 +340,15 @@ export function createValidator(options: ValidatorOptions, deps: ValidatorDeps):
       return records.admit(value, 'dht').verdict;
     },
     openChallenge: open.input,
+    hold(now) {
+      shards = now;
+    },
+    mayUnload: () => duty.at === 'epoch' && !NEEDS_SHARDS.includes(duty.work.at),
   };
 }
+
+/** The challenge is still to be answered, or being answered. */
+const NEEDS_SHARDS: readonly Work['at'][] = ['waiting', 'inferring'];
 
 /** Not looked at in the middle of an epoch. */
 const NOTHING_SIGNED: Signed = {

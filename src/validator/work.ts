@@ -23,7 +23,8 @@ export interface WorkOptions {
   readonly subnet: SubnetId;
   readonly node: NodeId;
   readonly peer: PeerId;
-  readonly shards: readonly ShardIndex[];
+  /** Those that it holds now. */
+  readonly shards: () => readonly ShardIndex[];
   /** Whether it serves nobody and answers only for shards that it is drawn for, to confirm what hosters show (protocol.md 8.1). */
   readonly audits: boolean;
 }
@@ -53,7 +54,8 @@ export function createWork(options: WorkOptions, deps: WorkDeps): Work {
   let answered: { readonly epoch: Epoch; readonly payload: Uint8Array } | undefined;
 
   function askedOf({ roster, seed }: EpochFacts): readonly ShardIndex[] {
-    return audits ? shards.filter((shard) => drawnAuditors(roster, seed, shard).has(node)) : shards;
+    const held = shards();
+    return audits ? held.filter((shard) => drawnAuditors(roster, seed, shard).has(node)) : held;
   }
 
   async function sketchShard(
@@ -75,7 +77,8 @@ export function createWork(options: WorkOptions, deps: WorkDeps): Work {
     async answer(epoch, facts, signal) {
       if (pen.kept('hc', epoch) !== undefined) return 'answered';
       const asked = askedOf(facts);
-      if (asked.length === 0) return 'undrawn';
+      // A hoster between two shards has one soon.
+      if (asked.length === 0) return audits ? 'undrawn' : 'unanswered';
       const { policy } = facts;
       const manifest = policy === undefined ? undefined : deps.manifestOf(policy.manifest);
       if (policy === undefined || manifest === undefined) {

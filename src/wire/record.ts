@@ -160,10 +160,12 @@ function readPrompt(value: Cbor): PromptRecord {
 }
 
 function readAnnounce(value: Cbor): Announce {
+  const comes = typeof value === 'object' && 'c' in value;
   const map = readMap(value, {
     ...HEAD,
     t: exactly('an'),
     k: list(uint(U16) as Field<ShardIndex>, MAX_ANNOUNCED_SHARDS),
+    ...(comes ? { c: list(uint(U16) as Field<ShardIndex>, MAX_ANNOUNCED_SHARDS, 1) } : {}),
     a: list(text(MAX_ADDRESS_CHARS), MAX_ADDRESSES),
     l: uint(1000),
     r: uint(U32),
@@ -173,12 +175,14 @@ function readAnnounce(value: Cbor): Announce {
     b: uint(U32) as Field<BlockNumber>,
     x: uint(U32) as Field<BlockNumber>,
   });
-  if (!map.k.every((shard, i) => i === 0 || shard > (map.k[i - 1] as number))) return refuse('shards not ascending');
+  const coming = map.c ?? [];
+  if (!isAscending(map.k) || !isAscending(coming)) return refuse('shards not ascending');
   if (map.x <= map.b || map.x - map.b > ANNOUNCE_LIFE_BLOCKS) return refuse('expires too late or before it begins');
   return {
     kind: 'an',
     ...head(map),
     shards: map.k,
+    ...(coming.length === 0 ? {} : { coming }),
     addresses: map.a,
     load: map.l,
     rowsPerSecond: map.r,
@@ -188,6 +192,10 @@ function readAnnounce(value: Cbor): Announce {
     block: map.b,
     expires: map.x,
   };
+}
+
+function isAscending(shards: readonly ShardIndex[]): boolean {
+  return shards.every((shard, i) => i === 0 || shard > (shards[i - 1] ?? 0));
 }
 
 function head(map: Head): { genesis: Uint8Array; subnet: SubnetId; epoch: Epoch; node: NodeId } {
@@ -213,6 +221,7 @@ function ownFields(body: RecordBody): { readonly [key: string]: Cbor } {
     case 'an':
       return {
         k: body.shards,
+        ...(body.coming === undefined ? {} : { c: body.coming }),
         a: body.addresses,
         l: body.load,
         r: body.rowsPerSecond,

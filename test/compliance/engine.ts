@@ -397,6 +397,32 @@ export function testEngine(name: string, create: (options: TestedOptions) => Pro
       }
     });
 
+    it('gives a shard back when nobody has it, and takes it again', async () => {
+      const [expected] = await feed(await open(), [ids(5)]);
+      const own = await create({ model, cut: DEFAULT_CUT });
+      try {
+        await own.load(range(0, SHARDS));
+        const free = own.stats().kvBudgetBytes;
+        const session = await open({}, own);
+        await refuses(() => own.unload(range(0, 2)), { code: 'E_BUSY', retryAfterMs: 0 });
+        await feed(session, [ids(5)]);
+        await session.release();
+        await own.unload([shard(1)]);
+        assert.deepEqual(
+          own.loaded(),
+          range(0, SHARDS).filter((one) => one !== 1),
+        );
+        assert.ok(own.stats().kvBudgetBytes > free);
+        await refuses(() => open({}, own), { code: 'E_RANGE', from: 0, to: SHARDS });
+        await own.load([shard(1)]);
+        assert.equal(own.stats().kvBudgetBytes, free);
+        const [again] = await feed(await open({}, own), [ids(5)]);
+        assertTop(again, expected, TOLERANCE);
+      } finally {
+        await own.close();
+      }
+    });
+
     it('when it is closed everything is gone', async () => {
       const other = await create({ model, cut: DEFAULT_CUT });
       await other.load(range(0, 1));

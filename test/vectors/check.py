@@ -338,8 +338,12 @@ def read_record(data):
     value = decode(body_bytes)
     require(isinstance(value, dict) and isinstance(value.get("t"), str) and value["t"] in FIELDS, "kind")
     kind = value["t"]
-    body = read_fields(value, {**HEAD, "t": is_kind(kind), **FIELDS[kind]})
+    # Shards that are coming stand there only when there are any.
+    coming = {"c": lambda one: is_list(one, 256, lambda shard: is_uint(shard, U16))} if kind == "an" and "c" in value else {}
+    body = read_fields(value, {**HEAD, "t": is_kind(kind), **FIELDS[kind], **coming})
     if kind == "an":
+        require("c" not in body or len(body["c"]) > 0, "nothing is coming")
+        require(all(a < b for a, b in zip(body.get("c", []), body.get("c", [])[1:])), "shards not ascending")
         require(all(a < b for a, b in zip(body["k"], body["k"][1:])), "shards not ascending")
         require(1 <= body["x"] - body["b"] <= 15, "expiry")
     return body, body_bytes, signature

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import type { Model } from '../../model/open.ts';
 import { createMetrics, type MetricsDeps, type MetricsOptions } from '../../node/metrics.ts';
 import { serveMetrics } from '../../node/metrics-server.ts';
+import type { MoveEvent } from '../../node/mover.ts';
 import { createNode } from '../../node/node.ts';
 import type { Values } from '../../node/options.ts';
 import { type PullDeps, pullModel } from '../../node/pull-model.ts';
@@ -113,6 +114,7 @@ export const run = defineCommand({
         if (event.type !== 'head' && event.type !== 'failed')
           keepOutcome(dataDir, { subnet: id, node: standing.id }, toDiary(event));
       });
+      node.onMove((event) => tellMove(event, io));
       io.result(
         {
           event: 'ready',
@@ -185,6 +187,22 @@ async function openMetrics(
       await server.close();
     },
   };
+}
+
+function tellMove(event: MoveEvent, io: Io): void {
+  const { type, ...facts } = event;
+  io.result({ event: type, ...facts }, moveWords(event));
+}
+
+function moveWords(event: MoveEvent): string {
+  switch (event.type) {
+    case 'moving':
+      return `moving    the network lacks shard ${event.take}: told it that this node will serve it${event.drop === undefined ? '' : ` instead of shard ${event.drop}`}`;
+    case 'moved':
+      return `moved     serves shards ${event.shards.join(' ')} now`;
+    case 'stayed':
+      return `stayed    serves shards ${event.shards.join(' ')} as before: ${event.code}, ${event.message}`;
+  }
 }
 
 /** Heads are for programs; a person hears outcomes and failures. */

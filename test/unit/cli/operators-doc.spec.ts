@@ -85,7 +85,11 @@ describe('docs/operators.md', () => {
     const sources = ['src/cli/commands/run.ts', 'src/cli/drain.ts'].map((file) => readFileSync(file, 'utf8')).join('');
     const told = [...sources.matchAll(/event: '([a-z]+)'/g)].map((m) => m[1] ?? '');
     const kinds = ['work', 'scores', 'opening', 'submission'];
-    const events = new Set([...outcomes.filter((name) => !kinds.includes(name)), ...told, 'head', 'failed', 'judged']);
+    const moves = [...readFileSync('src/node/mover.ts', 'utf8').matchAll(/readonly type: '([a-z]+)'/g)].map(
+      (m) => m[1] ?? '',
+    );
+    const all = [...outcomes.filter((name) => !kinds.includes(name)), ...told, ...moves, 'head', 'failed', 'judged'];
+    const events = new Set(all);
     const inDoc = named(column('What a node says')).filter((name) => !['--json', 'wa', 'wb'].includes(name));
     assert.deepEqual(inDoc, [...events].sort());
   });

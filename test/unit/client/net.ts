@@ -59,6 +59,7 @@ export function createFakeEngine(): FakeEngine {
     info: { provider: 'reference', why: 'a fake', threads: 1, version: '0' },
     load: async () => undefined,
     loaded: () => [],
+    unload: async () => undefined,
     async openSession({ from, to }, { maxTokens }) {
       if (engine.refusal !== undefined) throw engine.refusal;
       const session = createFakeSession(from, to, maxTokens, engine, counters);
@@ -213,6 +214,8 @@ export interface NetOptions {
   readonly limits?: Partial<HosterLimits>;
   /** Default: every shard but shard i mod 4. */
   readonly shardsOf?: (i: number) => readonly number[];
+  /** As announced; 64 unless given. */
+  readonly memoryMiB?: (i: number) => number;
   readonly mayAsk?: (peer: PeerId) => boolean;
   readonly stakeOf?: (peer: PeerId) => bigint;
   readonly openChallenge?: (shard: ShardIndex) => Rows | undefined;
@@ -313,7 +316,7 @@ function startHoster(
       model: options.stateless === true ? { ...MODEL, inputs: FUNCTION_INPUTS } : MODEL,
       shards,
       version: 'test',
-      memoryMiB: 64,
+      memoryMiB: options.memoryMiB?.(i) ?? 64,
       limits: { ...HOSTER_LIMITS, ...options.limits },
     },
     {

@@ -52,6 +52,10 @@ function world() {
         return () => listeners.delete(listener);
       },
     },
+    onMove: (listener: (event: unknown) => void) => {
+      listener({ type: 'moved', shards: [1] });
+      return () => undefined;
+    },
     log: silentLog,
   } as unknown as MetricsDeps;
   return {
@@ -99,6 +103,7 @@ describe('metrics', () => {
       'tessera_records_total{via="gossip"} 30',
       'tessera_records_held 36',
       'tessera_records_reached_ratio{via="dht"} 0.25',
+      'tessera_moves_total{type="moved"} 1',
       'tessera_duty_block 119',
       'tessera_duty_epoch 12',
       'tessera_duty_jobs 1',

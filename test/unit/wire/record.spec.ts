@@ -75,9 +75,10 @@ const body: fc.Arbitrary<RecordBody> = fc.oneof(
   fc
     .tuple(head, fc.array(verdict, { maxLength: 64 }))
     .map(([h, verdicts]): RecordBody => ({ kind: 'au', ...h, verdicts })),
-  fc
-    .tuple(head, announced)
-    .map(([h, { life, ...a }]): RecordBody => ({ kind: 'an', ...h, ...a, expires: (a.block + life) as BlockNumber })),
+  fc.tuple(head, announced, shards).map(([h, { life, ...a }, coming]): RecordBody => {
+    const some = coming.length === 0 ? {} : { coming };
+    return { kind: 'an', ...h, ...a, ...some, expires: (a.block + life) as BlockNumber };
+  }),
 );
 
 const COMMIT: RecordBody = {
@@ -212,6 +213,9 @@ describe('record', () => {
     assert.equal(ok({ ...announce, expires: 100 as BlockNumber }), false);
     assert.equal(ok({ ...announce, shards: [2, 0] as ShardIndex[] }), false);
     assert.equal(ok({ ...announce, shards: [2, 2] as ShardIndex[] }), false);
+    assert.equal(ok({ ...announce, coming: [1, 3] as ShardIndex[] }), true);
+    assert.equal(ok({ ...announce, coming: [3, 1] as ShardIndex[] }), false);
+    assert.equal(ok({ ...announce, coming: [] }), false, 'nothing is coming: the key is absent');
   });
 });
 
