@@ -188,7 +188,7 @@ export interface Holdings {
 export interface SubmitOptions {
   /** Default 'inBlock'. */
   readonly until?: 'inBlock' | 'finalized';
-  /** Ask the endpoint first what would become of the call, where it offers that: what would fail is refused before it costs a fee. */
+  /** Ask the endpoint first what would become of the call: what would fail is refused before it costs a fee. */
   readonly dryRun?: boolean;
   readonly signal?: AbortSignal;
 }

@@ -72,7 +72,7 @@ export interface Runtime {
   /** The header as it is hashed. */
   header(headerJson: unknown): Uint8Array;
   events(records: unknown): readonly RuntimeEvent[];
-  /** What `system_dryRun` answered: the dispatch error, or undefined where the call would do its work (or was not even tried). */
+  /** What a dry run answered: the dispatch error, or undefined where the call would do its work (or was not even tried). */
   dryRunError(answer: unknown): { readonly pallet: string; readonly error: string } | undefined;
   /** Pallet and name of a dispatch error as plain data; the pallet is empty for errors of the runtime itself. */
   dispatchError(error: unknown): { readonly pallet: string; readonly error: string };

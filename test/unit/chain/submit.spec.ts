@@ -5,7 +5,7 @@ import type { Link } from '../../../src/chain/substrate/link.ts';
 import { RpcFault } from '../../../src/chain/substrate/rpc-socket.ts';
 import type { Mortality } from '../../../src/chain/substrate/runtime.ts';
 import { createSubmitter } from '../../../src/chain/substrate/submit.ts';
-import type { Receipt } from '../../../src/chain/types.ts';
+import type { Receipt, SubmitOptions } from '../../../src/chain/types.ts';
 import type { Address, BlockNumber, Hash } from '../../../src/types/ids.ts';
 import { errorCode } from '../../../src/util/errors.ts';
 import { silentLog } from '../../../src/util/log.ts';
@@ -26,6 +26,7 @@ function createEndpoint() {
   const births: Mortality[] = [];
   const closing = new AbortController();
   /** What the state of a block counts for the account; other states are not there. */
+  let dryRun: Answer = () => 'good';
   const counted = new Map<unknown, number>();
   /** Answers given once each, before the usual ones. */
   const next = new Map<string, Answer[]>();
@@ -45,6 +46,7 @@ function createEndpoint() {
       case 'chain_getBlockHash':
         return [...blocks].find(([, { number }]) => number === params[0])?.[0];
       case 'state_call': {
+        if (params[0] === 'BlockBuilder_apply_extrinsic') return dryRun();
         const count = counted.get(params[2]);
         if (count === undefined) throw stateDiscarded(String(params[2]));
         return `0x0${count}000000`;
@@ -60,6 +62,7 @@ function createEndpoint() {
       return `0x0${given}${tip === 0n ? '' : `+${tip / 10n ** 9n}`}`;
     },
     extrinsicHash: () => '0xff' as Hash,
+    dryRunError: (said: unknown) => (said === 'good' ? undefined : { pallet: 'Network', error: String(said) }),
     events: () => [],
   };
   const link = {
@@ -98,6 +101,10 @@ function createEndpoint() {
       if (count !== undefined) counted.set(hash, count);
       finalized.publish({ number: number as BlockNumber, hash });
     },
+    /** What a dry run answers. */
+    tries(answers: Answer) {
+      dryRun = answers;
+    },
     forget: (number: number) => blocks.delete(`0xb${number}` as Hash),
   };
 }
@@ -125,10 +132,10 @@ describe('transactions from signing to inclusion', () => {
   });
   afterEach(() => endpoint.close());
 
-  async function submit(): Promise<void> {
+  async function submit(options: SubmitOptions = {}): Promise<void> {
     const signer = { address: ACCOUNT, sign: () => new Uint8Array(65) };
     const make = () => ({ pallet: 'balances', name: 'transferKeepAlive', args: [] });
-    submitter.submit({ call: 'transfer', signer, make, period: () => PERIOD }).then(
+    submitter.submit({ call: 'transfer', signer, make, period: () => PERIOD }, options).then(
       (receipt) => {
         outcome.receipt = receipt;
       },
@@ -144,6 +151,26 @@ describe('transactions from signing to inclusion', () => {
     await submit();
     assert.deepEqual(endpoint.births, [{ birth: { number: 9, hash: '0xb9' }, period: PERIOD }]);
   });
+
+  it('is not sent when a dry run fails, where it is asked for', async () => {
+    endpoint.tries(() => 'NotKeyOwner');
+    await submit({ dryRun: true });
+    assert.match(String(outcome.error), /was not sent, it would fail with Network.NotKeyOwner/);
+    assert.deepEqual(endpoint.submitted, []);
+    await submit();
+    assert.deepEqual(endpoint.submitted, ['0x00']);
+  });
+
+  for (const [name, answer] of [
+    ['goes well', () => 'good'],
+    ['is not offered', fail(new RpcFault(-32601, 'Method not found'))],
+  ] as const) {
+    it(`is sent when a dry run ${name}`, async () => {
+      endpoint.tries(answer);
+      await submit({ dryRun: true });
+      assert.deepEqual([endpoint.submitted, outcome], [['0x00'], {}]);
+    });
+  }
 
   it('is done when a block has it', async () => {
     await submit();
