@@ -3,6 +3,7 @@
 import type { MissedReason } from '../consensus/duty.ts';
 import type { Fault } from '../consensus/explain.ts';
 import type { RewardReason } from '../node/rewards.ts';
+import type { Unproven } from '../validator/roster-proof.ts';
 import type { Obstacle } from '../validator/verify.ts';
 import type { DiaryEntry } from './diary.ts';
 
@@ -43,6 +44,18 @@ export const OBSTACLE_WORDS: Readonly<Record<Obstacle, string>> = {
   PROPOSAL_OMITS: 'the proposal leaves out records that were in time',
   PROPOSAL_ROOT_MISMATCH: "the proposal's root is not that of the records it names",
   PROPOSAL_SCORES_DIFFER: 'the scores are not what the evidence gives',
+};
+
+/** Why it is not proven who was in an epoch. */
+export const UNPROVEN_WORDS: Readonly<Record<Unproven, string>> = {
+  PROOF_MISSING: 'neither the chain endpoint nor a node that answered has a proof',
+  PROOF_WRONG_BLOCK: "the proof that was handed over is not of the epoch's first block",
+  PROOF_INCOMPLETE: 'the proof that was handed over lacks a part, or was altered',
+  PROOF_SURPLUS: 'the proof that was handed over has parts that nothing needs',
+  PROOF_MALFORMED: 'what was handed over as proof is none',
+  PROOF_TOO_LARGE: 'the proof is larger than nodes keep',
+  PROOF_UNREADABLE: "the proof holds, but this chain's metadata describes something else",
+  PROOF_UNSUPPORTED: 'this chain does not tell it by storage that the program knows',
 };
 
 /** What a record of a kind is for a person. */

@@ -36,6 +36,8 @@ export interface EffectsDeps {
   readonly gather: Gather;
   readonly tasks: Tasks;
   readonly peersOf: (epoch: Epoch) => readonly PeerId[];
+  /** Never throws. */
+  readonly keepProofs: (epoch: Epoch, signal: AbortSignal) => Promise<void>;
   readonly dispatch: (event: DutyEvent, signal: AbortSignal) => Promise<void>;
   readonly report: (outcome: Outcome) => void;
   readonly fail: (what: string, error: unknown) => void;
@@ -83,6 +85,7 @@ export function createEffects(
     if (block !== undefined) records.observe(block);
     const member = facts.roster.nodes.some(({ id }) => id === options.node);
     await dispatch({ type: 'ready', epoch, member, live: facts.roster.live }, signal);
+    void tasks.start(`prove ${epoch}`, () => deps.keepProofs(epoch, signal));
   }
 
   async function infer(epoch: Epoch, signal: AbortSignal): Promise<void> {

@@ -1,11 +1,12 @@
-// `/tessera/evidence/1` (protocol.md 10): makes the sets of records whole between roster peers, and lets anybody verify an epoch later. Four
+// `/tessera/evidence/1` (protocol.md 10): makes the sets of records whole between roster peers, and lets anybody verify an epoch later. Five
 // questions, each one frame in and one out: what do I lack of a kind; give me these ids; which ids does your evidence name; who was in the
-// epoch. Answers are records that prove themselves, or are compared with the chain, so the asker trusts nothing; the sizes of 14 bound both sides.
+// epoch; what proves that. Answers are records that prove themselves, or are compared with the chain, so the asker trusts nothing; the sizes of 14 bound both sides.
 
+import { MAX_PROOF_BYTES, MAX_PROOF_HEADER_BYTES, MAX_PROOF_NODES, type StateProof } from '../chain/types.ts';
 import type { ProtocolOptions } from '../p2p/types.ts';
 import type { Epoch, PeerId } from '../types/ids.ts';
 import { EPOCH_KINDS, type EpochKind, SHORT_ID_BYTES, type SignedRecord } from '../types/record.ts';
-import { toHex } from '../util/bytes.ts';
+import { equalBytes, toHex } from '../util/bytes.ts';
 import { type Cbor, encodeCbor } from '../util/cbor.ts';
 import { byPlace, type EvidenceIds, PLACES, type Place } from '../wire/evidence.ts';
 import { bytes, exactly, type Field, list, parsing, readCbor, readMap, U32, uint } from '../wire/fields.ts';
@@ -31,7 +32,9 @@ export type EvidenceRequest =
   /** The ids, in the order of the seats, of the evidence of the epoch scored. */
   | { readonly ask: 'named'; readonly epoch: Epoch }
   /** What was read at the epoch's first block: roster, seed, the owner's policy. */
-  | { readonly ask: 'facts'; readonly epoch: Epoch };
+  | { readonly ask: 'facts'; readonly epoch: Epoch }
+  /** The proof of storage of the epoch's first block that tells its roster. */
+  | { readonly ask: 'proof'; readonly epoch: Epoch };
 
 /** Where answers come from (library.ts). */
 export interface Answers {
@@ -41,6 +44,8 @@ export interface Answers {
   named(scored: Epoch): Uint8Array | undefined;
   /** What was read at h(e), as roster.ts journals it. */
   facts(epoch: Epoch): Uint8Array | undefined;
+  /** What proves it, as `encodeProof` writes it. */
+  proof(epoch: Epoch): Uint8Array | undefined;
 }
 
 /** Per place of the root its ids, in the order of the seats. */
@@ -58,6 +63,7 @@ export function encodeRequest(request: EvidenceRequest): Uint8Array {
       return encodeCbor({ v: 1, q: 'ids', i: request.ids });
     case 'named':
     case 'facts':
+    case 'proof':
       return encodeCbor({ v: 1, q: request.ask, e: request.epoch });
   }
 }
@@ -86,6 +92,8 @@ export function answer(request: EvidenceRequest, library: Answers): Uint8Array {
       return library.named(request.epoch) ?? NOTHING;
     case 'facts':
       return encodeFacts(library.facts(request.epoch));
+    case 'proof':
+      return library.proof(request.epoch) ?? NOTHING;
   }
 }
 
@@ -110,6 +118,31 @@ export function decodeNamed(body: Uint8Array): NamedIds | undefined {
 /** What was read at h(e), not yet compared with anything; undefined when there is nothing or the bytes are no answer. */
 export function decodeFacts(body: Uint8Array): Uint8Array | undefined {
   return tried(() => readMap(readCbor(body, MAX_EVIDENCE_FRAME), { v: exactly(1), f: bytes(0, MAX_ANSWER_BYTES) }).f);
+}
+
+/** A proof as it is kept and as the answer to 'proof'; undefined where it is longer than a frame may be. */
+export function encodeProof({ header, nodes }: StateProof): Uint8Array | undefined {
+  const size = nodes.reduce((sum, node) => sum + node.length, 0);
+  const fits = header.length <= MAX_PROOF_HEADER_BYTES && nodes.length <= MAX_PROOF_NODES && size <= MAX_PROOF_BYTES;
+  return fits ? encodeCbor({ v: 1, h: header, n: nodes }) : undefined;
+}
+
+/** The header and the trie nodes, not yet compared with anything; undefined when there are none or the bytes are no answer. */
+export function decodeProof(body: Uint8Array): StateProof | undefined {
+  const nodes = list(bytes(0, MAX_PROOF_BYTES), MAX_PROOF_NODES);
+  return tried(() => {
+    const { h, n } = readMap(readCbor(body, MAX_EVIDENCE_FRAME), {
+      v: exactly(1),
+      h: bytes(0, MAX_PROOF_HEADER_BYTES),
+      n: nodes,
+    });
+    return { header: h, nodes: n };
+  });
+}
+
+/** Whether a peer that was asked for a proof has none. */
+export function isNothing(body: Uint8Array): boolean {
+  return equalBytes(body, NOTHING);
 }
 
 /** The answer of a node that has nothing. */
@@ -157,7 +190,7 @@ function readRequest(value: Cbor): EvidenceRequest {
     });
     return { ask: 'ids', ids: map.i };
   }
-  const { q, e } = readMap(value, { ...head, q: exactly('named', 'facts') });
+  const { q, e } = readMap(value, { ...head, q: exactly('named', 'facts', 'proof') });
   return { ask: q, epoch: e };
 }
 

@@ -18,11 +18,13 @@ import {
   EVIDENCE_PROTOCOL,
   type EvidenceRequest,
   encodeRequest,
+  isNothing,
   MAX_ANSWER_RECORDS,
   MAX_EVIDENCE_FRAME,
   type NamedIds,
 } from './evidence-protocol.ts';
 import type { Records } from './records.ts';
+import type { OfferedProof } from './roster-proof.ts';
 
 /** Peers asked at once: with 8 of 256 seats a record that most hold is found. */
 const MAX_PEERS = 8;
@@ -42,6 +44,8 @@ export interface Gather {
   byIds(ids: readonly Uint8Array[], peers: readonly PeerId[], signal: AbortSignal): Promise<void>;
   /** What a peer says was read at h(e). */
   facts(epoch: Epoch, peer: PeerId, signal: AbortSignal): Promise<Uint8Array | undefined>;
+  /** What peers hand over as proof of who was in an epoch: all that answer with something. */
+  proofs(epoch: Epoch, peers: readonly PeerId[], signal: AbortSignal): Promise<readonly OfferedProof[]>;
   /** The ids that a peer's evidence of an epoch names. */
   named(epoch: Epoch, peer: PeerId, signal: AbortSignal): Promise<NamedIds | undefined>;
 }
@@ -118,6 +122,13 @@ export function createGather(deps: {
     async facts(epoch, peer, signal) {
       const body = await ask(peer, { ask: 'facts', epoch }, signal);
       return body === undefined ? undefined : decodeFacts(body);
+    },
+    async proofs(epoch, peers, signal) {
+      const offers = peers.slice(0, MAX_PEERS).map(async (peer) => {
+        const proof = await ask(peer, { ask: 'proof', epoch }, signal);
+        return proof === undefined || isNothing(proof) ? [] : [{ peer, proof }];
+      });
+      return (await Promise.all(offers)).flat();
     },
     async named(epoch, peer, signal) {
       const body = await ask(peer, { ask: 'named', epoch }, signal);

@@ -16,12 +16,15 @@ export const KEPT_EPOCHS = VERIFIABLE_EPOCHS + 3;
 /** Findings in memory where there is no archive: scores of e-1 are checked in e, and records of e-2 are still held. */
 const REMEMBERED = 3;
 const NAMED = 'named';
+const PROOF = 'proof';
 
 export interface Library extends Answers {
   keepRecord(record: SignedRecord): void;
   /** Records of a kind that outlived the last run. */
   stored(kind: EpochKind, epoch: Epoch): readonly Uint8Array[];
   keepNamed(scored: Epoch, ids: EvidenceIds): void;
+  /** What proves who was in an epoch; kept where there is an archive. */
+  keepProof(epoch: Epoch, proof: Uint8Array): void;
   /** A new epoch has begun: what is too old goes. */
   forget(now: Epoch): void;
 }
@@ -57,6 +60,8 @@ export function createLibrary(deps: {
       archive?.saveNote(NAMED, scored, told);
     },
     facts: deps.factsOf,
+    proof: (epoch) => archive?.note(PROOF, epoch),
+    keepProof: (epoch, proof) => archive?.saveNote(PROOF, epoch, proof),
     forget: (now) => archive?.forget((now - KEPT_EPOCHS) as Epoch),
   };
 }

@@ -2,7 +2,7 @@
 // that is still needed (protocol.md 1, 2). Its policy is what the owner had written by h(e-1), so that a change holds from the second next
 // epoch on and nobody is surprised by it; it is the owner's text and parsed here.
 
-import type { Chain, SubnetNode } from '../chain/types.ts';
+import type { Chain, RosterState } from '../chain/types.ts';
 import { epochSeed } from '../consensus/challenge.ts';
 import { type ClockParams, firstBlock } from '../consensus/phase.ts';
 import type { Journal } from '../store/types.ts';
@@ -10,9 +10,11 @@ import type { Address, Epoch, Hash, NodeId, PeerId, SubnetId } from '../types/id
 import { classRank, type NodeClass, type Policy, type Roster, type RosterNode } from '../types/subnet.ts';
 import { equalBytes, fromHex, toHex } from '../util/bytes.ts';
 import { decodeCbor, encodeCbor } from '../util/cbor.ts';
+import { errorCode } from '../util/errors.ts';
 import type { Log } from '../util/log.ts';
 import { bytes, exactly, type Field, list, parsing, readMap, text, U32, uint } from '../wire/fields.ts';
 import { decodePolicy } from '../wire/policy.ts';
+import { firstHash, type RosterProofs } from './roster-proof.ts';
 
 /** Facts of one epoch. Without a subnet at h(e) the roster is empty; without one at h(e-1) the policy is the first that there is. */
 export interface EpochFacts {
@@ -24,10 +26,15 @@ export interface EpochFacts {
 export interface Rosters {
   /** From memory or the journal. */
   known(epoch: Epoch): EpochFacts | undefined;
-  /** Reads h(e-1) and h(e) when that is final; undefined when it is not final yet. Errors of the chain pass through. */
+  /**
+   * Reads h(e-1) and h(e) when that is final; undefined when it is not final yet. Where the endpoint has forgotten that state, what peers
+   * prove of it is taken. Errors of the chain pass through.
+   */
   read(epoch: Epoch, signal: AbortSignal): Promise<EpochFacts | undefined>;
   /** Takes for read what peers tell of h(e), if it can be read and its seed is that of the chain's block; for who decides nothing by it. */
   adopt(epoch: Epoch, told: Uint8Array, signal: AbortSignal): Promise<boolean>;
+  /** Takes for read what is proven of h(e); false where something else was read, or h(e) is not final. */
+  adoptProven(epoch: Epoch, state: RosterState | undefined, signal: AbortSignal): Promise<boolean>;
   /** What was read at h(e), as it is journaled: for peers whose endpoint has forgotten that state. */
   saved(epoch: Epoch): Uint8Array | undefined;
   /** Whether a peer has a seat in a roster that is in memory. */
@@ -43,6 +50,11 @@ export interface RostersOptions {
 export interface RostersDeps {
   readonly chain: Pick<Chain, 'head' | 'blockHash' | 'subnet' | 'nodes' | 'electable' | 'electedValidator'>;
   readonly journal: Pick<Journal, 'fact' | 'saveFact'>;
+  /** Peers that kept proofs, for who decides by rosters of states that the endpoint has forgotten. */
+  readonly proofs?: {
+    readonly of: Pick<RosterProofs, 'fromPeers'>;
+    readonly keep: (epoch: Epoch, proof: Uint8Array) => void;
+  };
   readonly log: Log;
 }
 
@@ -74,18 +86,27 @@ export function createRosters(options: RostersOptions, deps: RostersDeps): Roste
     return own === undefined || before === undefined ? undefined : remember(epoch, parse(epoch, own, before));
   }
 
-  async function readAt(epoch: Epoch, at: Hash, signal: AbortSignal): Promise<Uint8Array> {
+  async function readAt(epoch: Epoch, at: Hash, signal: AbortSignal): Promise<RosterState | undefined> {
     const found = await deps.chain.subnet(subnet, at, signal);
-    const seed = epochSeed(fromHex(genesis), subnet, epoch, fromHex(at));
-    if (found === undefined)
-      return encodeFacts({ misc: new Uint8Array(), seed, nodes: [], validators: [], live: false });
-    const [nodes, validators, elected] = await Promise.all([
+    if (found === undefined) return undefined;
+    const [nodes, electable, elected] = await Promise.all([
       deps.chain.nodes(subnet, at, signal),
       deps.chain.electable(subnet, at, signal),
       deps.chain.electedValidator(subnet, epoch, at, signal),
     ]);
-    const seats = nodes.filter((node) => hasSeatIn(node, epoch)).sort((a, b) => a.id - b.id);
-    return encodeFacts({ misc: found.misc, seed, nodes: seats, validators, live: elected !== undefined });
+    return { misc: found.misc, nodes, electable, elected };
+  }
+
+  function seedAt(epoch: Epoch, at: Hash): Uint8Array {
+    return epochSeed(fromHex(genesis), subnet, epoch, fromHex(at));
+  }
+
+  async function proven(epoch: Epoch, signal: AbortSignal): Promise<RosterState | undefined | 'unknown'> {
+    const found = await deps.proofs?.of.fromPeers(epoch, signal);
+    if (found?.ok !== true) return 'unknown';
+    deps.proofs?.keep(epoch, found.proof);
+    deps.log.info('roster proven by peers', { epoch });
+    return found.state;
   }
 
   function parse(epoch: Epoch, own: Uint8Array, before: Uint8Array): EpochFacts {
@@ -101,11 +122,14 @@ export function createRosters(options: RostersOptions, deps: RostersDeps): Roste
   /** Whether what h(e) says is journaled now; false when that block is not final. */
   async function save(epoch: Epoch, signal: AbortSignal): Promise<boolean> {
     if (epoch < 0 || saved(epoch) !== undefined) return true;
-    const block = firstBlock(epoch, clock);
-    const final = await deps.chain.head('finalized', signal);
-    const at = final.number < block ? undefined : await deps.chain.blockHash(block, signal);
+    const at = await firstHash(deps.chain, clock, epoch, signal);
     if (at === undefined) return false;
-    deps.journal.saveFact(factName(subnet, epoch), await readAt(epoch, at, signal));
+    const state = await readAt(epoch, at, signal).catch(async (error: unknown) => {
+      const other = errorCode(error) === 'CHAIN_STATE_DISCARDED' ? await proven(epoch, signal) : 'unknown';
+      if (other === 'unknown') throw error;
+      return other;
+    });
+    deps.journal.saveFact(factName(subnet, epoch), encodeFacts(epoch, seedAt(epoch, at), state));
     return true;
   }
 
@@ -121,9 +145,17 @@ export function createRosters(options: RostersOptions, deps: RostersDeps): Roste
       const at = await deps.chain.blockHash(firstBlock(epoch, clock), signal);
       const read = parsing(() => decodeFacts(epoch, told));
       if (at === undefined || !read.ok) return false;
-      if (!equalBytes(read.value.seed, epochSeed(fromHex(genesis), subnet, epoch, fromHex(at)))) return false;
+      if (!equalBytes(read.value.seed, seedAt(epoch, at))) return false;
       deps.journal.saveFact(factName(subnet, epoch), told);
       return true;
+    },
+    async adoptProven(epoch, state, signal) {
+      const at = await firstHash(deps.chain, clock, epoch, signal);
+      if (at === undefined) return false;
+      const facts = encodeFacts(epoch, seedAt(epoch, at), state);
+      const own = saved(epoch);
+      if (own === undefined) deps.journal.saveFact(factName(subnet, epoch), facts);
+      return own === undefined || equalBytes(own, facts);
     },
     saved,
     hasSeat: (peer) => [...cache.values()].some(({ roster }) => roster.nodes.some((node) => node.peer === peer)),
@@ -139,26 +171,23 @@ function beforeTime(epoch: Epoch): EpochFacts {
   return { roster: { epoch, nodes: [], validators: [], live: false }, seed: new Uint8Array(32), policy: undefined };
 }
 
-function hasSeatIn(node: SubnetNode, epoch: Epoch): boolean {
+function hasSeatIn(node: RosterState['nodes'][number], epoch: Epoch): boolean {
   return classRank(node.nodeClass) >= classRank('Included') && node.startEpoch <= epoch;
 }
 
-interface RawFacts {
-  readonly misc: Uint8Array;
-  readonly seed: Uint8Array;
-  readonly nodes: readonly SubnetNode[];
-  readonly validators: readonly NodeId[];
-  readonly live: boolean;
-}
+const NO_SUBNET: RosterState = { misc: new Uint8Array(), nodes: [], electable: [], elected: undefined };
 
-function encodeFacts({ misc, seed, nodes, validators, live }: RawFacts): Uint8Array {
+/** The same bytes for the same state, however it was read. */
+function encodeFacts(epoch: Epoch, seed: Uint8Array, state: RosterState | undefined): Uint8Array {
+  const { misc, nodes, electable, elected } = state ?? NO_SUBNET;
+  const seats = nodes.filter((node) => hasSeatIn(node, epoch)).sort((a, b) => a.id - b.id);
   return encodeCbor({
     v: 1,
     p: misc,
     z: seed,
-    l: live ? 1 : 0,
-    w: [...validators].sort((a, b) => a - b),
-    n: nodes.map((node) => ({
+    l: elected === undefined ? 0 : 1,
+    w: [...electable].sort((a, b) => a - b),
+    n: seats.map((node) => ({
       i: node.id,
       p: node.peerInfo.peer,
       h: fromHex(node.hotkey),

@@ -31,6 +31,7 @@ import { createPen, type Pen } from './pen.ts';
 import { createProposals } from './proposal.ts';
 import { type Channel, type Completeness, createRecords, type Records, type Verify } from './records.ts';
 import { createRosters } from './roster.ts';
+import { createRosterProofs, keepProof } from './roster-proof.ts';
 import { createRules } from './rules.ts';
 import { createScoring } from './scoring.ts';
 import { createSubmission } from './submission.ts';
@@ -137,7 +138,13 @@ export function createValidator(options: ValidatorOptions, deps: ValidatorDeps):
   let ending: AbortSignal | undefined;
   const halting = new AbortController();
 
-  const rosters = createRosters(options, { chain, journal, log });
+  const proofs = createRosterProofs(options, {
+    chain,
+    ask: (epoch, signal) => gather.proofs(epoch, overlay.peers(), signal),
+    log,
+  });
+  const keep = (epoch: Epoch, proof: Uint8Array): void => library.keepProof(epoch, proof);
+  const rosters = createRosters(options, { chain, journal, proofs: { of: proofs, keep }, log });
   const factsOf = rosters.known;
   const library = createLibrary({ records: () => records, archive: deps.archive, factsOf: rosters.saved });
   const watch =
@@ -185,6 +192,7 @@ export function createValidator(options: ValidatorOptions, deps: ValidatorDeps):
       gather,
       tasks,
       peersOf,
+      keepProofs,
       dispatch,
       report,
       fail,
@@ -286,6 +294,14 @@ export function createValidator(options: ValidatorOptions, deps: ValidatorDeps):
     const signed = isEntered ? NOTHING_SIGNED : signedIn(epoch, pen);
     const acted = dispatch({ type: 'head', epoch, offset, signed }, signal);
     void acted.then(() => emit(told));
+  }
+
+  /** Of what was read for an epoch: kept for who comes when no endpoint has that state any more. */
+  async function keepProofs(epoch: Epoch, signal: AbortSignal): Promise<void> {
+    if (deps.archive === undefined) return;
+    const agrees = rosters.adoptProven;
+    const known = { proofs, agrees, kept: library.proof, keep, log };
+    for (const one of [epoch - 2, epoch - 1, epoch] as Epoch[]) await keepProof(one, known, signal);
   }
 
   function forget(now: Epoch): void {

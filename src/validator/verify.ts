@@ -1,5 +1,6 @@
 // Anybody's check of an epoch (protocol.md 9, 10): what stands on chain is recomputed from records that peers and the DHT hand over. Trusts
-// the chain's endpoint for the chain, and nobody else: every record is judged by its signature, and all of them by the root on chain.
+// the chain's endpoint for the chain, and nobody else: every record is judged by its signature, all of them by the root on chain, and who was
+// in the epoch by the state root of its first block, where anybody has the proof.
 
 import type { Chain, Submission as Submitted } from '../chain/types.ts';
 import { type AbstainCode, keptByChain } from '../consensus/attest.ts';
@@ -18,6 +19,13 @@ import { createGather, listsOf } from './gather.ts';
 import { createProposals } from './proposal.ts';
 import { createRecords, type Verify } from './records.ts';
 import { createRosters, type EpochFacts } from './roster.ts';
+import {
+  createRosterProofs,
+  type ProofFound,
+  type RefusedProof,
+  type RosterProofs,
+  type Unproven,
+} from './roster-proof.ts';
 import { createRules } from './rules.ts';
 import { createVoter, type Voter } from './vote.ts';
 import type { ManifestOf } from './work.ts';
@@ -31,7 +39,15 @@ export interface VerifierOptions {
 export interface VerifierDeps {
   readonly chain: Pick<
     Chain,
-    'head' | 'blockHash' | 'subnet' | 'nodes' | 'electable' | 'electedValidator' | 'submission'
+    | 'head'
+    | 'blockHash'
+    | 'subnet'
+    | 'nodes'
+    | 'electable'
+    | 'electedValidator'
+    | 'submission'
+    | 'proveRoster'
+    | 'provenRoster'
   >;
   readonly overlay: Pick<Overlay, 'request' | 'getRecord' | 'peers'>;
   /** What is read of the chain is remembered there. */
@@ -52,17 +68,25 @@ export interface VerifiedNode {
   readonly faults: readonly Fault[];
 }
 
+/** How it is known who was in the epoch. */
+export interface RosterSource {
+  /** Proven by state roots; what the chain's endpoint says; or what nodes say alike, because the endpoint has forgotten that state. */
+  readonly roster: 'proven' | 'chain' | 'nodes';
+  /** Where it is not proven: why. */
+  readonly unproven: Unproven | undefined;
+  /** What nodes handed over as proof and is none. */
+  readonly refused: readonly RefusedProof[];
+}
+
 /** `scored` is the epoch before that of the submission. */
 export type Verdict =
   /** Nobody was elected, or who was submitted nothing. */
   | { readonly verdict: 'nothing'; readonly elected: NodeId | undefined }
-  | {
+  | ({
       readonly verdict: 'agrees' | 'differs';
       readonly proposer: NodeId;
-      /** Where it is known from who was in the epoch: the chain, or nodes that say the same, because the endpoint has forgotten that state. */
-      readonly roster: 'chain' | 'nodes';
       readonly nodes: readonly VerifiedNode[];
-    }
+    } & RosterSource)
   /** The submission breaks a rule by itself. */
   | { readonly verdict: 'invalid'; readonly proposer: NodeId; readonly code: AbstainCode }
   /** Something that is needed cannot be had; `manifest` names the model of that epoch. */
@@ -84,7 +108,7 @@ export type VerifyStep = 'chain' | 'roster' | 'records' | 'evidence' | 'dht' | '
 const NOBODY = 0xffff_ffff as NodeId;
 /** Each that is asked for everything tells what the others lack. */
 const ASKED_PEERS = 3;
-/** One that lies is found out by any that does not. */
+/** Where nobody has a proof: one that lies is found out by any that does not. */
 const ASKED_FOR_FACTS = 8;
 /** kad-dht looks for a key that nobody has until it gives up. */
 const DHT_MS = 3_000;
@@ -99,30 +123,52 @@ export function createVerifier(options: VerifierOptions, deps: VerifierDeps): Ve
   const rosters = createRosters(options, { chain, journal: deps.journal, log });
   const rules = createRules({ genesis, subnet }, { factsOf: rosters.known, manifestOf: deps.manifestOf });
 
+  /** By proof, if there is one of each epoch that matters; else as the endpoint or the nodes tell it. */
   async function readFacts(scored: Epoch, signal: AbortSignal): Promise<Told | undefined> {
+    const ask = (epoch: Epoch) => desk(epoch).gather.proofs(epoch, overlay.peers(), signal);
+    const proofs = createRosterProofs(options, { chain, ask, log });
+    const unproven = await prove(scored, proofs, signal);
+    const roster = unproven === undefined ? 'proven' : await believe(scored, signal);
+    const facts = rosters.known(scored);
+    return facts && roster && { facts, source: { roster, unproven, refused: proofs.refused() } };
+  }
+
+  /** Undefined when all is proven, else why the first that is not is not. */
+  async function prove(scored: Epoch, proofs: RosterProofs, signal: AbortSignal): Promise<Unproven | undefined> {
+    let unproven: Unproven | undefined;
+    for (const epoch of epochsBehind(scored)) {
+      const own = await proofs.fromChain(epoch, signal).catch(elsewhere);
+      const found = own.ok ? own : await proofs.fromPeers(epoch, signal);
+      if (found.ok && (await rosters.adoptProven(epoch, found.state, signal))) continue;
+      const codes = [found, own].flatMap((one) => (one.ok ? [] : [one.code]));
+      unproven ??= codes.find((code) => code !== 'PROOF_MISSING') ?? 'PROOF_MISSING';
+    }
+    return unproven;
+  }
+
+  async function believe(scored: Epoch, signal: AbortSignal): Promise<'chain' | 'nodes' | undefined> {
     try {
       await rosters.read((scored - 1) as Epoch, signal);
-      const facts = await rosters.read(scored, signal);
-      return facts && { facts, roster: 'chain' };
+      await rosters.read(scored, signal);
+      return 'chain';
     } catch (error) {
       if (errorCode(error) !== 'CHAIN_STATE_DISCARDED') throw error;
-      return askFacts(scored, signal);
+      return (await askFacts(scored, signal)) ? 'nodes' : undefined;
     }
   }
 
   /** Where the endpoint has forgotten the states: what nodes tell of them, if all who answer tell the same. */
-  async function askFacts(scored: Epoch, signal: AbortSignal): Promise<Told | undefined> {
+  async function askFacts(scored: Epoch, signal: AbortSignal): Promise<boolean> {
     const { gather } = desk(scored);
-    for (const epoch of [scored - 2, scored - 1, scored] as Epoch[]) {
-      if (epoch < 0 || rosters.saved(epoch) !== undefined) continue;
+    for (const epoch of epochsBehind(scored)) {
+      if (rosters.saved(epoch) !== undefined) continue;
       const peers = overlay.peers().slice(0, ASKED_FOR_FACTS);
       const told = await Promise.all(peers.map((peer) => gather.facts(epoch, peer, signal)));
       const [first, ...others] = told.filter((one) => one !== undefined);
-      if (first === undefined || others.some((one) => !equalBytes(one, first))) return undefined;
-      if (!(await rosters.adopt(epoch, first, signal))) return undefined;
+      if (first === undefined || others.some((one) => !equalBytes(one, first))) return false;
+      if (!(await rosters.adopt(epoch, first, signal))) return false;
     }
-    const facts = rosters.known(scored);
-    return facts && { facts, roster: 'nodes' };
+    return true;
   }
 
   /** Those who had a seat first. */
@@ -196,7 +242,7 @@ export function createVerifier(options: VerifierOptions, deps: VerifierDeps): Ve
       onStep('roster');
       const told = await readFacts(scored, signal);
       if (told === undefined) return unknown('ROSTER_UNAVAILABLE');
-      const { facts, roster } = told;
+      const { facts, source } = told;
       const place = desk(scored);
       const found = await findEvidence({ scored, facts, submitted }, place, onStep, signal);
       if (typeof found === 'string') {
@@ -217,15 +263,28 @@ export function createVerifier(options: VerifierOptions, deps: VerifierDeps): Ve
           return { node, ...own, faults: faults.get(node) ?? [] };
         });
       const agrees = nodes.every(({ onChain, recomputed }) => onChain === recomputed);
-      return { verdict: agrees ? 'agrees' : 'differs', proposer, roster, nodes };
+      return { verdict: agrees ? 'agrees' : 'differs', proposer, ...source, nodes };
     },
   };
 }
 
 interface Told {
   readonly facts: EpochFacts;
-  readonly roster: 'chain' | 'nodes';
+  readonly source: RosterSource;
 }
+
+/** Whose rosters an epoch's scores rest on, and the policy by which it was run. */
+function epochsBehind(scored: Epoch): readonly Epoch[] {
+  return ([scored - 2, scored - 1, scored] as Epoch[]).filter((epoch) => epoch >= 0);
+}
+
+/** An endpoint that cannot prove is no reason to ask nobody; one that cannot be reached is. */
+function elsewhere(error: unknown): ProofFound {
+  if (!UNABLE.includes(errorCode(error))) throw error;
+  return { ok: false, code: 'PROOF_MISSING' };
+}
+
+const UNABLE: readonly string[] = ['CHAIN_STATE_DISCARDED', 'CHAIN_FAULT', 'CHAIN_TIMEOUT'];
 
 interface Case {
   readonly scored: Epoch;

@@ -90,6 +90,7 @@ function createWorld(): World {
     byId: records.byId,
     named: () => undefined,
     facts: () => undefined,
+    proof: () => undefined,
   };
   return Object.assign(world, { identities, records, library, pool: [] });
 }

@@ -1,18 +1,19 @@
 // `tessera verify-epoch N`: from nothing but the chain and what peers and the DHT hand over, recomputes what was submitted in subnet epoch N
-// and says for every node whether it agrees, and why a score is what it is. Needs no keys and no node.
+// and says for every node whether it agrees, and why a score is what it is; and whether it is proven who was in the epoch. Needs no keys and
+// no node.
 
 import { phaseAt } from '../../consensus/phase.ts';
 import type { Epoch, SubnetId } from '../../types/ids.ts';
 import { ONE } from '../../types/ids.ts';
 import { CodedError } from '../../util/errors.ts';
 import { VERIFIABLE_EPOCHS } from '../../validator/library.ts';
-import type { Verdict, VerifyStep } from '../../validator/verify.ts';
+import type { RosterSource, Verdict, VerifyStep } from '../../validator/verify.ts';
 import { defineCommand } from '../command.ts';
 import { EVIDENCE_OPTIONS, withVerifier } from '../evidence.ts';
 import { UsageError } from '../exit.ts';
 import { formatShare, table } from '../io.ts';
 import { requireSubnet, withChain } from '../session.ts';
-import { describeFault, OBSTACLE_WORDS } from '../words.ts';
+import { describeFault, OBSTACLE_WORDS, UNPROVEN_WORDS } from '../words.ts';
 
 class VerifyError extends CodedError<
   | { readonly code: 'EPOCH_DIFFERS' | 'EPOCH_UNKNOWN'; readonly epoch: number }
@@ -21,7 +22,7 @@ class VerifyError extends CodedError<
 
 export const verifyEpoch = defineCommand({
   name: 'verify-epoch',
-  describe: 'recompute the scores of an epoch from the evidence of its nodes',
+  describe: 'recompute the scores of an epoch from the evidence of its nodes, and prove who was in it',
   examples: ['tessera verify-epoch 9', 'tessera verify-epoch 9 --rpc wss://chain.example --json'],
   options: ['rpc', 'subnet-id', ...EVIDENCE_OPTIONS],
   positional: 'N',
@@ -96,7 +97,7 @@ function describe(epoch: number, verdict: Verdict): string {
 
 function describeNodes(
   epoch: number,
-  { verdict, proposer, roster, nodes }: Extract<Verdict, { nodes: unknown }>,
+  { verdict, proposer, nodes, ...source }: Extract<Verdict, { nodes: unknown }>,
 ): string {
   const rows = nodes.map(({ node, onChain, recomputed, faults }) => [
     `  node ${node}`,
@@ -107,8 +108,23 @@ function describeNodes(
   ]);
   const word = verdict === 'agrees' ? 'AGREE' : 'DISAGREE';
   const head = `epoch ${epoch} (scores of ${epoch - 1}), proposed by node ${proposer}: ${word}`;
-  const told = 'who was in the epoch is known from its nodes alone: the chain endpoint has forgotten that state';
-  return [head, table(rows), ...(roster === 'nodes' ? [told] : [])].join('\n');
+  return [head, table(rows), ...describeSource(source)].join('\n');
+}
+
+const SOURCE_WORDS: Readonly<Record<RosterSource['roster'], string>> = {
+  proven: 'roster proven: who was in the epoch follows from the state root of its first block',
+  chain: 'roster not proven: who was in the epoch is what the chain endpoint says',
+  nodes:
+    'roster not proven: who was in the epoch is what its nodes say alike, the chain endpoint has forgotten that state',
+};
+
+function describeSource({ roster, unproven, refused }: RosterSource): readonly string[] {
+  const why = unproven === undefined ? '' : `; ${UNPROVEN_WORDS[unproven]}`;
+  const peers = [...new Set(refused.map(({ peer }) => peer))];
+  return [
+    SOURCE_WORDS[roster] + why,
+    ...peers.map((peer) => `  ${peer} handed over a roster that is not the chain's: its proof does not hold`),
+  ];
 }
 
 function total(nodes: readonly { readonly recomputed: bigint }[]): bigint {

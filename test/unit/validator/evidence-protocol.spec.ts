@@ -1,17 +1,22 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
+import { MAX_PROOF_BYTES, MAX_PROOF_HEADER_BYTES, MAX_PROOF_NODES } from '../../../src/chain/types.ts';
 import type { Epoch, NodeId, SubnetId } from '../../../src/types/ids.ts';
 import type { SignedRecord } from '../../../src/types/record.ts';
+import { encodeCbor } from '../../../src/util/cbor.ts';
 import {
   type Answers,
   answer,
   decodeFacts,
   decodeNamed,
+  decodeProof,
   decodeRecords,
   decodeRequest,
   type EvidenceRequest,
   encodeNamed,
+  encodeProof,
   encodeRequest,
+  isNothing,
   MAX_EVIDENCE_FRAME,
 } from '../../../src/validator/evidence-protocol.ts';
 import { NO_IDS } from '../../../src/wire/evidence.ts';
@@ -26,6 +31,7 @@ const request: fc.Arbitrary<EvidenceRequest> = fc.oneof(
   fc.array(id, { maxLength: 20 }).map((ids): EvidenceRequest => ({ ask: 'ids', ids })),
   epoch.map((e): EvidenceRequest => ({ ask: 'named', epoch: e })),
   epoch.map((e): EvidenceRequest => ({ ask: 'facts', epoch: e })),
+  epoch.map((e): EvidenceRequest => ({ ask: 'proof', epoch: e })),
 );
 
 function reveal(node: number, bytes: number): SignedRecord {
@@ -38,6 +44,7 @@ function holding(records: readonly SignedRecord[], also: Partial<Answers> = {}):
   return {
     named: () => undefined,
     facts: () => undefined,
+    proof: () => undefined,
     ...also,
     held: () => records,
     byId: (wanted: Uint8Array) => records.find((one) => Buffer.compare(one.id, wanted) === 0),
@@ -102,6 +109,30 @@ describe('evidence protocol', () => {
     );
     assert.deepEqual(named?.au, []);
     assert.equal(decodeNamed(answer({ ask: 'named', epoch: 7 as Epoch }, holding([]))), undefined);
+  });
+
+  it('hands over what proves who was in an epoch, if it is not longer than a frame', () => {
+    const ask = { ask: 'proof', epoch: 7 as Epoch } as const;
+    const proof = { header: Uint8Array.of(1, 2), nodes: [Uint8Array.of(3), new Uint8Array(MAX_PROOF_BYTES - 1)] };
+    const body = answer(ask, holding([], { proof: () => encodeProof(proof) }));
+    assert.deepEqual(decodeProof(body), proof);
+    assert.ok(body.length <= MAX_EVIDENCE_FRAME);
+    const many = {
+      header: new Uint8Array(MAX_PROOF_HEADER_BYTES),
+      nodes: new Array(MAX_PROOF_NODES).fill(new Uint8Array(512)),
+    };
+    assert.ok((encodeProof(many)?.length ?? Number.POSITIVE_INFINITY) <= MAX_EVIDENCE_FRAME);
+    assert.equal(encodeProof({ ...proof, nodes: [...proof.nodes, Uint8Array.of(1)] }), undefined);
+    assert.equal(encodeProof({ ...many, nodes: [...many.nodes, new Uint8Array()] }), undefined);
+    assert.equal(encodeProof({ ...proof, header: new Uint8Array(MAX_PROOF_HEADER_BYTES + 1) }), undefined);
+    const nothing = answer(ask, holding([]));
+    assert.equal(isNothing(nothing), true);
+    assert.equal(isNothing(body), false);
+    assert.equal(decodeProof(nothing), undefined);
+    assert.equal(
+      decodeProof(encodeCbor({ v: 1, h: proof.header, n: new Array(MAX_PROOF_NODES + 1).fill(Uint8Array.of(1)) })),
+      undefined,
+    );
   });
 
   it('tells who was in an epoch', () => {

@@ -4,15 +4,16 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Chain } from '../../../src/chain/types.ts';
 import { identityFromSeed, verifySignature } from '../../../src/p2p/identity.ts';
 import { createArchive } from '../../../src/store/archive.ts';
 import { createMemoryJournal } from '../../../src/store/memory.ts';
-import type { Epoch } from '../../../src/types/ids.ts';
+import type { Epoch, PeerId } from '../../../src/types/ids.ts';
 import { utf8 } from '../../../src/util/bytes.ts';
 import { encodeCbor } from '../../../src/util/cbor.ts';
 import { sha256 } from '../../../src/util/hash.ts';
 import { silentLog } from '../../../src/util/log.ts';
-import { decodeRequest } from '../../../src/validator/evidence-protocol.ts';
+import { decodeProof, decodeRequest, encodeProof } from '../../../src/validator/evidence-protocol.ts';
 import { KEPT_EPOCHS, VERIFIABLE_EPOCHS } from '../../../src/validator/library.ts';
 import type { ValidatorDeps } from '../../../src/validator/validator.ts';
 import { createVerifier, type Verdict, type VerifierDeps } from '../../../src/validator/verify.ts';
@@ -78,13 +79,14 @@ describe('verify an epoch', () => {
     }
     await runTo(last, 4);
     for (const epoch of [first, first + 1, last - 1]) {
-      const verdict = await verify(all, epoch);
+      const verdict = await verify(all, epoch, { chain: forgetful(all) });
       assert.equal(
         verdict.verdict,
         'agrees',
         JSON.stringify(verdict, (_, v) => (typeof v === 'bigint' ? `${v}` : v)),
       );
       assert.ok('nodes' in verdict);
+      assert.deepEqual([verdict.roster, verdict.unproven, verdict.refused], ['proven', undefined, []]);
       const paid = verdict.nodes.filter(({ recomputed }) => recomputed > 0n).map(({ node }) => Number(node));
       assert.deepEqual(paid, [1, 3, 4]);
       // Long before the last one the chain has taken its seat away.
@@ -134,27 +136,77 @@ describe('verify an epoch', () => {
     assert.equal(codeOf(await verify(all, epoch, { manifestOf: () => undefined })), 'MODEL_NEEDED');
     const overlay = { peers: () => [], request: () => assert.fail(), getRecord: async () => undefined };
     assert.equal(codeOf(await verify(all, epoch, { overlay })), 'PROPOSAL_MISSING_RECORD');
-    const chain = all.chain.connect();
-    const gone = Object.assign(new Error('pruned'), { code: 'CHAIN_STATE_DISCARDED' });
-    const pruned = { ...chain, nodes: () => Promise.reject(gone) };
-    assert.equal(codeOf(await verify(all, epoch, { chain: pruned, overlay })), 'ROSTER_UNAVAILABLE');
+    assert.equal(codeOf(await verify(all, epoch, { chain: forgetful(all), overlay })), 'ROSTER_UNAVAILABLE');
   });
 
-  it('asks the nodes who was in the epoch where the endpoint has forgotten it, and believes them when all say the same', async () => {
+  it('proves who was in the epoch by the endpoint, and by what nodes kept where the endpoint has forgotten it', async () => {
+    const all = await start();
+    await all.runTo(all.firstEpoch + 3, 4);
+    const epoch = all.firstEpoch + 2;
+    let asked = 0;
+    const counting = (answer: Uint8Array): Uint8Array => {
+      asked += 1;
+      return answer;
+    };
+    const overlay = answering(all, 'everybody', counting);
+    assert.deepEqual(sourceOf(await verify(all, epoch, { overlay })), ['agrees', 'proven', undefined, []]);
+    assert.equal(asked, 0, 'the endpoint has them');
+    const forgotten = await verify(all, epoch, { chain: forgetful(all) });
+    assert.deepEqual(sourceOf(forgotten), ['agrees', 'proven', undefined, []]);
+  });
+
+  it('finds out a node that hands over an altered roster, and believes the chain', async () => {
+    const all = await start();
+    await all.runTo(all.firstEpoch + 3, 4);
+    const epoch = all.firstEpoch + 2;
+    const liar = all.nodes[2]?.identity.peer ?? assert.fail();
+    const chain = forgetful(all);
+    const verdict = await verify(all, epoch, { chain, overlay: answering(all, liar, altered) });
+    const refused = [epoch - 3, epoch - 2, epoch - 1].map((of) => ({
+      peer: liar,
+      epoch: of,
+      code: 'PROOF_INCOMPLETE',
+    }));
+    assert.deepEqual(sourceOf(verdict), ['agrees', 'proven', undefined, refused]);
+    const junk = await verify(all, epoch, { chain, overlay: answering(all, liar, () => Uint8Array.of(1)) });
+    assert.deepEqual(
+      sourceOf(junk)[3],
+      refused.map((one) => ({ ...one, code: 'PROOF_MALFORMED' })),
+    );
+  });
+
+  it('takes no roster of which every proof is altered: it is what the nodes or the endpoint say, and it says why', async () => {
+    const all = await start();
+    await all.runTo(all.firstEpoch + 3, 4);
+    const epoch = all.firstEpoch + 2;
+    const overlay = answering(all, 'everybody', altered);
+    const [verdict, roster, unproven, refused] = sourceOf(await verify(all, epoch, { chain: forgetful(all), overlay }));
+    assert.deepEqual([verdict, roster, unproven], ['agrees', 'nodes', 'PROOF_INCOMPLETE']);
+    assert.equal(refused?.length, 3 * NODES);
+    const poor = { ...all.chain.connect(), proveRoster: async () => undefined };
+    const nobody = answering(all, 'everybody', () => encodeCbor({ v: 1 }));
+    const told = await verify(all, epoch, { chain: poor, overlay: nobody });
+    assert.deepEqual(sourceOf(told), ['agrees', 'chain', 'PROOF_MISSING', []]);
+    const lying = { ...all.chain.connect(), proveRoster: async () => ({ header: Uint8Array.of(1), nodes: [] }) };
+    const refusedOwn = await verify(all, epoch, { chain: lying, overlay: nobody });
+    assert.deepEqual(sourceOf(refusedOwn), ['agrees', 'chain', 'PROOF_INCOMPLETE', []]);
+  });
+
+  it('where nobody has a proof, asks the nodes who was in the epoch, and believes them when all say the same', async () => {
     const all = await start();
     await all.runTo(all.firstEpoch + 2, 4);
     const epoch = all.firstEpoch + 1;
-    const gone = Object.assign(new Error('pruned'), { code: 'CHAIN_STATE_DISCARDED' });
-    const chain = { ...all.chain.connect(), nodes: () => Promise.reject(gone) };
-    const verdict = await verify(all, epoch, { chain });
-    assert.deepEqual([verdict.verdict, 'roster' in verdict && verdict.roster], ['agrees', 'nodes']);
-    const asker = all.network.join(identityFromSeed(sha256(utf8('asker'))));
+    const chain = forgetful(all);
+    const nothing = encodeCbor({ v: 1 });
+    const inner = answering(all, 'everybody', () => nothing);
+    const verdict = await verify(all, epoch, { chain, overlay: inner });
+    assert.deepEqual(sourceOf(verdict), ['agrees', 'nodes', 'PROOF_MISSING', []]);
+    const liar = all.nodes[2]?.identity.peer;
     const lies: VerifierDeps['overlay'] = {
-      ...asker,
+      ...inner,
       async request(peer, protocol, body, options) {
-        const answer = await asker.request(peer, protocol, body, options);
-        const isLiar = peer === all.nodes[2]?.identity.peer && decodeRequest(body)?.ask === 'facts';
-        return isLiar ? encodeCbor({ v: 1, f: Uint8Array.of(1) }) : answer;
+        const isLie = peer === liar && decodeRequest(body)?.ask === 'facts';
+        return isLie ? encodeCbor({ v: 1, f: Uint8Array.of(1) }) : inner.request(peer, protocol, body, options);
       },
     };
     assert.equal(codeOf(await verify(all, epoch, { chain, overlay: lies })), 'ROSTER_UNAVAILABLE');
@@ -170,6 +222,43 @@ describe('verify an epoch', () => {
     assert.equal(verdict.verdict, 'agrees');
   });
 });
+
+/** An endpoint that keeps no state but the last one. */
+function forgetful(of: Swarm): Chain {
+  const chain = of.chain.connect();
+  const gone = Object.assign(new Error('pruned'), { code: 'CHAIN_STATE_DISCARDED' });
+  return { ...chain, nodes: () => Promise.reject(gone), proveRoster: () => Promise.reject(gone) };
+}
+
+/** A guest's view of the network, in which some answer otherwise when they are asked for proofs. */
+function answering(
+  of: Swarm,
+  who: PeerId | 'everybody',
+  change: (answer: Uint8Array) => Uint8Array,
+): VerifierDeps['overlay'] {
+  const asker = of.network.join(identityFromSeed(sha256(utf8(`asker ${who} ${change}`))));
+  return {
+    ...asker,
+    async request(peer, protocol, body, options) {
+      const answer = await asker.request(peer, protocol, body, options);
+      if (decodeRequest(body)?.ask !== 'proof') return answer;
+      return who === 'everybody' || peer === who ? change(answer) : answer;
+    },
+  };
+}
+
+/** A proof whose last node says something else: another seat. */
+function altered(answer: Uint8Array): Uint8Array {
+  const proof = decodeProof(answer) ?? assert.fail('no proof was kept');
+  const last = proof.nodes.at(-1) ?? assert.fail();
+  const nodes = proof.nodes.with(-1, last.with(10, (last[10] as number) ^ 1));
+  return encodeProof({ ...proof, nodes }) ?? assert.fail();
+}
+
+function sourceOf(verdict: Verdict) {
+  assert.ok('roster' in verdict, verdict.verdict);
+  return [verdict.verdict, verdict.roster, verdict.unproven, verdict.refused] as const;
+}
 
 function codeOf(verdict: Verdict): string | undefined {
   return 'code' in verdict ? verdict.code : undefined;
