@@ -1,14 +1,17 @@
-// `npm run model:mutants -- [COUNT] [SEED]`: damages so many graphs of small random models, of every kind and format; what the rules of safe loading let
-// through is loaded and run, each thousand in a process of its own. Exits 1 when one of these dies.
+// `npm run model:mutants -- [COUNT] [SEED]`: damages so many graphs of small random models, of every kind and format, and of other people's; what the
+// rules of safe loading let through is loaded and run, each thousand in a process of its own. Exits 1 when one of these dies.
 
 import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { publishGraph } from '../../src/engine/publish-graph.ts';
 import { WEIGHT_FORMATS } from '../../src/graph/formats.ts';
 import { openModel } from '../../src/model/open.ts';
+import { FOREIGN_GRAPHS } from '../../test/support/foreign-graphs.ts';
 import { writeRandomEncoder } from '../../test/support/random-encoder.ts';
 import { writeRandomModel } from '../../test/support/random-model.ts';
 
@@ -16,6 +19,10 @@ const PROGRAM = fileURLToPath(new URL('../../test/support/load-mutants.ts', impo
 const [count = 100_000, seed = 20_261_121] = process.argv.slice(2).map(Number);
 /** Of one process: what a mutant may leave behind in native memory ends with it. */
 const PER_PROCESS = 1000;
+/** A damaged size may ask for any memory: what is no more to be had is an error of the runtime, and no trouble of the machine. */
+const LIMITED = 'ulimit -d 4194304 2>/dev/null; exec "$0" "$@"';
+/** One that takes longer hangs. */
+const PROCESS_TIMEOUT_MS = 20 * 60_000;
 const run = promisify(execFile);
 
 interface Graph {
@@ -36,6 +43,12 @@ async function writeGraphs(root: string): Promise<Graph[]> {
       for (const file of new Set([shard?.graph ?? '', shard?.det.graph ?? '']))
         graphs.push({ folder, file, name: `${kind} ${file.replace('.onnx', '')}` });
     }
+  for (const [name, make] of Object.entries(FOREIGN_GRAPHS)) {
+    const folder = join(root, `foreign-${name}`);
+    await writeFile(`${folder}.onnx`, make());
+    const { manifest } = await publishGraph(folder, `${folder}.onnx`, { name, license: 'MIT', parts: 1 });
+    graphs.push({ folder, file: manifest.shards[0]?.graph ?? '', name: `foreign ${name}` });
+  }
   return graphs;
 }
 
@@ -50,8 +63,10 @@ try {
     const { folder, file, name } = graphs[i % graphs.length] as Graph;
     const own = Math.min(PER_PROCESS, count - i * PER_PROCESS);
     try {
-      const { stdout } = await run(process.execPath, [PROGRAM, folder, file, `${seed + i}`, `${own}`, 'all'], {
+      const args = [process.execPath, PROGRAM, folder, file, `${seed + i}`, `${own}`, 'all'];
+      const { stdout } = await run('/bin/sh', ['-c', LIMITED, ...args], {
         env: { ...process.env, NODE_NO_WARNINGS: '1' },
+        timeout: PROCESS_TIMEOUT_MS,
       });
       const outcomes = JSON.parse(stdout) as typeof totals;
       const row = table.get(name);

@@ -8,49 +8,16 @@ import ort from 'onnxruntime-node';
 import { createOnnxEngine } from '../../src/engine/onnx.ts';
 import { publishGraph } from '../../src/engine/publish-graph.ts';
 import type { Engine } from '../../src/engine/types.ts';
-import { createGraphBuilder } from '../../src/graph/builder.ts';
 import { brokenForeignRule, readForeign } from '../../src/graph/foreign.ts';
-import { type ExternalData, encodeModel } from '../../src/graph/onnx.ts';
 import { createProtoWriter } from '../../src/graph/protobuf.ts';
 import type { Model } from '../../src/model/open.ts';
 import { DEFAULT_CUT } from '../../src/model/write.ts';
 import type { ShardIndex } from '../../src/types/ids.ts';
 import { errorCode } from '../../src/util/errors.ts';
 import { silentLog } from '../../src/util/log.ts';
+import { MLP, mlp, waves } from '../support/foreign-graphs.ts';
 
-const [WIDTH, CLASSES, LAYERS] = [48, 10, 4];
-
-function values(count: number, seed: number): Float32Array {
-  return Float32Array.from({ length: count }, (_, i) => Math.sin(i * 0.37 + seed) / 7);
-}
-
-/** Layers with a residual each, so that a cut fits between layers alone; the weights inside, or in a file of their own. */
-function mlp(weights?: { location: string; bytes: Uint8Array[] }): Uint8Array {
-  const graph = createGraphBuilder('mlp');
-  let at = 0;
-  const constant = (name: string, dims: readonly number[], seed: number) => {
-    const data = new Uint8Array(
-      values(
-        dims.reduce((a, b) => a * b, 1),
-        seed,
-      ).buffer,
-    );
-    if (weights === undefined) return graph.constant(name, 'f32', dims, data);
-    const place: ExternalData = { location: weights.location, offset: at, length: data.length };
-    weights.bytes.push(data);
-    at += data.length;
-    return graph.constant(name, 'f32', dims, place);
-  };
-  let x = graph.input('image', 'f32', ['N', WIDTH]);
-  for (let layer = 0; layer < LAYERS; layer++) {
-    const inner = graph.node('MatMul', [x, constant(`w${layer}`, [WIDTH, WIDTH], layer)]);
-    const active = graph.node('Relu', [graph.node('Add', [inner, constant(`b${layer}`, [WIDTH], layer + 9)])]);
-    x = graph.node('Add', [x, active]);
-  }
-  graph.node('MatMul', [x, constant('head', [WIDTH, CLASSES], 77)], { outputs: ['logits'] });
-  graph.output('logits', 'f32', ['N', CLASSES]);
-  return encodeModel(graph.finish({ '': 21 }));
-}
+const { width: WIDTH, classes: CLASSES, layers: LAYERS } = MLP;
 
 describe('model: graphs of other people', () => {
   let folder: string;
@@ -113,7 +80,7 @@ describe('model: graphs of other people', () => {
     await run(model);
     for (const [k, shard] of model.manifest.shards.entries()) {
       assert.ok(shard.auditable && shard.gBits > 0);
-      const rows = () => ({ kind: 'hidden', data: values(16 * WIDTH, k), count: 16 }) as const;
+      const rows = () => ({ kind: 'hidden', data: waves(16 * WIDTH, k), count: 16 }) as const;
       const answer = await engine?.challenge(k as ShardIndex, rows());
       assert.equal(answer?.length, 16 * (k === 0 ? WIDTH : CLASSES));
       assert.deepEqual(await engine?.challenge(k as ShardIndex, rows()), answer);

@@ -6,6 +6,7 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import ort from 'onnxruntime-node';
 import { loadSession } from '../../src/engine/binding.ts';
+import { brokenForeignRule, readForeign } from '../../src/graph/foreign.ts';
 import { decodeModel } from '../../src/graph/onnx.ts';
 import { brokenRule } from '../../src/graph/safe.ts';
 import { parseManifest } from '../../src/model/manifest.ts';
@@ -32,7 +33,9 @@ function mutant(): Uint8Array {
 
 function passesRules(bytes: Uint8Array): boolean {
   try {
-    return brokenRule(decodeModel(bytes), weights) === undefined;
+    return manifest.arch === 'graph'
+      ? brokenForeignRule(readForeign(bytes), (name) => weights.get(name)) === undefined
+      : brokenRule(decodeModel(bytes), weights) === undefined;
   } catch {
     return false;
   }
@@ -53,7 +56,27 @@ async function loadAndRun(path: string): Promise<'refused' | 'failed' | 'ran'> {
 }
 
 function feeds(): Record<string, ort.Tensor> {
+  if (manifest.arch === 'graph') return graphFeeds();
   return manifest.arch === 'llama' ? decoderFeeds() : encoderFeeds();
+}
+
+/** Two of whatever a call decides. */
+function graphFeeds(): Record<string, ort.Tensor> {
+  const tensors = (manifest.shards[0]?.inputs ?? []).map(({ name, dtype, dims }) => {
+    const own = dims.map((dim) => (typeof dim === 'number' ? dim : 2));
+    const length = own.reduce((product, dim) => product * dim, 1);
+    if (dtype === 'f32') {
+      const values = Float32Array.from({ length }, (_, i) => Math.cos(i * 1.3));
+      return [name, new ort.Tensor('float32', values, own)] as const;
+    }
+    const ids = Array.from({ length }, (_, i) => i % 3);
+    const tensor =
+      dtype === 'i64'
+        ? new ort.Tensor('int64', BigInt64Array.from(ids, BigInt), own)
+        : new ort.Tensor('int32', Int32Array.from(ids), own);
+    return [name, tensor] as const;
+  });
+  return Object.fromEntries(tensors);
 }
 
 function encoderFeeds(): Record<string, ort.Tensor> {
