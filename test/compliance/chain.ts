@@ -290,11 +290,15 @@ export function testChain(
 
     it('refuses nodes that may not register', async () => {
       const [first, second] = [hotkey(0), hotkey(1)];
+      const broken = { peer: 'Qm1' as PeerId };
       const refused: readonly (readonly [RegisterNode, string])[] = [
         [nodeRequest(first, 0, { subnet: 99 as SubnetId }), 'InvalidSubnetId'],
         [nodeRequest(coldkey, 0), 'ColdkeyMatchesHotkey'],
         [nodeRequest(first, 0, { clientInfo: { peer: peer(0) } }), isOurs ? 'PeerIdsMustBeUnique' : 'PeerIdExist'],
         [nodeRequest(first, 0, { peerInfo: { peer: 'Qm1' as PeerId } }), 'InvalidPeerId'],
+        // theirs has one name for the three roles
+        [nodeRequest(first, 0, { clientInfo: broken }), isOurs ? 'InvalidClientPeerId' : 'InvalidPeerId'],
+        [nodeRequest(first, 0, { bootnodeInfo: broken }), isOurs ? 'InvalidBootnodePeerId' : 'InvalidPeerId'],
         [nodeRequest(first, 0, { delegateRewardRate: ONE + 1n }), 'InvalidDelegateRewardRate'],
         [nodeRequest(first, 0, { maxBurn: 0n }), 'MaxBurnAmountExceeded'],
         [nodeRequest(first, 0, { stake: 99n * TENSOR }), 'MinStakeNotReached'],
@@ -342,6 +346,15 @@ export function testChain(
       assert.equal(await chain.nodeByPeerId(SUBNET, peer(0), genesis), undefined, 'at genesis');
       await fails(chain.registerNode(coldkey, nodeRequest(hotkey(0), 4)), 'HotkeyHasOwner');
       await fails(chain.registerNode(coldkey, nodeRequest(late, 0)), 'PeerIdExist');
+      const taken = { peer: peer(1) };
+      await fails(
+        chain.registerNode(coldkey, nodeRequest(late, 3, { bootnodeInfo: taken })),
+        isOurs ? 'BootnodePeerIdExist' : 'PeerIdExist',
+      );
+      await fails(
+        chain.registerNode(coldkey, nodeRequest(late, 3, { clientInfo: taken })),
+        isOurs ? 'ClientPeerIdExist' : 'PeerIdExist',
+      );
     });
 
     it('activates nodes of a registered subnet at once as validators, by their hotkey alone', async () => {

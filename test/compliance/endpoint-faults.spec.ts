@@ -104,8 +104,11 @@ describe('chain client: endpoints that misbehave', () => {
     blockHash: () => chain.blockHash(1 as never),
     events: (hash) => chain.events(hash),
     electedValidator: () => chain.electedValidator(SUBNET, 1 as Epoch),
+    nodeByPeerId: () => chain.nodeByPeerId(SUBNET, PEER),
+    previousResults: () => chain.previousResults(SUBNET, 3),
     provesStake: () => chain.provesStake(SUBNET, PEER, 1),
     transfer: () => chain.transfer(owner, owner.address, 1n, { dryRun: true }),
+    cleanExpired: () => chain.cleanExpired(owner, SUBNET),
     attest: () => chain.attest(owner, SUBNET, 1 as Epoch, new Uint8Array(32)),
   };
 
