@@ -8,15 +8,19 @@ import { HYPERTENSOR_ERRORS } from '../../src/chain/errors.ts';
 import { createProvider } from '../../src/chain/substrate/provider.ts';
 import { openSocket } from '../../src/chain/substrate/rpc-socket.ts';
 import { connectChain } from '../../src/chain/substrate.ts';
+import { cleanExpired } from '../../src/cli/commands/clean-expired.ts';
+import { updateColdkey } from '../../src/cli/commands/update-coldkey.ts';
 import { createDevChain } from '../../src/devchain/devchain.ts';
 import { hashingReady } from '../../src/devchain/hashing.ts';
 import { localSpec } from '../../src/devchain/local-spec.ts';
-import { ONE } from '../../src/types/ids.ts';
+import { type Address, ONE, type SubnetId } from '../../src/types/ids.ts';
 import { errorCode } from '../../src/util/errors.ts';
 import { silentLog } from '../../src/util/log.ts';
 import { devChainPlace } from '../support/chain-place.ts';
-import { testChain } from './chain.ts';
+import { runCommand } from '../support/command.ts';
+import { type ChainPlace, peer, SUBNET_REQUEST, testChain } from './chain.ts';
 
+const SUBNET = 128_001 as SubnetId;
 const spec = process.env.TESSERA_HYPERTENSOR_SPEC;
 const deps = { log: silentLog };
 
@@ -29,6 +33,11 @@ const INITIAL_COLDKEYS = [
   ['//dev:2', 1],
 ] as const;
 
+async function coldkeys(): Promise<ReadonlyMap<Address, number>> {
+  const named = INITIAL_COLDKEYS.map(async ([name, nodes]) => [(await openSigner(name)).address, nodes] as const);
+  return new Map(await Promise.all(named));
+}
+
 async function createPlace(file: string) {
   await hashingReady();
   const devChain = await createDevChain({ spec: file, mode: 'manual' }, deps);
@@ -37,7 +46,7 @@ async function createPlace(file: string) {
   const purse = await openSigner('//dev:5');
   const funded = await Promise.all(HOTKEYS.map((n) => openSigner(`//dev:${n}`)));
   await place.include(Promise.all(funded.map(({ address }) => chain.transfer(purse, address, 1000n * ONE))));
-  return place;
+  return { place, endpoint: devChain.endpoint };
 }
 
 /** What the project knows of that runtime by heart, held against the runtime itself. */
@@ -73,15 +82,55 @@ function describeRuntime(file: string): void {
   });
 }
 
+/** Two coldkeys change places there: what that would leave out of reach is refused before it is sent. */
+function describeOwners(file: string): void {
+  describe("chain: owners on Hypertensor's runtime", function () {
+    this.timeout(60_000);
+    let place: ChainPlace;
+    let endpoint: string;
+    before(async () => {
+      ({ place, endpoint } = await createPlace(file));
+    });
+    after(() => place?.close());
+
+    it('hand over a node where nothing else is touched, and nowhere else', async () => {
+      const { chain } = place;
+      const [owner, coldkey, heir] = await Promise.all([0, 1, 3].map((n) => openSigner(`//dev:${n}`)));
+      assert.ok(owner !== undefined && coldkey !== undefined && heir !== undefined);
+      const initialColdkeys = await coldkeys();
+      await place.include(chain.registerSubnet(owner, { ...SUBNET_REQUEST, initialColdkeys }));
+      const register = async (index: number) => {
+        const { address } = await openSigner(`//dev:${6 + index}`);
+        const node = { hotkey: address, peerInfo: { peer: peer(index) }, delegateRewardRate: 0n };
+        const money = { stake: 100n * ONE, maxBurn: ONE };
+        return (await place.include(chain.registerNode(coldkey, { subnet: SUBNET, ...node, ...money }))).node;
+      };
+      const hand = async (from: string, to: string, node: number) => {
+        const flags = { rpc: endpoint, coldkey: from, 'subnet-node-id': node, 'new-coldkey': to };
+        return place.include(runCommand(updateColdkey, { flags, dataDir: '/nowhere' }));
+      };
+      const first = await register(0);
+      assert.equal((await hand('//dev:1', '//dev:3', first)).code, 0);
+      assert.equal((await chain.node(SUBNET, first))?.coldkey, heir.address);
+      assert.equal((await hand('//dev:3', '//dev:1', first)).code, 0);
+      const second = await register(1);
+      const several = await hand('//dev:1', '//dev:3', second);
+      assert.deepEqual([several.code, /another hotkey/.test(several.notes)], [2, true], several.notes);
+      assert.equal((await chain.node(SUBNET, second))?.coldkey, coldkey.address);
+      const cleaned = await place.include(
+        runCommand(cleanExpired, { flags: { rpc: endpoint, coldkey: '//dev:1' }, dataDir: '/nowhere' }),
+      );
+      assert.match(cleaned.notes, /not sent.*NoExpiredNodes.*nothing to do/);
+    });
+  });
+}
+
 if (spec === undefined) {
   describe.skip("chain: Hypertensor's runtime (TESSERA_HYPERTENSOR_SPEC is not set)", () => it('keeps its rules'));
 } else {
-  const initial = INITIAL_COLDKEYS.map(async ([name, nodes]) => [(await openSigner(name)).address, nodes] as const);
-  const rules = {
-    dialect: 'hypertensor-f26',
-    queueEpochs: 5,
-    initialColdkeys: new Map(await Promise.all(initial)),
-  } as const;
+  const rules = { dialect: 'hypertensor-f26', queueEpochs: 5, initialColdkeys: await coldkeys() } as const;
+  const create = async () => (await createPlace(spec)).place;
   describeRuntime(spec);
-  testChain("polkadot.js on Hypertensor's runtime", () => createPlace(spec), undefined, rules);
+  testChain("polkadot.js on Hypertensor's runtime", create, undefined, rules);
+  describeOwners(spec);
 }
