@@ -107,6 +107,30 @@ describe('roster', () => {
     assert.deepEqual([await tokens(6), await tokens(7), await tokens(8)], [16, 16, 32]);
   });
 
+  it('takes the same for proven as for read, and nothing else', async () => {
+    const { chain } = world();
+    const state = {
+      misc: encodePolicy(policy),
+      nodes: await chain.nodes(SUBNET),
+      electable: await chain.electable(SUBNET),
+      elected: await chain.electedValidator(SUBNET, E),
+    };
+    const [read, told] = [journal(), createMemoryJournal({ genesis: GENESIS })];
+    const reading = createRosters(OPTIONS, { chain, journal: read, log: silentLog });
+    const facts = await reading.read(E, signal);
+    const proven = createRosters(OPTIONS, { chain, journal: told, log: silentLog });
+    assert.equal(await proven.adoptProven((E - 1) as Epoch, state, signal), true);
+    assert.equal(await proven.adoptProven(E, state, signal), true);
+    assert.deepEqual(proven.known(E), facts);
+    assert.deepEqual(proven.saved(E), reading.saved(E));
+    assert.equal(await reading.adoptProven(E, state, signal), true);
+    assert.equal(await reading.adoptProven(E, { ...state, electable: [5 as NodeId] }, signal), false);
+    assert.equal(await reading.adoptProven(E, undefined, signal), false);
+    assert.deepEqual(reading.known(E), facts);
+    assert.equal(await proven.adoptProven((E + 1) as Epoch, state, signal), false, 'not final');
+    assert.equal(proven.saved((E + 1) as Epoch), undefined);
+  });
+
   it('has an empty roster where there was no subnet yet, and before the first epoch', async () => {
     const rosters = createRosters(OPTIONS, { ...world({ subnet: false }), journal: journal(), log: silentLog });
     const facts = await rosters.read(E, signal);
