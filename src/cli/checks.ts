@@ -1,6 +1,6 @@
 // The verdicts of `tessera doctor` as functions of what was found: each says in plain words how things stand and what to do.
 
-import type { Subnet, SubnetNode } from '../chain/types.ts';
+import type { PastResult, Subnet, SubnetNode } from '../chain/types.ts';
 import { type Epoch, ONE } from '../types/ids.ts';
 import { formatShare, formatTensor } from './io.ts';
 
@@ -110,6 +110,26 @@ function checkActivation(node: SubnetNode, subnet: Subnet, epoch: Epoch, says: s
   if (subnet.state === 'Active' && epoch > last)
     return problem('registration', says, `expired in epoch ${last}: tessera clean-expired, then register again`);
   return problem('registration', says, `tessera activate --wait, up to subnet epoch ${last}`);
+}
+
+/** Fewer say nothing yet: the first live epoch has nothing to score. */
+const MIN_PAST_EPOCHS = 3;
+
+/** @param past how the last epochs of the subnet ended */
+export function checkEpochs(past: readonly Pick<PastResult, 'outcome'>[]): Check {
+  const name = 'epochs';
+  if (past.length === 0) return good(name, 'none of the subnet has ended yet');
+  const outcomes = ['Accepted', 'Empty', 'Rejected', 'Absent'] as const;
+  const counts = outcomes.map((outcome) => [outcome, past.filter((one) => one.outcome === outcome).length] as const);
+  const words = counts.filter(([, count]) => count > 0).map(([outcome, count]) => `${count} ${outcome.toLowerCase()}`);
+  const says = `of the last ${past.length} of the subnet: ${words.join(', ')}`;
+  return past.length < MIN_PAST_EPOCHS || past.some(({ outcome }) => outcome === 'Accepted')
+    ? good(name, says)
+    : warning(
+        name,
+        says,
+        'nobody is paid while none is accepted: tessera epochs, and tessera scores --epoch N says why',
+      );
 }
 
 export function checkIdentity(peer: string, node: SubnetNode): Check {

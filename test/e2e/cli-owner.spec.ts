@@ -103,6 +103,7 @@ describe('command line: owners', function () {
     assert.match(verdicts.get('registration') ?? '', /^good: node 1, class Validator, 110 TENSOR/);
     assert.match(verdicts.get('identity') ?? '', /^good: peer 12D3KooW/);
     assert.match(verdicts.get('balance') ?? '', /^good: hotkey has \d+/);
+    assert.match(verdicts.get('epochs') ?? '', /^good: (none|of the last \d+) of the subnet/);
     assert.match(verdicts.get('keys') ?? '', /^good: 3 keys/);
     const stranger = await type(doctor, { hotkey: '//dev:11', 'data-dir': join(folder, 'n2') });
     const lacking = new Map(stranger.results.map(({ check, verdict }) => [check, verdict]));

@@ -17,6 +17,7 @@ import {
   checkBalance,
   checkDisk,
   checkEndpoint,
+  checkEpochs,
   checkIdentity,
   checkReach,
   checkRegistration,
@@ -36,6 +37,8 @@ type Context = CommandContext<(typeof OPTIONS)[number]>;
 class DoctorError extends CodedError<{ readonly code: 'DOCTOR_PROBLEMS'; readonly problems: number }> {}
 
 const RPC_MS = 15_000;
+
+const SHOWN_EPOCHS = 8;
 
 export const doctor = defineCommand({
   name: 'doctor',
@@ -226,16 +229,17 @@ async function checkStanding({ options, dataDir, signal }: Context, chain: Chain
   if (named === undefined)
     return [warning('registration', 'no hotkey is named, so it was not looked at', 'tessera doctor --hotkey FILE')];
   const hotkey = await addressOption('hotkey', named);
-  const [{ free }, node, info, head] = await Promise.all([
+  const [{ free }, node, info, head, past] = await Promise.all([
     chain.account(hotkey, signal),
     chain.nodeByHotkey(subnet.id, hotkey, undefined, signal),
     chain.info(signal),
     chain.head('best', signal),
+    chain.previousResults(subnet.id, SHOWN_EPOCHS, signal),
   ]);
   const file = identityFile(options['identity-path'], dataDir);
   const peer = existsSync(file) ? readIdentityPeer(file).peer : undefined;
   const here = peer === undefined ? undefined : await chain.nodeByPeerId(subnet.id, peer, undefined, signal);
   const epoch = phaseAt(head.number, { slot: subnet.slot, epochLength: info.epochLength })?.epoch ?? (0 as Epoch);
-  const standing = [checkBalance('hotkey', free), checkRegistration(node, subnet, epoch, here)];
+  const standing = [checkBalance('hotkey', free), checkRegistration(node, subnet, epoch, here), checkEpochs(past)];
   return node === undefined || peer === undefined ? standing : [...standing, checkIdentity(peer, node)];
 }

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import type { Subnet, SubnetNode } from '../../../src/chain/types.ts';
+import type { Outcome, Subnet, SubnetNode } from '../../../src/chain/types.ts';
 import {
   type Check,
   checkBalance,
   checkDisk,
   checkEndpoint,
+  checkEpochs,
   checkIdentity,
   checkReach,
   checkRegistration,
@@ -23,6 +24,8 @@ const NODE = {
 } as unknown as SubnetNode;
 const GENESIS = '0x11';
 const ENDPOINT = { genesis: GENESIS, best: 100, finalized: 98, ms: 5 };
+
+const ended = (outcome: string) => ({ outcome: outcome as Outcome });
 
 describe('doctor', () => {
   const cases: readonly (readonly [string, Check, Check['verdict'], RegExp])[] = [
@@ -60,6 +63,10 @@ describe('doctor', () => {
       'problem',
       /expired in epoch 14/,
     ],
+    ['no epochs', checkEpochs([]), 'good', /none/],
+    ['epochs', checkEpochs(['Absent', 'Accepted', 'Accepted'].map(ended)), 'good', /last 3.*: 2 accepted, 1 absent/],
+    ['a subnet that begins', checkEpochs(['Absent', 'Empty'].map(ended)), 'good', /1 empty, 1 absent/],
+    ['a subnet that agrees on nothing', checkEpochs(['Absent', 'Rejected', 'Empty'].map(ended)), 'warning', /scores/],
     ['the right identity', checkIdentity('12D3A', NODE), 'good', /registered/],
     ['another identity', checkIdentity('12D3B', NODE), 'problem', /--identity-path/],
     ['loopback', checkReach(['/ip4/127.0.0.1/tcp/1'], [], ['10.0.0.2']), 'warning', /only this machine/],
