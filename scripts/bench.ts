@@ -13,6 +13,7 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<(options: BenchOptions) 
   hop: async () => (await import('../test/bench/hop.ts')).benchHop,
   audit: async () => (await import('../test/bench/audit.ts')).benchAudit,
   gateway: async () => (await import('../test/bench/gateway.ts')).benchGateway,
+  flood: async () => (await import('../test/bench/flood.ts')).benchFlood,
   route: async () => (await import('../test/bench/route.ts')).benchRoute,
   records: async () => (await import('../test/bench/records.ts')).benchRecords,
 };

@@ -14,6 +14,7 @@ import type { KeyRing } from './keys.ts';
 import { registerMetrics } from './metrics.ts';
 import { type Asker, registerOpenAi } from './openai.ts';
 import { createQuotas } from './quotas.ts';
+import { createRoom } from './room.ts';
 import { createSlots } from './slots.ts';
 
 export interface GatewayOptions {
@@ -24,6 +25,8 @@ export interface GatewayOptions {
   readonly corsOrigins?: readonly string[];
   /** Requests that wait for their turn; the next one is told to come again. */
   readonly waiting?: number;
+  /** Most connections at once; past them the longest idle one goes. 1,024 unless given. */
+  readonly connections?: number;
 }
 
 export interface GatewayDeps {
@@ -78,7 +81,8 @@ export async function createGateway(options: GatewayOptions, deps: GatewayDeps):
     genReqId: () => `req_${randomBytes(ID_BYTES).toString('hex')}`,
   });
   app.removeContentTypeParser('text/plain');
-  app.server.maxConnections = MAX_CONNECTIONS;
+  const room = createRoom(options.connections ?? MAX_CONNECTIONS);
+  app.server.on('connection', room.enter);
   app.decorateRequest('asker', undefined);
   app.decorateRequest('drawn', 0);
   app.addHook('onRequest', async (request, reply) => {
@@ -92,6 +96,12 @@ export async function createGateway(options: GatewayOptions, deps: GatewayDeps):
     request.asker = askerOf(request, deps.keys, open);
     door.enter(request);
     reply.raw.once('close', () => door.leave(request)); // also when the asker hangs up, of which the hooks hear nothing
+  });
+  // Its body has come too: half a request must not hold a place.
+  app.addHook('preValidation', async (request, reply) => {
+    const { socket } = request.raw;
+    room.busy(socket);
+    reply.raw.once('close', () => room.idle(socket));
   });
   const slots = createSlots({ running: deps.backend.capacity, waiting: options.waiting ?? MAX_WAITING });
   const meters = registerMetrics(app, slots);

@@ -282,6 +282,9 @@ async function enterOverlay(
       addressesOf: around.members.addressesOf,
       dhtServer: true,
       isDhtServer: around.members.isMember,
+      // Clients of nodes with stake find room where strangers do not.
+      isKnown: (peer) => around.members.stakeOf(peer) > 0n,
+      ...(options.newSwarm ? {} : { peersFile: join(options.dataDir, 'peers') }),
       topics: [recordTopic(subnet.id), announceTopic(subnet.id)],
       records: around.records,
       privateAddresses,

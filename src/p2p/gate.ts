@@ -17,6 +17,8 @@ export interface GateRules {
   readonly connectionsPerHost?: number;
   /** Connections that strangers may have open to this node, all together. */
   readonly strangers?: number;
+  /** Connections that have not said who they are yet. */
+  readonly nameless?: number;
 }
 
 /** protocol.md 14. */
@@ -24,8 +26,12 @@ const DEFAULT_CONNECTIONS_PER_HOST = 16;
 /** As many as there may be nodes in a subnet. */
 export const MAX_STRANGERS = 256;
 
+/** A handshake takes tens of milliseconds: who is slower gives way before the ten seconds that it may take, when so many others are at the door. */
+const MAX_NAMELESS = 512;
+
 export function createGate(rules: GateRules): ConnectionGater {
   const hosts = createHostCount(rules.connectionsPerHost ?? DEFAULT_CONNECTIONS_PER_HOST);
+  const nameless = createNameless(rules.nameless ?? MAX_NAMELESS);
   const limit = rules.strangers ?? MAX_STRANGERS;
   const inbound = new Map<MultiaddrConnection, PeerId>();
   const strangers = () => [...inbound.values()].filter((peer) => !rules.isWanted(peer)).length;
@@ -36,8 +42,13 @@ export function createGate(rules: GateRules): ConnectionGater {
   return {
     denyDialPeer: (peer) => rules.isBanned(peer.toString() as PeerId),
     denyDialMultiaddr: (address) => !rules.mayDial(address.toString()),
-    denyInboundConnection: (connection) => !hosts.enter(connection),
+    denyInboundConnection(connection) {
+      if (!hosts.enter(connection)) return true;
+      nameless.add(connection);
+      return false;
+    },
     denyInboundEncryptedConnection(peerId, connection) {
+      nameless.delete(connection);
       const peer = peerId.toString() as PeerId;
       const why = whyNot(peer);
       if (why !== undefined) {
@@ -48,6 +59,23 @@ export function createGate(rules: GateRules): ConnectionGater {
       connection.addEventListener('close', () => inbound.delete(connection));
       return false;
     },
+  };
+}
+
+/** Those at the door; when they are too many, who has stood there longest goes, for whoever means it is through soon. */
+function createNameless(limit: number) {
+  /** In order of arrival. */
+  const waiting = new Set<MultiaddrConnection>();
+  return {
+    add(connection: MultiaddrConnection): void {
+      waiting.add(connection);
+      connection.addEventListener('close', () => waiting.delete(connection));
+      const [oldest] = waiting;
+      if (waiting.size <= limit || oldest === undefined) return;
+      waiting.delete(oldest);
+      oldest.abort(new Error('too long at the door'));
+    },
+    delete: (connection: MultiaddrConnection) => waiting.delete(connection),
   };
 }
 

@@ -98,7 +98,8 @@ export async function createNode(options: NodeOptions, shelf: Shelf, gate: GateR
     connectionManager: {
       maxConnections: MAX_CONNECTIONS,
       inboundConnectionThreshold: CONNECTIONS_PER_SECOND,
-      maxIncomingPendingConnections: CONNECTIONS_PER_SECOND,
+      // The gate bounds them: this limit would turn the newcomer away, and so let slow sockets keep everybody out.
+      maxIncomingPendingConnections: Number.POSITIVE_INFINITY,
     },
     connectionMonitor: MONITOR,
     connectionGater: createGate(gate),

@@ -70,9 +70,15 @@ export async function openStream(
   return createFrameStream(stream, peer, options.maxFrameBytes, 'opener', (code) => note(peer, code));
 }
 
+/** libp2p would dial a relayed peer anew for every stream; that it becomes direct is direct.ts's work. */
+function openConnection(node: OverlayNode, peer: PeerId): Connection | undefined {
+  const open = node.getConnections(peerIdFromString(peer)).filter(({ status }) => status === 'open');
+  return open.find(({ direct }) => direct) ?? open[0];
+}
+
 /** A connection may be gone without our knowing: the first stream finds out, and nothing was sent yet, so it is dialled once more. */
 async function newStream(node: OverlayNode, peer: PeerId, protocol: string, signal: AbortSignal): Promise<Stream> {
-  const connection = await dial(node, peer, signal);
+  const connection = openConnection(node, peer) ?? (await dial(node, peer, signal));
   try {
     return await negotiate(connection, peer, protocol, signal);
   } catch (error) {

@@ -11,6 +11,7 @@ import { errorMessage } from '../util/errors.ts';
 import type { Log } from '../util/log.ts';
 import { isPrivateAddress } from './address-scope.ts';
 import { createBans } from './bans.ts';
+import { createUpgrader, relayedPeers } from './direct.ts';
 import { createDiscovery, type Discovery } from './discovery.ts';
 import { frameTooLarge, overlayClosed, recordRefused, unreachable } from './errors.ts';
 import type { GateRules } from './gate.ts';
@@ -19,6 +20,7 @@ import { createNode, type NodeOptions, type OverlayNode } from './libp2p-node.ts
 import { getRecord, provide, providers, putRecord } from './libp2p-records.ts';
 import { DIAL_MS, dial, type NoteRefusal, openStream, serveStreams } from './libp2p-streams.ts';
 import { encodeWanted, learnPeers, namePeers, PEERS_OPTIONS } from './peer-exchange.ts';
+import { createPeerFile, type PeerFile } from './peer-file.ts';
 import { createRefusals } from './refusals.ts';
 import { keepIdentified } from './reidentify.ts';
 import { requestOver, serveRequest } from './request.ts';
@@ -35,8 +37,14 @@ export interface OverlayOptions extends NodeOptions {
   readonly addressesOf?: (peer: PeerId) => readonly string[];
   /** Whether to meet peers that other peers name: yes, if not given. */
   readonly discovers?: boolean;
-  /** Connections of peers that are not wanted, all together. */
+  /** Connections of peers that are neither wanted nor known, all together. */
   readonly strangers?: number;
+  /** Whether a peer finds room like a wanted one, though nobody dials it: the client of a node with stake. None unless given. */
+  readonly isKnown?: (peer: PeerId) => boolean;
+  /** Connections at a time whose peer has not said who it is. */
+  readonly nameless?: number;
+  /** Where peers are kept for the next start; nowhere unless given. */
+  readonly peersFile?: string;
 }
 
 interface OverlayDeps {
@@ -72,10 +80,11 @@ export async function createOverlay(options: OverlayOptions, deps: OverlayDeps):
   const named = new Set(options.bootstrap);
   const node = await startNode(options, shelf, {
     isBanned: (peer) => bans.isBanned(peer, performance.now()),
-    isWanted: standing.has,
+    isWanted: (peer) => standing.has(peer) || options.isKnown?.(peer) === true,
     mayDial: (address) => options.privateAddresses || named.has(address) || !isPrivateAddress(address),
     note: refusals.note,
     ...(options.strangers === undefined ? {} : { strangers: options.strangers }),
+    ...(options.nameless === undefined ? {} : { nameless: options.nameless }),
   });
   const hangUp = (peer: PeerId) =>
     node.hangUp(peerIdFromString(peer)).catch((error) => deps.log.debug('not hung up', { error: errorMessage(error) }));
@@ -103,12 +112,14 @@ export async function createOverlay(options: OverlayOptions, deps: OverlayDeps):
   const handleRequest: Overlay['handleRequest'] = (protocol, protocolOptions, handler) =>
     serve(protocol, protocolOptions, serveRequest(handler, protocolOptions.maxFrameBytes));
   const discovery = await joinExchange(node, options, { request, handleRequest }, deps.log);
-  const stopKeeping = keepConnected(node, options, { standing, discovery }, deps.log);
+  const peerFile = await openPeerFile(node, options, discovery, deps.log);
+  const stopKeeping = keepConnected(node, options, { standing, discovery, peerFile }, deps.log);
 
   return {
     self: options.identity.peer,
     addresses: () => node.getMultiaddrs().map(String),
     peers: () => node.getPeers().map((peer) => peer.toString() as PeerId),
+    relayed: () => relayedPeers(node),
     async connect(address, signal) {
       assertOpen();
       const peer = peerFromAddress(address);
@@ -165,6 +176,7 @@ export async function createOverlay(options: OverlayOptions, deps: OverlayDeps):
       if (closed) return;
       closed = true;
       stopKeeping();
+      await peerFile?.save();
       await node.stop();
     },
   };
@@ -214,11 +226,28 @@ async function joinExchange(
   return discovery;
 }
 
+/** Those who were known before are candidates from the start. */
+async function openPeerFile(
+  node: OverlayNode,
+  { peersFile, isDhtServer }: OverlayOptions,
+  discovery: Discovery,
+  log: Log,
+): Promise<PeerFile | undefined> {
+  if (peersFile === undefined) return undefined;
+  const file = createPeerFile(peersFile, { node, isMember: isDhtServer ?? (() => false), log });
+  for (const peer of await file.load()) discovery.add(peer);
+  return file;
+}
+
 /** Dials bootstrap and wanted peers now and whenever they are lost. Returns what ends it. */
 function keepConnected(
   node: OverlayNode,
   options: OverlayOptions,
-  { standing, discovery }: { readonly standing: Standing; readonly discovery: Discovery },
+  {
+    standing,
+    discovery,
+    peerFile,
+  }: { readonly standing: Standing; readonly discovery: Discovery; readonly peerFile: PeerFile | undefined },
   log: Log,
 ): () => void {
   const self = options.identity.peer;
@@ -231,13 +260,14 @@ function keepConnected(
     log,
   });
   const identified = keepIdentified(node, options.isDhtServer ?? (() => true), log);
+  const upgrader = createUpgrader(node, log);
   const sweep = async () => {
     try {
       standing.sweep();
       identified.sweep();
       const nowMs = performance.now();
       const meet = options.discovers === false ? undefined : discovery.sweep(nowMs);
-      await Promise.all([keeper.sweep(nowMs), meet]);
+      await Promise.all([keeper.sweep(nowMs), meet, upgrader.sweep(nowMs), peerFile?.sweep(nowMs)]);
     } catch (error) {
       log.warn('peers not looked after', { error: errorMessage(error) });
     }

@@ -234,6 +234,7 @@ function createMemoryOverlay(world: World, node: Node): Overlay {
     self: node.self,
     addresses: () => [`/memory/${node.self}/p2p/${node.self}`],
     peers: () => [...node.links].map((other) => other.self),
+    relayed: () => [],
     async connect(address, signal) {
       assertOpen();
       signal?.throwIfAborted();

@@ -88,6 +88,8 @@ export interface Overlay {
   addresses(): readonly string[];
   /** Peers with an open connection. */
   peers(): readonly PeerId[];
+  /** Those of them that are reached through a relay alone. */
+  relayed(): readonly PeerId[];
   /** Dials a multiaddr that ends in /p2p/<peer>, or a known peer id. PEER_UNREACHABLE when that fails. */
   connect(address: string, signal?: AbortSignal): Promise<PeerId>;
   /** Remembers addresses of a peer without dialling. */

@@ -2,8 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
-import { networkInterfaces } from 'node:os';
+import { networkInterfaces, tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { noise } from '@libp2p/noise';
 import { tcp } from '@libp2p/tcp';
 import { yamux } from '@libp2p/yamux';
@@ -238,6 +240,74 @@ describe('overlay: libp2p among strangers', () => {
     wanted = [];
     await until(() => node.peers().length === 0 && member.peers().length === 0);
     await node.close();
+  });
+
+  it('sockets that say nothing keep nobody out', async () => {
+    const node = await enter(96, { nameless: 4, dhtServer: false });
+    const [address = ''] = node.addresses();
+    const port = Number(/\/tcp\/(\d+)/.exec(address)?.[1]);
+    const sockets = Array.from({ length: 12 }, () => connect(port, '127.0.0.1'));
+    try {
+      await Promise.all(sockets.map((socket) => once(socket, 'connect')));
+      for (const socket of sockets) socket.on('error', () => undefined).resume();
+      await until(() => sockets.slice(0, 8).every(({ closed }) => closed));
+      assert.ok(sockets.slice(8).every(({ closed }) => !closed));
+      const peer = await network.join({ discovers: false });
+      await peer.connect(address, AbortSignal.timeout(10_000));
+      await until(() => node.peers().includes(peer.self));
+    } finally {
+      for (const socket of sockets) socket.destroy();
+      await node.close();
+    }
+  });
+
+  it('keeps room for who is known, though nobody wants it', async () => {
+    const [known, stranger] = [
+      await network.join({ discovers: false }),
+      await network.join({ discovers: false }),
+    ] as const;
+    const node = await enter(97, { strangers: 0, dhtServer: false, isKnown: (peer) => peer === known.self });
+    const [address = ''] = node.addresses();
+    try {
+      await known.connect(address);
+      await stranger.connect(address).catch(() => undefined);
+      await until(() => node.refusals().get(stranger.self)?.TOO_MANY_STRANGERS === 1);
+      assert.deepEqual(node.peers(), [known.self]);
+    } finally {
+      await node.close();
+    }
+  });
+
+  it('finds the network again after a restart, though every node that it was told of is gone', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'tessera-peers-'));
+    const peersFile = join(folder, 'peers');
+    const opened: Overlay[] = [];
+    const open = async (seed: number, options: Partial<OverlayOptions>): Promise<Overlay> => {
+      opened.push(await enter(seed, { dhtServer: false, ...options }));
+      return opened.at(-1) as Overlay;
+    };
+    try {
+      const boot = await open(98, {});
+      const bootstrap = boot.addresses();
+      const other = await open(99, { bootstrap });
+      const first = await open(92, { bootstrap, peersFile, listen: [] });
+      await until(() => first.peers().includes(other.self) && first.peers().includes(boot.self));
+      await first.close();
+      await boot.close();
+      const again = await open(92, { bootstrap, peersFile, listen: [] });
+      await until(() => again.peers().includes(other.self));
+      await again.close();
+      // And whatever the file has become, the node starts.
+      for (const damage of [new Uint8Array(200_000), Uint8Array.of(1, 2, 3)]) {
+        writeFileSync(peersFile, damage);
+        const damaged = await open(92, { peersFile, listen: [] });
+        assert.deepEqual(damaged.peers(), []);
+        await damaged.close();
+      }
+    } finally {
+      await Promise.all(opened.map((overlay) => overlay.close()));
+      rmSync(folder, { recursive: true });
+    }
   });
 
   it('keeps room for wanted peers when strangers have taken theirs', async () => {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { connect } from 'node:net';
 import { ClientError } from '../../../src/client/generation.ts';
 import type { Vitals } from '../../../src/gateway/health.ts';
@@ -310,6 +311,29 @@ describe('gateway: over HTTP', () => {
     for (let i = 0; i < 200; i += 1) await new Promise((resolve) => setImmediate(resolve));
     assert.ok(drawn < 50, `15 MB would have been drawn, ${drawn} tokens were`);
     socket.destroy();
+  });
+
+  it('sockets that send half a request and read nothing keep nobody out', async () => {
+    await served.gateway.close();
+    served = await serve({ connections: 3 });
+    const { port } = new URL(served.gateway.url);
+    const halves = [
+      '',
+      'GET /health HTTP/1.1\r\n',
+      'POST /v1/completions HTTP/1.1\r\nHost: localhost\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{',
+    ];
+    const sockets = Array.from({ length: 9 }, (_, i) => {
+      const socket = connect(Number(port), '127.0.0.1');
+      socket.on('error', () => undefined).pause();
+      socket.write(halves[i % halves.length] ?? '');
+      return socket;
+    });
+    try {
+      await Promise.all(sockets.map((socket) => socket.closed || once(socket, 'connect')));
+      for (let i = 0; i < 5; i += 1) assert.equal((await served.chat()).status, 200);
+    } finally {
+      for (const socket of sockets) socket.destroy();
+    }
   });
 
   it('closing ends what is under way', async () => {

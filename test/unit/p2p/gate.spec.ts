@@ -12,6 +12,13 @@ class FakeConnection extends EventTarget {
     super();
     this.remoteAddr = multiaddr(`${host}/tcp/4001`);
   }
+
+  aborted = false;
+
+  abort(): void {
+    this.aborted = true;
+    this.dispatchEvent(new Event('close'));
+  }
 }
 
 const OPEN: GateRules = { isBanned: () => false, isWanted: () => false, mayDial: () => true, note: () => undefined };
@@ -58,6 +65,23 @@ describe('gate of the overlay', () => {
       );
     });
   }
+
+  it('when too many stand at the door who has stood there longest goes, and never who has said its name', () => {
+    const gate = createGate({ ...OPEN, nameless: 2 });
+    const [named, slow, next, last] = [1, 2, 3, 4].map((i) => new FakeConnection(`/ip4/1.2.3.${i}`));
+    const asked = (connection: FakeConnection | undefined) => connection as unknown as MultiaddrConnection;
+    const peer = { toString: () => 'a' } as Libp2pPeerId;
+    assert.equal(gate.denyInboundConnection?.(asked(named)), false);
+    assert.equal(gate.denyInboundEncryptedConnection?.(peer, asked(named)), false);
+    for (const connection of [slow, next, last]) assert.equal(gate.denyInboundConnection?.(asked(connection)), false);
+    assert.deepEqual(
+      [named, slow, next, last].map((connection) => connection?.aborted),
+      [false, true, false, false],
+    );
+    next?.abort();
+    assert.equal(gate.denyInboundConnection?.(asked(new FakeConnection('/ip4/1.2.3.5'))), false);
+    assert.equal(last?.aborted, false);
+  });
 
   it('counts open connections only', () => {
     const gate = createGate({ ...OPEN, connectionsPerHost: 1 });
