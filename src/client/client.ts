@@ -108,6 +108,8 @@ export interface FunctionRun extends AsyncIterable<readonly NamedTensor[]> {
   readonly route: readonly RoutedHop[];
   /** Sessions that failed and were replaced. */
   readonly failovers: number;
+  /** What the hops in use have signed for (protocol.md 13), as it travels; whole when the iteration has ended. */
+  readonly receipts: readonly Uint8Array[];
 }
 
 interface Found {
@@ -211,6 +213,10 @@ export function createClient(options: ClientOptions, deps: ClientDeps): Client {
     }
 
     async function runNext(call: FunctionCall): Promise<readonly NamedTensor[]> {
+      if (session?.isFull === true) {
+        note(await session.close('done'), attempt);
+        session = undefined;
+      }
       for (let tries = 0; tries < MAX_ATTEMPTS; tries += 1) {
         const outputs = await tryRun(call);
         if (outputs !== undefined) return outputs;
@@ -223,7 +229,7 @@ export function createClient(options: ClientOptions, deps: ClientDeps): Client {
         for (const call of calls) yield await runNext(call);
         for (const { peer } of session?.route ?? []) marks.clear(peer);
       } finally {
-        await session?.close(signal.aborted ? 'broken' : 'done');
+        note((await session?.close(signal.aborted ? 'broken' : 'done')) ?? [], attempt);
       }
     }
 
@@ -231,6 +237,9 @@ export function createClient(options: ClientOptions, deps: ClientDeps): Client {
       [Symbol.asyncIterator]: results,
       get route() {
         return session?.route ?? [];
+      },
+      get receipts() {
+        return session?.receipts() ?? [];
       },
       get failovers() {
         return failovers;

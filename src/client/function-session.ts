@@ -1,21 +1,26 @@
 // One session of a stateless model over the hops of a route (protocol.md 12, RUN): tensors to hop 1, the result from the last hop. Trusts no hop: what does
 // not fit is a failure that names the peer. Failures are values; only the caller's signal throws.
 
+import { createRunCheck } from '../receipts/run-check.ts';
 import type { RoutedHop } from '../routing/route.ts';
 import type { NamedTensor } from '../types/tensor.ts';
 import { raceSignal, withDeadline } from '../util/async.ts';
-import { encodeMessage, type InferMessage, type SessionId } from '../wire/infer.ts';
+import type { Verify } from '../wire/envelope.ts';
+import { encodeMessage, type InferMessage, MAX_RUNS, type SessionId } from '../wire/infer.ts';
+import { signUsage } from '../wire/receipt.ts';
 import {
   blame,
   breakOff,
   failed,
   type Hop,
+  type HopFailure,
   listenTo,
   type OpenDeps,
   type OpenRequest,
   type Outcome,
   openHops,
   silence,
+  unreceipted,
 } from './hops.ts';
 
 export interface FunctionCall {
@@ -24,23 +29,32 @@ export interface FunctionCall {
   fits(outputs: readonly NamedTensor[]): boolean;
 }
 
+export interface FunctionDeps extends OpenDeps {
+  /** Checks a signature under a peer id (p2p/identity.ts). */
+  readonly verify: Verify;
+}
+
 export interface RemoteFunction {
   readonly route: readonly RoutedHop[];
+  /** Whether it has had as many runs as one session may have. */
+  readonly isFull: boolean;
+  /** Signed by the hops for what they ran (protocol.md 13), as they travel. */
+  receipts(): readonly Uint8Array[];
   /** One run; the next one when this has been answered. */
   run(call: FunctionCall, signal: AbortSignal): Promise<Outcome<readonly NamedTensor[]>>;
-  /** Ends the session at every hop: politely, or at once. */
-  close(how: 'done' | 'broken'): Promise<void>;
+  /** Ends the session at every hop: politely, which tells what is wrong with the last receipts, or at once. */
+  close(how: 'done' | 'broken'): Promise<readonly HopFailure[]>;
 }
 
 /** Opens all hops; when one fails all are given up and every failure is named. */
 export async function openFunction(
   request: OpenRequest,
-  deps: OpenDeps,
+  deps: FunctionDeps,
   signal: AbortSignal,
 ): Promise<Outcome<RemoteFunction>> {
   const opened = await openHops(request, deps, signal);
   if (!opened.ok) return opened;
-  return { ok: true, value: runFunction(opened.value.session, opened.value.hops, request) };
+  return { ok: true, value: runFunction(opened.value.session, opened.value.hops, request, deps) };
 }
 
 /** What was asked for. */
@@ -56,8 +70,12 @@ const CLOSE_MS = 1_000;
 function runFunction(
   session: SessionId,
   hops: readonly Hop[],
-  { route, deadlines }: Pick<OpenRequest, 'route' | 'deadlines'>,
+  { route, deadlines, manifest, codec }: OpenRequest,
+  { identity, verify }: FunctionDeps,
 ): RemoteFunction {
+  const check = createRunCheck({ session, manifest, codec, route }, verify);
+  /** Known only after the goodbye. */
+  const badReceipts: HopFailure[] = [];
   let asked: Expected | undefined;
   let runs = 0;
 
@@ -66,6 +84,7 @@ function runFunction(
     if (message.type !== 'RESULT' || hop !== route.length - 1 || message.session !== session) return false;
     if (asked === undefined || message.run !== asked.run || message.spentUs.length !== route.length) return false;
     if (!asked.call.fits(message.tensors)) return false;
+    check.got(message.tensors);
     asked.resolve(message.tensors);
     asked = undefined;
     return true;
@@ -73,29 +92,48 @@ function runFunction(
 
   function failureIn(message: InferMessage | 'malformed', hop: number): Outcome<never> | undefined {
     if (message !== 'malformed' && message.type === 'ERROR') return blame(route, hop, message);
+    if (message !== 'malformed' && message.type === 'RECEIPT') return misfit(message.receipt, hop);
     return message !== 'malformed' && take(message, hop) ? undefined : failed(route, hop, 'BAD_FRAME');
   }
 
-  const { broken } = listenTo(hops, route, failureIn);
+  function misfit(receipt: Uint8Array, hop: number): Outcome<never> | undefined {
+    const fault = check.take(hop, receipt);
+    if (fault === undefined) return undefined;
+    const failures = fault.hops.map((place) => unreceipted(route, place, fault.hops.length > 1));
+    badReceipts.push(...failures);
+    return { ok: false, failures };
+  }
 
-  async function leave({ stream }: Hop): Promise<void> {
+  const { broken, ended } = listenTo(hops, route, failureIn);
+
+  /** Says goodbye with what is acknowledged, and hears the last receipts. */
+  async function leave({ stream }: Hop, hop: number): Promise<readonly HopFailure[]> {
     try {
       const deadline = AbortSignal.timeout(CLOSE_MS);
-      await stream.send(encodeMessage({ type: 'CLOSE', session, usage: new Uint8Array(0) }), deadline);
-      await raceSignal(stream.close(), deadline);
+      const { bytes: usage } = signUsage({ session, hop, peer: stream.peer, ...check.usage() }, identity);
+      await stream.send(encodeMessage({ type: 'CLOSE', session, usage }), deadline);
+      await raceSignal(Promise.all([ended[hop], stream.close()]), deadline);
+      return check.owing().includes(hop) ? [unreceipted(route, hop, false)] : [];
     } catch {
+      // Slow is no offence.
       await breakOff(stream);
+      return [];
     }
   }
 
   return {
     route,
+    get isFull() {
+      return runs >= MAX_RUNS;
+    },
+    receipts: check.receipts,
     async run(call, signal) {
       const result = Promise.withResolvers<readonly NamedTensor[]>();
       const run = runs;
       runs += 1;
       asked = { run, call, resolve: result.resolve };
       const deadline = withDeadline(signal, deadlines.stepMs);
+      check.sent(call.tensors);
       const frame = encodeMessage({ type: 'RUN', session, hop: 0, run, tensors: call.tensors, spentUs: [] });
       const sent = (hops[0]?.stream.send(frame, deadline) ?? Promise.resolve()).then(() => result.promise);
       const done = sent.then((value) => ({ ok: true, value }) as const);
@@ -107,7 +145,12 @@ function runFunction(
       }
     },
     async close(how) {
-      await Promise.all(hops.map((hop) => (how === 'done' ? leave(hop) : breakOff(hop.stream))));
+      if (how === 'broken') {
+        await Promise.all(hops.map(({ stream }) => breakOff(stream)));
+        return [];
+      }
+      const owed = await Promise.all(hops.map(leave));
+      return [...badReceipts, ...owed.flat()];
     },
   };
 }

@@ -232,6 +232,10 @@ export function failed(route: readonly RoutedHop[], hop: number, reason: HopFail
   return { ok: false, failures: [{ peer: hopAt(route, hop).peer, hop, reason, suspected: false }] };
 }
 
+export function unreceipted(route: readonly RoutedHop[], hop: number, suspected: boolean): HopFailure {
+  return { peer: hopAt(route, hop).peer, hop, reason: 'BAD_RECEIPT', suspected };
+}
+
 export function silence(route: readonly RoutedHop[]): readonly HopFailure[] {
   return route.map(({ peer }, hop) => ({ peer, hop, reason: 'DEADLINE', suspected: true }));
 }

@@ -14,13 +14,13 @@ import {
   failed,
   type Hop,
   type HopFailure,
-  hopAt,
   listenTo,
   type OpenDeps,
   type OpenRequest,
   type Outcome,
   openHops,
   silence,
+  unreceipted,
 } from './hops.ts';
 import type { Paces } from './paces.ts';
 import type { Call } from './pattern.ts';
@@ -113,13 +113,9 @@ function runSession(
   function misfit(receipt: Uint8Array, hop: number): Outcome<never> | undefined {
     const fault = check.take(hop, receipt);
     if (fault === undefined) return undefined;
-    const failures = fault.hops.map((place) => unreceipted(place, fault.hops.length > 1));
+    const failures = fault.hops.map((place) => unreceipted(route, place, fault.hops.length > 1));
     badReceipts.push(...failures);
     return { ok: false, failures };
-  }
-
-  function unreceipted(hop: number, suspected: boolean): HopFailure {
-    return { peer: hopAt(route, hop).peer, hop, reason: 'BAD_RECEIPT', suspected };
   }
 
   const { broken, ended } = listenTo(hops, route, failureIn);
@@ -131,7 +127,7 @@ function runSession(
       const { bytes: usage } = signUsage({ session, hop, peer: stream.peer, ...check.usage() }, identity);
       await stream.send(encodeMessage({ type: 'CLOSE', session, usage }), deadline);
       await raceSignal(Promise.all([ended[hop], stream.close()]), deadline);
-      return check.owing().includes(hop) ? [unreceipted(hop, false)] : [];
+      return check.owing().includes(hop) ? [unreceipted(route, hop, false)] : [];
     } catch {
       // Slow is no offence.
       await breakOff(stream);

@@ -52,6 +52,14 @@ export function drawsNext(chain: Uint8Array, position: number, id: number): Uint
   return sha256(chain, concatBytes(u32le(position), u32le(id)));
 }
 
+/** After one more run of a stateless model: its tensors as they travel, `header` as CBOR, which says itself where it ends. */
+export function runNext(chain: Uint8Array, header: Uint8Array, tensor: Uint8Array): Uint8Array {
+  return sha256(chain, header, tensor);
+}
+
+/** Of a run: what it gave is bound byte by byte, and there is no next time to be foreseen. */
+export const SKETCHLESS = new Uint8Array(RECEIPT_SKETCH_BYTES);
+
 /** Whether the row after which the chain stands so is sketched, if it drew. */
 export function isSketchedDraw(chain: Uint8Array): boolean {
   return (chain[0] ?? 0) < DRAWS_BELOW;

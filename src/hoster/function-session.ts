@@ -2,12 +2,14 @@
 // (protocol.md 12, RUN). Trusts the admitted OPEN (it was verified); the engine checks every tensor against the ports of the manifest.
 
 import type { Engine, Rows } from '../engine/types.ts';
+import type { RunTranscript } from '../receipts/run-transcript.ts';
 import type { PeerId, ShardIndex } from '../types/ids.ts';
 import type { Port } from '../types/model.ts';
 import type { NamedTensor } from '../types/tensor.ts';
 import { raceSignal } from '../util/async.ts';
 import { errorMessage } from '../util/errors.ts';
-import type { RunFrame } from '../wire/infer.ts';
+import { MAX_RUNS, type RunFrame } from '../wire/infer.ts';
+import type { Receipt, Signed } from '../wire/receipt.ts';
 import type { AdmittedOpen } from './admission.ts';
 import { codeOfEngineError } from './codes.ts';
 import { createHopSession, type HopSession, type HopSessionDeps } from './hop-session.ts';
@@ -23,6 +25,7 @@ export interface FunctionFacts {
   readonly to: ShardIndex;
   /** What each shard of the cut takes. */
   readonly inputs: readonly (readonly Port[])[];
+  readonly transcript: Pick<RunTranscript, 'runs'>;
 }
 
 export interface FunctionDeps extends HopSessionDeps {
@@ -31,15 +34,24 @@ export interface FunctionDeps extends HopSessionDeps {
   readonly isChallenge: (rows: Rows) => boolean;
   readonly meter: Pick<Meter, 'begin'>;
   readonly turnstile: Turnstile;
+  /** Signs the receipt of the run that has just been given. */
+  readonly receiptFor: (taken: readonly NamedTensor[], given: readonly NamedTensor[]) => Signed<Receipt>;
 }
 
 export interface HostedFunction extends HopSession {
   /** Runs a frame when those before it are done. Never rejects: a failure is the session's end. */
   run(frame: RunFrame): Promise<void>;
+  /** The client has said goodbye: gives it the last receipts and ends. */
+  finish(usage: Uint8Array): Promise<void>;
+  /** Receipts given so far. */
+  readonly receipts: readonly Signed<Receipt>[];
+  /** As the client signed it at its goodbye; empty when it did not. */
+  readonly usage: Uint8Array;
 }
 
 export function createHostedFunction(facts: FunctionFacts, deps: FunctionDeps): HostedFunction {
-  const { open, owner, from, to, inputs } = facts;
+  const { open, owner, from, to, inputs, transcript } = facts;
+  const receipts: Signed<Receipt>[] = [];
   const work = createHopSession({ open, owner, release: async () => undefined }, deps);
   const { signal, sender, fault } = work;
 
@@ -74,19 +86,41 @@ export function createHostedFunction(facts: FunctionFacts, deps: FunctionDeps): 
   }
 
   async function runFrame({ session, run, tensors, spentUs: before }: RunFrame): Promise<void> {
+    // Receipts speak of runs by their number.
+    if (run !== transcript.runs.length) throw fault('BAD_FRAME', `run ${run} out of turn`, sender);
+    if (run >= MAX_RUNS) throw fault('TOO_LONG', `more than ${MAX_RUNS} runs`, sender);
     const [outputs, us] = await measured(tensors);
     const spentUs = [...before, us];
     const next = inputs[to];
     if (next === undefined) {
       await raceSignal(deps.reply({ type: 'RESULT', session, run, tensors: outputs, spentUs }), signal);
-      return;
+      return giveReceipt(tensors, outputs);
     }
     const known = new Map([...tensors, ...outputs].map((tensor) => [tensor.name, tensor]));
     const onward = next.flatMap(({ name }) => known.get(name) ?? []);
     await work.onward({ type: 'RUN', session, hop: open.hop + 1, run, tensors: onward, spentUs });
+    await giveReceipt(tensors, onward);
   }
 
-  return Object.assign(work, { run: (frame: RunFrame) => work.take(() => runFrame(frame)) });
+  /** Behind what the client waits for. */
+  async function giveReceipt(taken: readonly NamedTensor[], given: readonly NamedTensor[]): Promise<void> {
+    const receipt = deps.receiptFor(taken, given);
+    receipts.push(receipt);
+    await raceSignal(deps.reply({ type: 'RECEIPT', receipt: receipt.bytes }), signal);
+  }
+
+  const hosted = Object.assign(work, {
+    receipts,
+    usage: new Uint8Array(0) as Uint8Array,
+    run: (frame: RunFrame) => work.take(() => runFrame(frame)),
+    async finish(signed: Uint8Array) {
+      hosted.usage = signed;
+      // What was taken is done first, and each run's receipt is given behind it.
+      await work.last(async () => undefined);
+      await work.end();
+    },
+  });
+  return hosted;
 }
 
 /** The sequences of a batch as a challenge would give each: ids, or rows of hidden state. */

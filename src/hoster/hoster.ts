@@ -7,6 +7,7 @@ import type { Engine, KvSession, Rows } from '../engine/types.ts';
 import type { FrameStream, Identity, Overlay } from '../p2p/types.ts';
 import { createAuditLedger } from '../receipts/ledger.ts';
 import { rowBytes } from '../receipts/replay.ts';
+import { createRunTranscript, type RunTranscript } from '../receipts/run-transcript.ts';
 import { serveAudits } from '../receipts/serve.ts';
 import { createTranscript, type Run, type Transcript, type TranscriptOptions } from '../receipts/transcript.ts';
 import type { BlockNumber, NodeId, PeerId, ShardIndex, SubnetId } from '../types/ids.ts';
@@ -104,6 +105,8 @@ const MAX_HEAD_BYTES = 3 + 0xffff;
 const BYTES_PER_VALUE = 4;
 /** Those in which a session may be audited: its own and the next. */
 const AUDITED_EPOCHS = 2;
+/** Tensors of one session that are kept for auditors; what comes after is not, so that others have room. */
+const RUNS_AUDIT_BYTES = 32 << 20;
 /** No head is known before the first session. */
 const NEVER = 0 as BlockNumber;
 /** A client that does not read is not told why its session ended. */
@@ -234,7 +237,7 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
     }
   }
 
-  /** A session of a stateless model: it has no cache and gives no receipts. */
+  /** A session of a stateless model: it has no cache. */
   async function holdFunction(
     stream: FrameStream,
     inbox: Inbox,
@@ -243,7 +246,15 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
   ): Promise<void> {
     const run = runOf(open);
     const guard = () => createChallengeGuard(run.from, deps.openChallenge);
-    const facts = { open, owner: stream.peer, ...run, inputs };
+    let kept = 0;
+    const hasRoom = (bytes: number): boolean => {
+      const isKept = deps.mayAudit !== undefined && kept + bytes <= RUNS_AUDIT_BYTES && ledger.reserve(bytes);
+      if (isKept) kept += bytes;
+      return isKept;
+    };
+    const { session: id, manifest, codec, route, hop } = open;
+    const transcript = createRunTranscript({ session: id, manifest, codec, run, next: route[hop + 1], hasRoom });
+    const facts = { open, owner: stream.peer, ...run, inputs, transcript };
     const isChallenge = (rows: Rows): boolean => guard()(0, rows);
     const session = createHostedFunction(facts, {
       ...aroundSession(stream, open),
@@ -251,8 +262,14 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
       meter,
       turnstile,
       engine: deps.engine,
+      receiptFor: (taken, given) => signReceipt(transcript.add(taken, given, head ?? NEVER), deps.identity),
     });
-    await live(session, stream, inbox);
+    try {
+      await live(session, stream, inbox);
+    } finally {
+      ledger.free(kept);
+      if (deps.mayAudit !== undefined) rememberRuns(session, transcript);
+    }
   }
 
   /** For auditors, until the audits of the next epoch are over. */
@@ -261,6 +278,13 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
     const { rows, drawn, length, bytes } = transcript;
     const served = { session, hop, codec, run: runOf(open), request, receipts, usage, block: head ?? NEVER };
     ledger.keep({ ...served, rows, drawn, length, bytes });
+  }
+
+  function rememberRuns({ open, receipts, usage }: HostedFunction, { runs, bytes }: RunTranscript): void {
+    const { session, hop, codec, request } = open;
+    const served = { session, hop, codec, run: runOf(open), request, receipts, usage, block: head ?? NEVER };
+    const none = { rows: () => new Uint8Array(0), drawn: () => [] };
+    ledger.keep({ ...served, ...none, runs, length: runs.length, bytes });
   }
 
   function transcriptOf(open: AdmittedOpen, keeps: boolean): TranscriptOptions {
@@ -355,7 +379,6 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
       if (message === undefined) return;
       if (message === 'malformed') return session.fail(badFrame(session, from));
       if (message.type === 'CLOSE' && from === 'client') {
-        if (!('finish' in session)) return;
         return session.finish(usageOf(message.usage, session, deps.verify) ?? new Uint8Array(0));
       }
       const isWork = message.type === 'STEP' || message.type === 'RUN';
@@ -471,7 +494,7 @@ async function takeMessage(inbox: Inbox, signal: AbortSignal): Promise<InferMess
 }
 
 /** Signed by the session's client for this hop; undefined when it is not. */
-function usageOf(bytes: Uint8Array, { open, owner }: HostedSession, verify: Verify): Uint8Array | undefined {
+function usageOf(bytes: Uint8Array, { open, owner }: HopSession, verify: Verify): Uint8Array | undefined {
   const parsed = decodeUsage(bytes);
   if (!parsed.ok) return undefined;
   const { value, message, signature } = parsed.value;

@@ -343,7 +343,17 @@ function buildAuditor(
   const shards = all.map(({ rmsBits, tau, auditable }) => ({ rms: floatOfBits(rmsBits), tau, auditable }));
   const secret = new Uint8Array(randomBytes(32));
   return createAuditor(
-    { model: { hash: model.hash, width, vocab, shardCount: all.length }, shards, holds },
+    {
+      model: {
+        hash: model.hash,
+        width,
+        vocab,
+        shardCount: all.length,
+        ...(model.manifest.arch === 'llama' ? {} : { inputs: all.map(({ inputs }) => inputs) }),
+      },
+      shards,
+      holds,
+    },
     { overlay, engine, verify: verifySignature, secret, log: log.child('audit') },
   );
 }

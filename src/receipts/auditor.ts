@@ -11,18 +11,21 @@ import type { Log } from '../util/log.ts';
 import type { Verify } from '../wire/envelope.ts';
 import { MAX_FRAME_BYTES } from '../wire/frame.ts';
 import { decodeReceipt, type Receipt, receiptHash, type Signed } from '../wire/receipt.ts';
-import { type JudgeDeps, type Judged, type JudgedShard, judgeReceipt } from './judge.ts';
+import { type Finding, type Judged, type JudgedShard, judgeReceipt } from './judge.ts';
 import {
   AUDIT_PROTOCOL,
   type AuditRequest,
   decodeBorders,
   decodeListed,
   decodeRows,
+  decodeRun,
   encodeAuditRequest,
   type Listed,
   type RowsAnswer,
+  type RunAnswer,
 } from './protocol.ts';
 import type { ReplayEngine, ReplayModel } from './replay.ts';
+import { judgeRun } from './run-judge.ts';
 
 const ASK_MS = 10_000;
 /** Segments computed in one epoch; a record has room for 64 verdicts. */
@@ -60,6 +63,8 @@ export interface Auditor {
    */
   audit(nodes: readonly Accused[], rate: bigint, signal: AbortSignal): Promise<readonly AuditVerdict[]>;
 }
+
+const NOT_HANDED: Finding = { at: 'unclear', why: 'what was computed is not handed over' };
 
 interface Drawn {
   readonly accused: Accused;
@@ -113,8 +118,19 @@ export function createAuditor({ model, shards, holds }: AuditorOptions, deps: Au
     return rows?.ok === true ? rows.value : undefined;
   }
 
+  async function tensorsOf(
+    { accused, hop, receipt: { value } }: Drawn,
+    side: 'taken' | 'given',
+    signal: AbortSignal,
+  ): Promise<RunAnswer | undefined> {
+    const { session, position: run } = value;
+    const body = await ask(accused.peer, { ask: 'run', session, hop, run, side }, signal);
+    const answer = body === undefined ? undefined : decodeRun(body);
+    return answer?.ok === true ? answer.value : undefined;
+  }
+
   async function bordersOf(
-    { peer, hop, receipt }: Judged,
+    { peer, hop, receipt }: Pick<Judged, 'peer' | 'hop' | 'receipt'>,
     signal: AbortSignal,
   ): Promise<readonly Float32Array[] | undefined> {
     const { session, position, count } = receipt;
@@ -123,14 +139,28 @@ export function createAuditor({ model, shards, holds }: AuditorOptions, deps: Au
     return borders?.ok === true ? borders.value : undefined;
   }
 
+  const judging = { engine, model, shards, verify, bordersOf };
+
+  async function findRows(one: Drawn, signal: AbortSignal): Promise<Finding> {
+    const { accused, hop, receipt } = one;
+    const answer = await rowsOf(one, signal);
+    if (answer === undefined) return NOT_HANDED;
+    return judgeReceipt({ peer: accused.peer, hop, receipt: receipt.value, answer }, judging, signal);
+  }
+
+  async function findRun(one: Drawn, signal: AbortSignal): Promise<Finding> {
+    const { accused, hop, receipt } = one;
+    const taken = await tensorsOf(one, 'taken', signal);
+    const given = taken === undefined ? undefined : await tensorsOf(one, 'given', signal);
+    if (taken === undefined || given === undefined) return NOT_HANDED;
+    const { request } = taken;
+    return judgeRun({ peer: accused.peer, hop, receipt: receipt.value, request, taken, given }, judging, signal);
+  }
+
   /** Undefined when nobody can tell. */
   async function judge(one: Drawn, signal: AbortSignal): Promise<AuditVerdict | undefined> {
-    const answer = await rowsOf(one, signal);
-    if (answer === undefined) return undefined;
-    const { accused, hop, hash, receipt } = one;
-    const judged: Judged = { peer: accused.peer, hop, receipt: receipt.value, answer };
-    const judging: JudgeDeps = { engine, model, shards, verify, bordersOf };
-    const finding = await judgeReceipt(judged, judging, signal);
+    const { accused, hash, receipt } = one;
+    const finding = await (model.inputs === undefined ? findRows(one, signal) : findRun(one, signal));
     if (finding.at === 'unclear') return undefined;
     judgedBefore.add(hash);
     const bad = finding.at === 'bad';

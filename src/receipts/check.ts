@@ -55,12 +55,10 @@ export function createReceiptCheck({ session, manifest, codec, route }: CheckedR
   /** Chain over the tokens drawn behind the rows of the segments so far. */
   let draws = drawsStart(session);
 
-  function misfit({ value: receipt, message, signature }: Signed<Receipt>, hop: number): string | undefined {
-    const place = route[hop];
-    if (place === undefined || !verify(place.peer, message, signature)) return 'badly signed';
-    if (receipt.session !== session || receipt.manifest !== manifest || receipt.codec !== codec)
-      return 'of another session';
-    if (receipt.from !== place.from || receipt.to !== place.to) return 'of another run';
+  function misfit(signed: Signed<Receipt>, hop: number): string | undefined {
+    const { value: receipt } = signed;
+    const why = foreign(signed, hop, { session, manifest, codec, route }, verify);
+    if (why !== undefined) return why;
     const before = ends[hop] ?? 0;
     if (receipt.position !== before || before % SEGMENT_POSITIONS !== 0) return 'it does not follow the one before';
     return before + receipt.count > links.length ? 'for more rows than were sent' : undefined;
@@ -114,4 +112,18 @@ export function createReceiptCheck({ session, manifest, codec, route }: CheckedR
     usage: () => ({ positions: links.length, tokens: drawn.size }),
     receipts: () => taken.flatMap((ofHop) => [...ofHop.values()].map(({ bytes }) => bytes)),
   };
+}
+
+/** Why a receipt is not one of this hop for this session, if it is not. */
+export function foreign(
+  { value: receipt, message, signature }: Signed<Receipt>,
+  hop: number,
+  { session, manifest, codec, route }: CheckedRoute,
+  verify: Verify,
+): string | undefined {
+  const place = route[hop];
+  if (place === undefined || !verify(place.peer, message, signature)) return 'badly signed';
+  if (receipt.session !== session || receipt.manifest !== manifest || receipt.codec !== codec)
+    return 'of another session';
+  return receipt.from === place.from && receipt.to === place.to ? undefined : 'of another run';
 }

@@ -59,7 +59,7 @@ export interface JudgeDeps {
  * Outputs further away than that many tolerances of all shards of the run together are not what the run computes: noise adds up from border to
  * border. Measured (docs/protocol-13-receipts.md): honest rows are within 1.1, honest probabilities within 7.1, weights in bf16 beyond 17 and 31.
  */
-const HIDDEN_TOLERANCES = 6;
+export const HIDDEN_TOLERANCES = 6;
 const DRAWN_TOLERANCES = 16;
 
 /** Throws what the engine throws. */
@@ -71,7 +71,7 @@ export async function judgeReceipt(judged: Judged, deps: JudgeDeps, signal: Abor
   if (receipt.manifest !== model.hash || to > model.shardCount) return { at: 'unclear', why: 'of another model' };
   if (shards.slice(from, to).some(({ auditable }) => !auditable))
     return { at: 'unclear', why: 'of a format that is not audited' };
-  const open = openOf(judged, deps);
+  const open = openOf({ ...judged, request: answer.request }, deps);
   if (open === undefined) return { at: 'bad', shard: from, why: "without the client's request" };
   const chain = chainOver(source, model);
   if (chain === undefined || !equalBytes(chain.at(-1) ?? new Uint8Array(0), receipt.taken))
@@ -143,14 +143,17 @@ async function firstDifference(
 }
 
 /** Of all shards of a run together, in sketch units. */
-function tauOf({ from, to }: { readonly from: number; readonly to: number }, { shards }: JudgeDeps): number {
+export function tauOf(
+  { from, to }: { readonly from: number; readonly to: number },
+  { shards }: Pick<JudgeDeps, 'shards'>,
+): number {
   return shards.slice(from, to).reduce((sum, { tau }) => sum + tau, 0);
 }
 
 const SKETCH_UNIT = 2 ** 24;
 
 /** In sketch units; infinite when they cannot be compared. */
-function relativeDistance(ours: Float32Array, theirs: Float32Array | undefined, rms: number): number {
+export function relativeDistance(ours: Float32Array, theirs: Float32Array | undefined, rms: number): number {
   if (theirs === undefined || theirs.length !== ours.length || !theirs.every(Number.isFinite))
     return Number.POSITIVE_INFINITY;
   const sum = ours.reduce((all, value, i) => all + (value - (theirs[i] ?? 0)) ** 2, 0);
@@ -158,9 +161,12 @@ function relativeDistance(ours: Float32Array, theirs: Float32Array | undefined, 
 }
 
 /** What the client asked of this hop; undefined when it is not proven that it did. */
-function openOf({ peer, hop, receipt, answer }: Judged, { verify }: JudgeDeps): OpenBody | undefined {
+export function openOf(
+  { peer, hop, receipt, request: bytes }: Pick<Judged, 'peer' | 'hop' | 'receipt'> & { readonly request: Uint8Array },
+  { verify }: Pick<JudgeDeps, 'verify'>,
+): OpenBody | undefined {
   const expected = { protocol: INFER_PROTOCOL, method: OPEN_METHOD, to: peer };
-  const request = readTakenRequest(answer.request, expected, verify);
+  const request = readTakenRequest(bytes, expected, verify);
   const open = request.ok ? decodeOpen(request.value.body) : request;
   if (!request.ok || !open.ok) return undefined;
   const { salt, manifest, codec, route } = open.value;

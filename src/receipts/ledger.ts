@@ -5,6 +5,7 @@ import type { BlockNumber } from '../types/ids.ts';
 import type { SessionId } from '../wire/infer.ts';
 import type { Receipt, Signed } from '../wire/receipt.ts';
 import type { RowCodec } from '../wire/tensor.ts';
+import type { KeptRun } from './run-transcript.ts';
 import type { DrawnToken, Run } from './transcript.ts';
 
 /** Rows of all sessions together, open ones by what they have reserved: 32,000 positions of a width of 2,048 in f16. */
@@ -27,7 +28,9 @@ export interface ServedSession {
   rows(count: number): Uint8Array;
   /** Tokens drawn behind these rows, at the last hop. */
   drawn(count: number): readonly DrawnToken[];
-  /** Of the rows. */
+  /** Of a stateless model: the tensors of each run, where they were kept. */
+  readonly runs?: readonly (KeptRun | undefined)[];
+  /** Of the rows, or tensors. */
   readonly bytes: number;
   /** What the client has signed for; empty when it did not. */
   readonly usage: Uint8Array;

@@ -4,7 +4,7 @@
 import type { ProtocolOptions } from '../p2p/types.ts';
 import type { PeerId } from '../types/ids.ts';
 import { fromHex, toHex } from '../util/bytes.ts';
-import { encodeCbor } from '../util/cbor.ts';
+import { type Cbor, encodeCbor } from '../util/cbor.ts';
 import {
   between,
   bytes,
@@ -23,6 +23,7 @@ import {
 } from '../wire/fields.ts';
 import { MAX_FRAME_BYTES } from '../wire/frame.ts';
 import { MAX_RECEIPT_BYTES, type SessionId } from '../wire/infer.ts';
+import type { KeptTensors } from './run-transcript.ts';
 import type { DrawnToken } from './transcript.ts';
 
 export const AUDIT_PROTOCOL = '/tessera/audit/1';
@@ -32,6 +33,7 @@ const MAX_REQUEST_BYTES = 32 * 1024;
 const MAX_POSITIONS = 1 << 24;
 const MAX_STREAMS = 2;
 const SESSION_BYTES = 16;
+const CHAIN_BYTES = 32;
 /** Inner borders of a run. */
 const MAX_BORDERS = 256;
 const MAX_DRAWS = 1 << 16;
@@ -40,7 +42,15 @@ export type AuditRequest =
   | { readonly ask: 'list' }
   /** Rows of positions [0, end). */
   | { readonly ask: 'rows'; readonly session: SessionId; readonly hop: number; readonly end: number }
-  /** Outputs of a segment at each border inside the run. */
+  /** Tensors of one run of a stateless model: those that came in, or those that went on. */
+  | {
+      readonly ask: 'run';
+      readonly session: SessionId;
+      readonly hop: number;
+      readonly run: number;
+      readonly side: 'taken' | 'given';
+    }
+  /** Outputs of a segment, or of a run (count 1), at each border inside the run. */
   | {
       readonly ask: 'borders';
       readonly session: SessionId;
@@ -63,6 +73,11 @@ export interface RowsAnswer {
   readonly drawn: readonly DrawnToken[];
 }
 
+export interface RunAnswer extends KeptTensors {
+  /** The client's signed request. */
+  readonly request: Uint8Array;
+}
+
 export function auditOptions(admit: (peer: PeerId) => boolean): ProtocolOptions {
   return { maxFrameBytes: MAX_FRAME_BYTES, admit, maxStreamsPerPeer: MAX_STREAMS };
 }
@@ -72,6 +87,7 @@ export function encodeAuditRequest(request: AuditRequest): Uint8Array {
   const { session, hop } = request;
   const of = { v: 1, q: request.ask, s: fromHex(session), j: hop };
   if (request.ask === 'rows') return encodeCbor({ ...of, n: request.end });
+  if (request.ask === 'run') return encodeCbor({ ...of, r: request.run, w: request.side });
   return encodeCbor({ ...of, p: request.position, n: request.count });
 }
 
@@ -89,6 +105,11 @@ export function decodeAuditRequest(body: Uint8Array): Parsed<AuditRequest> {
       case 'rows': {
         const map = readMap(value, { ...HEAD, q: exactly('rows'), n: between(1, MAX_POSITIONS) });
         return { ask, session: map.s, hop: map.j, end: map.n };
+      }
+      case 'run': {
+        const sides = exactly('taken', 'given');
+        const map = readMap(value, { ...HEAD, q: exactly('run'), r: uint(MAX_POSITIONS), w: sides });
+        return { ask, session: map.s, hop: map.j, run: map.r, side: map.w };
       }
       case 'borders': {
         const shape = { ...HEAD, q: exactly('borders'), p: uint(MAX_POSITIONS), n: between(1, MAX_POSITIONS) };
@@ -128,6 +149,30 @@ export function decodeRows(body: Uint8Array): Parsed<RowsAnswer> {
     const shape = { v: exactly(1), o: bytes(0, MAX_REQUEST_BYTES), x: bytes(0, MAX_FRAME_BYTES), d: DRAWN };
     const { o, x, d } = readMap(readCbor(body, MAX_FRAME_BYTES), shape);
     return { request: o, rows: x, drawn: d.map(([position, id]) => ({ position, id })) };
+  });
+}
+
+/** Tensors of a run, or nothing: they are not kept here, or do not fit in a frame. */
+export function encodeRun(answer: RunAnswer | undefined): Uint8Array {
+  if (answer === undefined) return encodeCbor({ v: 1 });
+  const { request, before, header, tensor } = answer;
+  const encoded = encodeCbor({ v: 1, o: request, h: before, t: header, x: tensor });
+  return encoded.length > MAX_FRAME_BYTES ? encodeCbor({ v: 1 }) : encoded;
+}
+
+const ANYTHING: Field<Cbor> = (value) => value;
+
+export function decodeRun(body: Uint8Array): Parsed<RunAnswer> {
+  return parsing(() => {
+    const shape = {
+      v: exactly(1),
+      o: bytes(0, MAX_REQUEST_BYTES),
+      h: bytes(CHAIN_BYTES),
+      t: ANYTHING,
+      x: bytes(0, MAX_FRAME_BYTES),
+    };
+    const { o, h, t, x } = readMap(readCbor(body, MAX_FRAME_BYTES), shape);
+    return { request: o, before: h, header: t, tensor: x };
   });
 }
 

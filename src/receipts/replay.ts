@@ -4,7 +4,8 @@
 import { chainNext, chainStart, isSketchedDraw } from '../consensus/receipt.ts';
 import type { Engine, KvSession, Rows, TopLogits } from '../engine/types.ts';
 import type { ShardIndex } from '../types/ids.ts';
-import type { ManifestHash } from '../types/model.ts';
+import type { ManifestHash, Port } from '../types/model.ts';
+import type { NamedTensor } from '../types/tensor.ts';
 import type { Parsed } from '../wire/fields.ts';
 import type { SessionId } from '../wire/infer.ts';
 import { bytesToIds, bytesToRows, type RowCodec } from '../wire/tensor.ts';
@@ -16,6 +17,8 @@ export interface ReplayModel {
   readonly vocab: number;
   /** Shards of the cut. */
   readonly shardCount: number;
+  /** Of a stateless model: what each shard of the cut takes. */
+  readonly inputs?: readonly (readonly Port[])[];
 }
 
 /** Rows of positions [0, end) as they entered a run. */
@@ -32,7 +35,7 @@ export interface Segment {
   readonly count: number;
 }
 
-export type ReplayEngine = Pick<Engine, 'openSession'>;
+export type ReplayEngine = Pick<Engine, 'openSession' | 'run'>;
 
 const ID_BYTES = 4;
 const VALUE_BYTES = { f16: 2, f32: 4 } as const;
@@ -126,6 +129,27 @@ export async function replayBorders(
     if (result.kind !== 'hidden') throw new RangeError(`shard ${shard} ends the model inside a run`);
     borders.push(result.data.slice(segment.position * model.width, (segment.position + segment.count) * model.width));
     rows = { kind: 'hidden', data: result.data, count: source.end };
+  }
+  return borders;
+}
+
+/** First outputs of a stateless run at each border inside it, first border first: shard by shard, from the same tensors. */
+export async function replayRunBorders(
+  { from, to }: Run,
+  tensors: readonly NamedTensor[],
+  { inputs = [] }: ReplayModel,
+  engine: ReplayEngine,
+  signal: AbortSignal,
+): Promise<readonly Float32Array[]> {
+  const borders: Float32Array[] = [];
+  const known = new Map(tensors.map((tensor) => [tensor.name, tensor]));
+  for (let shard = from; shard < to - 1; shard = (shard + 1) as ShardIndex) {
+    const taken = (inputs[shard] ?? []).flatMap(({ name }) => known.get(name) ?? []);
+    const own = taken.map((tensor) => ({ ...tensor, data: tensor.data.slice() }));
+    const outputs = await engine.run({ from: shard, to: (shard + 1) as ShardIndex }, own, { owner: OWNER }, signal);
+    for (const tensor of outputs) known.set(tensor.name, tensor);
+    const data = outputs[0]?.data;
+    borders.push(data instanceof Float32Array ? data : new Float32Array(0));
   }
   return borders;
 }

@@ -6,6 +6,7 @@ import type { PeerId } from '../types/ids.ts';
 import { createSerial, withDeadline } from '../util/async.ts';
 import { errorMessage } from '../util/errors.ts';
 import type { Log } from '../util/log.ts';
+import { readTensors } from '../wire/named-tensors.ts';
 import type { AuditLedger, ServedSession } from './ledger.ts';
 import {
   AUDIT_PROTOCOL,
@@ -15,8 +16,9 @@ import {
   encodeBorders,
   encodeListed,
   encodeRows,
+  encodeRun,
 } from './protocol.ts';
-import { type ReplayEngine, type ReplayModel, replayBorders } from './replay.ts';
+import { type ReplayEngine, type ReplayModel, replayBorders, replayRunBorders } from './replay.ts';
 
 /** An auditor that waits longer has given up. */
 const BORDERS_MS = 20_000;
@@ -39,10 +41,17 @@ export async function serveAudits({ overlay, ledger, engine, model, mayAudit, lo
     const served = ledger.find(request.session, request.hop);
     const end = request.position + request.count;
     if (served === undefined || end > served.length) return encodeBorders(undefined);
-    const { session, codec, run } = served;
-    const source = { session, codec, run, rows: served.rows(end), end };
+    const { session, codec, run, runs } = served;
+    const until = withDeadline(signal, BORDERS_MS);
     try {
-      return encodeBorders(await replayBorders(source, request, model, engine, withDeadline(signal, BORDERS_MS)));
+      if (runs !== undefined) {
+        const taken = runs[request.position]?.taken;
+        if (taken === undefined) return encodeBorders(undefined);
+        const tensors = readTensors(taken.header, taken.tensor);
+        return encodeBorders(await replayRunBorders(run, tensors, model, engine, until));
+      }
+      const source = { session, codec, run, rows: served.rows(end), end };
+      return encodeBorders(await replayBorders(source, request, model, engine, until));
     } catch (error) {
       log.info('borders not computed for an auditor', { session, error: errorMessage(error) });
       return encodeBorders(undefined);
@@ -53,6 +62,12 @@ export async function serveAudits({ overlay, ledger, engine, model, mayAudit, lo
     if (served === undefined || end > served.length) return encodeRows(undefined);
     const rows = served.rows(end);
     return encodeRows(rows.length === 0 ? undefined : { request: served.request, rows, drawn: served.drawn(end) });
+  }
+
+  function runOf({ session, hop, run, side }: AuditRequest & { ask: 'run' }): Uint8Array {
+    const served = ledger.find(session, hop);
+    const kept = served?.runs?.[run]?.[side];
+    return encodeRun(served === undefined || kept === undefined ? undefined : { request: served.request, ...kept });
   }
 
   await overlay.handleRequest(AUDIT_PROTOCOL, auditOptions(mayAudit), async (body, from, signal) => {
@@ -66,6 +81,8 @@ export async function serveAudits({ overlay, ledger, engine, model, mayAudit, lo
         );
       case 'rows':
         return rowsOf(ledger.find(request.session, request.hop), request.end);
+      case 'run':
+        return runOf(request);
       case 'borders':
         return inTurn(() => bordersOf(request, signal));
     }

@@ -188,6 +188,8 @@ const MAX_SHARDS = 0xffff;
 const MAX_TOKENS_PER_FRAME = 64;
 /** As many as an OpenAI client may ask for. */
 export const MAX_ALTERNATIVES = 20;
+/** Runs of one session of a stateless model: a hop keeps a receipt of each. */
+export const MAX_RUNS = 512;
 /** Two chains, a sketch, a signature and a dozen numbers. */
 export const MAX_RECEIPT_BYTES = 1_024;
 export const MAX_USAGE_BYTES = 512;

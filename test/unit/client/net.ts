@@ -217,6 +217,7 @@ export interface NetOptions {
   /** As announced; 64 unless given. */
   readonly memoryMiB?: (i: number) => number;
   readonly mayAsk?: (peer: PeerId) => boolean;
+  readonly mayAudit?: (peer: PeerId) => boolean;
   readonly stakeOf?: (peer: PeerId) => bigint;
   readonly openChallenge?: (shard: ShardIndex) => Rows | undefined;
   /** Whether the model is a stateless one: FUNCTION_INPUTS. */
@@ -327,6 +328,7 @@ function startHoster(
       board: directory,
       verify: verifySignature,
       mayAsk: options.mayAsk ?? (() => true),
+      ...(options.mayAudit === undefined ? {} : { mayAudit: options.mayAudit }),
       ...(options.stakeOf === undefined ? {} : { stakeOf: options.stakeOf }),
       ...(options.openChallenge === undefined ? {} : { openChallenge: options.openChallenge }),
       now: () => clock.ms,
