@@ -240,7 +240,7 @@ export function silence(route: readonly RoutedHop[]): readonly HopFailure[] {
   return route.map(({ peer }, hop) => ({ peer, hop, reason: 'DEADLINE', suspected: true }));
 }
 
-export function hopAt(route: readonly RoutedHop[], hop: number): RoutedHop {
+function hopAt(route: readonly RoutedHop[], hop: number): RoutedHop {
   const found = route[hop];
   if (found === undefined) throw new RangeError(`no hop ${hop} in a route of ${route.length}`);
   return found;

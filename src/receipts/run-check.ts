@@ -1,6 +1,7 @@
 // The client's look at the receipts of a session with a stateless model (protocol.md 13): one of each hop for each run, signed, in order, and
 // what one hop says it gave is what the next says it took, from the tensors sent to the result that came.
 
+import type { ShardIndex } from '../types/ids.ts';
 import type { NamedTensor } from '../types/tensor.ts';
 import { equalBytes } from '../util/bytes.ts';
 import type { Verify } from '../wire/envelope.ts';
@@ -27,8 +28,8 @@ export interface RunCheck {
 export function createRunCheck(of: CheckedRoute, verify: Verify): RunCheck {
   const { session, manifest, codec, route } = of;
   const last = route.length - 1;
-  const [run, next] = [route[0], undefined];
-  const [start, end] = startsOf({ session, manifest, codec, run: run ?? NO_RUN, next });
+  const run = route[0] ?? { from: 0 as ShardIndex, to: 0 as ShardIndex };
+  const [start, end] = startsOf({ session, manifest, codec, run, next: undefined });
   /** After each run. */
   const sent: Uint8Array[] = [];
   const got: Uint8Array[] = [];
@@ -76,8 +77,6 @@ export function createRunCheck(of: CheckedRoute, verify: Verify): RunCheck {
     receipts: () => taken.flatMap((receipts) => receipts.map(({ bytes }) => bytes)),
   };
 }
-
-const NO_RUN = { from: 0, to: 0 } as never;
 
 function isSame(a: Uint8Array, b: Uint8Array | undefined): boolean {
   return b !== undefined && equalBytes(a, b);
