@@ -38,7 +38,7 @@ export const MISSED_WORDS: Readonly<Record<MissedReason, string>> = {
 export const OBSTACLE_WORDS: Readonly<Record<Obstacle, string>> = {
   MODEL_NEEDED: 'the model of that epoch is another one, name it with --model',
   PROPOSAL_FEW_WITNESSES: 'too few nodes witnessed what the proposal names',
-  ROSTER_UNAVAILABLE: 'the chain no longer tells who belonged to the epoch',
+  ROSTER_UNAVAILABLE: 'the chain no longer tells who belonged to the epoch, and no node proves it',
   PROPOSAL_UNREADABLE: "the proposal's evidence cannot be read",
   PROPOSAL_MISSING_RECORD: 'the proposal names records that nobody hands over',
   PROPOSAL_OMITS: 'the proposal leaves out records that were in time',

@@ -121,6 +121,8 @@ export function createVerifier(options: VerifierOptions, deps: VerifierDeps): Ve
   const { chain, overlay, log } = deps;
   const genesis = fromHex(options.genesis);
   const rosters = createRosters(options, { chain, journal: deps.journal, log });
+  /** Each is the one before the next: asked for once. */
+  const proven = new Set<Epoch>();
   const rules = createRules({ genesis, subnet }, { factsOf: rosters.known, manifestOf: deps.manifestOf });
 
   /** By proof, if there is one of each epoch that matters; else as the endpoint or the nodes tell it. */
@@ -136,10 +138,13 @@ export function createVerifier(options: VerifierOptions, deps: VerifierDeps): Ve
   /** Undefined when all is proven, else why the first that is not is not. */
   async function prove(scored: Epoch, proofs: RosterProofs, signal: AbortSignal): Promise<Unproven | undefined> {
     let unproven: Unproven | undefined;
-    for (const epoch of epochsBehind(scored)) {
+    for (const epoch of epochsBehind(scored).filter((one) => !proven.has(one))) {
       const own = await proofs.fromChain(epoch, signal).catch(elsewhere);
       const found = own.ok ? own : await proofs.fromPeers(epoch, signal);
-      if (found.ok && (await rosters.adoptProven(epoch, found.state, signal))) continue;
+      if (found.ok && (await rosters.adoptProven(epoch, found.state, signal))) {
+        proven.add(epoch);
+        continue;
+      }
       const codes = [found, own].flatMap((one) => (one.ok ? [] : [one.code]));
       unproven ??= codes.find((code) => code !== 'PROOF_MISSING') ?? 'PROOF_MISSING';
     }

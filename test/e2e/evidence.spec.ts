@@ -6,13 +6,14 @@ import { join } from 'node:path';
 import type { Chain } from '../../src/chain/types.ts';
 import { createOverlay } from '../../src/p2p/libp2p.ts';
 import type { Overlay } from '../../src/p2p/types.ts';
-import type { Epoch } from '../../src/types/ids.ts';
+import type { BlockNumber, Epoch } from '../../src/types/ids.ts';
 import type { SignedRecord } from '../../src/types/record.ts';
 import { encodeCbor } from '../../src/util/cbor.ts';
-import { decodeRecords, EVIDENCE_PROTOCOL } from '../../src/validator/evidence-protocol.ts';
+import { decodeProof, decodeRecords, EVIDENCE_PROTOCOL, encodeProof } from '../../src/validator/evidence-protocol.ts';
 import { decodeArgs } from '../../src/wire/evidence.ts';
 import { decodeRecord, signRecord } from '../../src/wire/record.ts';
 import { type Finished, runCli, startCli, stopCli } from '../support/cli.ts';
+import { startFaultyProxy } from '../support/faulty-proxy.ts';
 import { createLoopback, type Disguise, type Loopback } from '../support/loopback.ts';
 
 /** The four honest hosters leave out one shard each, so each shard has three of them. */
@@ -41,7 +42,7 @@ describe('what anybody can find out about an epoch', function () {
           [TWO_FACED - 1]: { mute: true, chain: dead, parts: twoFaced },
           [LATE - 1]: { mute: true, chain: dead, withholds: ['hc'], parts: late },
           [WITHHOLDER - 1]: { mute: true, chain: dead, withholds: ['hr'], parts: withholding },
-          [ATTESTOR - 1]: { mute: true, chain: dead },
+          [ATTESTOR - 1]: { mute: true, chain: dead, parts: lyingAboutRosters },
         },
       });
       const isHonest = (id: number | undefined): boolean => HONEST.includes(id ?? 0);
@@ -95,14 +96,57 @@ describe('what anybody can find out about an epoch', function () {
       assert.deepEqual([...new Set(unpaid.map(({ reason }) => reason))], ['no-proposal']);
     });
 
+    it('verify-epoch: proves who was in an epoch that the endpoint has forgotten, and finds out the node that altered it', async () => {
+      const forgotten = await blocksSoFar(net);
+      const proxy = await startFaultyProxy(net.endpoint);
+      try {
+        // What is asked of a forgotten state is asked of a block that there never was.
+        proxy.fault({
+          request({ method, message }) {
+            const params = (message.params ?? []) as readonly unknown[];
+            const isGone = method.startsWith('state_') && forgotten.has(String(params.at(-1)));
+            return isGone ? { ...message, params: params.with(-1, `0x${'12'.repeat(32)}`) } : message;
+          },
+        });
+        const liar = net.nodes.find(({ id }) => id === ATTESTOR)?.node ?? assert.fail();
+        const peers = ['--initial-peers', ...net.nodes.flatMap(({ node }) => node.addresses.slice(0, 1))];
+        const words = [
+          'verify-epoch',
+          String(accepted),
+          '--rpc',
+          proxy.endpoint,
+          '--data-dir',
+          '/nonexistent',
+          ...peers,
+        ];
+        const { code, lines, stderr } = await runCli([...words, '--json']);
+        assert.equal(code, 0, stderr);
+        const [told] = lines as { verdict?: string; roster?: string; refused?: { peer: string; code: string }[] }[];
+        assert.deepEqual([told?.verdict, told?.roster], ['agrees', 'proven']);
+        const refused = told?.refused ?? [];
+        assert.deepEqual([...new Set(refused.map(({ code: why }) => why))], ['PROOF_INCOMPLETE']);
+        const liars = [...new Set(refused.map(({ peer }) => peer))];
+        assert.equal(liars.length, 1);
+        assert.ok(liar.addresses[0]?.endsWith(`/p2p/${liars[0]}`));
+        const text = await runCli(words);
+        assert.equal(text.code, 0, text.stderr);
+        assert.match(text.stdout, /roster proven: who was in the epoch follows from the state root/);
+        assert.match(text.stdout, new RegExp(`${liars[0]} handed over a roster that is not the chain's`));
+      } finally {
+        await proxy.close();
+      }
+    });
+
     it('verify-epoch: agrees with what the evidence gives, and disagrees with a proposer that altered it', async () => {
       const good = await tessera('verify-epoch', String(accepted), '--json');
       assert.equal(good.code, 0, good.stderr);
       assert.equal(good.lines[0]?.verdict, 'agrees');
+      assert.deepEqual([good.lines[0]?.roster, good.lines[0]?.refused], ['proven', []], 'by the endpoint itself');
       assert.deepEqual(
         ((good.lines[0]?.nodes ?? []) as { node: number }[]).map(({ node }) => node),
         [...HONEST, TWO_FACED, LATE, WITHHOLDER, ATTESTOR],
       );
+
       greedyFrom = net.epoch() + 1;
       let epoch = greedyFrom;
       await net.runTo(epoch, 2);
@@ -117,6 +161,7 @@ describe('what anybody can find out about an epoch', function () {
 
   describe('with honest nodes', () => {
     let net: Loopback;
+    let forgotten: ReadonlySet<string> = new Set();
     const NEWCOMER = 5;
     const TWIN = 2;
 
@@ -125,7 +170,7 @@ describe('what anybody can find out about an epoch', function () {
         hosters: 4,
         attestors: 1,
         disguises: {
-          [NEWCOMER - 1]: { late: true },
+          [NEWCOMER - 1]: { late: true, chain: (inner) => forgetful(inner, () => forgotten) },
           // Two nodes under one name hear half of everything each: nobody waits for what they say. This one does not watch, the other does.
           [TWIN - 1]: { deaf: true, withholds: ['hc', 'hr', 'sc', 'sr'], parts: () => ({}) },
         },
@@ -133,9 +178,10 @@ describe('what anybody can find out about an epoch', function () {
     });
     after(() => net?.stop());
 
-    it("lets a node that joins after the reveals verify and attest that epoch's proposal", async () => {
+    it("lets a node that joins after the reveals, and whose endpoint has forgotten all before, verify and attest that epoch's proposal", async () => {
       const scored = net.firstEpoch;
       await net.runTo(scored, 15);
+      forgotten = await blocksSoFar(net);
       const node = await net.start(NEWCOMER);
       let epoch = scored + 1;
       await net.runTo(epoch, 4);
@@ -182,6 +228,52 @@ describe('what anybody can find out about an epoch', function () {
       }
     });
   });
+});
+
+async function blocksSoFar({ chain }: Loopback): Promise<ReadonlySet<string>> {
+  const { number } = await chain.head('best');
+  const numbers = Array.from({ length: number + 1 }, (_, block) => block as BlockNumber);
+  const hashes = await Promise.all(numbers.map((block) => chain.blockHash(block)));
+  return new Set(hashes.filter((hash) => hash !== undefined));
+}
+
+/** An endpoint that has dropped the states of these blocks. */
+function forgetful(inner: Chain, forgotten: () => ReadonlySet<string>): Chain {
+  const keeping =
+    <A extends readonly unknown[], T>(read: (...args: A) => Promise<T>) =>
+    async (...args: A): Promise<T> => {
+      const gone = args.find((one) => typeof one === 'string' && forgotten().has(one));
+      if (gone !== undefined) throw Object.assign(new Error(`no state of ${gone}`), { code: 'CHAIN_STATE_DISCARDED' });
+      return read(...args);
+    };
+  return {
+    ...inner,
+    subnet: keeping(inner.subnet),
+    nodes: keeping(inner.nodes),
+    electable: keeping(inner.electable),
+    electedValidator: keeping(inner.electedValidator),
+    proveRoster: keeping(inner.proveRoster),
+  };
+}
+
+/** Whoever asks it for the proof of a roster gets one in which a byte of a value is another. */
+const lyingAboutRosters: Disguise['parts'] = () => ({
+  async createOverlay(...args) {
+    const overlay = await createOverlay(...args);
+    return {
+      ...overlay,
+      handleRequest: (protocol, options, handler) =>
+        overlay.handleRequest(protocol, options, async (body, from, signal) => {
+          const answer = await handler(body, from, signal);
+          const proof = protocol === EVIDENCE_PROTOCOL ? decodeProof(answer) : undefined;
+          const longest = proof?.nodes.toSorted((a, b) => b.length - a.length)[0];
+          if (proof === undefined || longest === undefined) return answer;
+          const other = longest.with(8, (longest[8] as number) ^ 1);
+          const nodes = proof.nodes.map((node) => (node === longest ? other : node));
+          return encodeProof({ ...proof, nodes }) ?? answer;
+        }),
+    };
+  },
 });
 
 /** Members of the first set of witnesses that a submission names. */
