@@ -28,9 +28,9 @@ const OF_REQUEST: Readonly<Record<RequestRefusal, InferCode>> = {
 
 /** Before a session has ended here nobody knows how long they last. */
 const GUESS_MS = 1_000;
-/** No hint is shorter: the question itself takes time. None is longer: what is held now says little of a minute from now. */
-const SHORTEST_MS = 100;
-const LONGEST_MS = 30_000;
+/** No hint is 0, which would say that waiting does not help. None is longer: what is held now says little of a minute from now. */
+const SHORTEST_MS = 1;
+export const LONGEST_MS = 30_000;
 
 export function codeOfEngineError(error: unknown): InferCode {
   return OF_ENGINE[errorCode(error)] ?? 'INTERNAL';

@@ -166,7 +166,7 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
   }
 
   function refuseBusy(stream: FrameStream, why: string): Promise<void> {
-    return refuse(stream, 'BUSY', why, seats.soonestMs(stream.peer));
+    return refuse(stream, 'BUSY', why, seats.soonestMs(stream.peer, deps.now()));
   }
 
   async function serveClient(stream: FrameStream, inbox: Inbox, request: Uint8Array): Promise<void> {
@@ -331,7 +331,7 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
     } catch (error) {
       deps.log.debug('engine refused a session', { error: errorMessage(error) });
       const code = codeOfEngineError(error);
-      if (code === 'BUSY') return { code, retryAfterMs: seats.soonestMs(owner) };
+      if (code === 'BUSY') return { code, retryAfterMs: seats.soonestMs(owner, deps.now()) };
       const wanted = lacking(error);
       const held = { lastsMs: seats.lastsMs, units: deps.engine.stats().kvBytes };
       return { code, retryAfterMs: wanted === undefined ? 0 : waitFor({ ...held, wanted }) };

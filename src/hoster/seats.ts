@@ -2,7 +2,7 @@
 // (protocol.md 14). While seats are scarce, peers get them in proportion to their stake, and strangers never all of them.
 
 import type { PeerId } from '../types/ids.ts';
-import { waitFor } from './codes.ts';
+import { LONGEST_MS, waitFor } from './codes.ts';
 import type { HosterLimits } from './limits.ts';
 
 /** Must be given back with `leave`. */
@@ -15,8 +15,11 @@ export interface Seats {
   take(peer: PeerId, key: string): Promise<Seat | 'BUSY' | 'NOT_YOURS'>;
   /** Whether it could sit or wait now: who could not is told so before anything is verified. */
   mayCome(peer: PeerId): boolean;
-  /** When a seat for this peer comes free, by how long sessions have lasted lately, behind those who wait. Milliseconds. */
-  soonestMs(peer: PeerId): number;
+  /**
+   * When a seat for this peer comes free, by how long sessions have lasted lately, behind those who wait and those who were told so before: a crowd must
+   * not come back at once. Milliseconds.
+   */
+  soonestMs(peer: PeerId, nowMs: number): number;
   /** A session that was opened has ended after so long. */
   lasted(ms: number): void;
   /** How long a session lasts, from the latest ones; undefined before the first one has ended. */
@@ -48,6 +51,8 @@ export function createSeats(limits: SeatLimits, stakeOf: (peer: PeerId) => bigin
   /** In order of arrival. */
   const queue: Waiting[] = [];
   let lastsMs: number | undefined;
+  /** Up to when seats that come free were promised. */
+  let promisedMs = 0;
 
   function heldBy(peer: PeerId): number {
     return held.get(peer) ?? 0;
@@ -118,10 +123,15 @@ export function createSeats(limits: SeatLimits, stakeOf: (peer: PeerId) => bigin
       return mayWait(peer) ? wait(peer, key) : 'BUSY';
     },
     mayCome: (peer) => hasRoom(peer) || mayWait(peer),
-    soonestMs(peer) {
-      const own = heldBy(peer) >= mostFor(peer);
-      const ahead = own ? queue.filter((entry) => entry.peer === peer).length : queue.length;
-      return waitFor({ lastsMs, units: own ? heldBy(peer) : keys.size, wanted: ahead + 1 });
+    soonestMs(peer, nowMs) {
+      if (heldBy(peer) >= mostFor(peer)) {
+        const own = queue.filter((entry) => entry.peer === peer).length;
+        return waitFor({ lastsMs, units: heldBy(peer), wanted: own + 1 });
+      }
+      const behind = queue.length === 0 ? 0 : waitFor({ lastsMs, units: keys.size, wanted: queue.length });
+      const next = waitFor({ lastsMs, units: keys.size, wanted: 1 });
+      promisedMs = Math.min(nowMs + LONGEST_MS, Math.max(promisedMs, nowMs + behind) + next);
+      return Math.round(promisedMs - nowMs);
     },
     lasted(ms) {
       lastsMs = lastsMs === undefined ? ms : lastsMs + NEWEST * (ms - lastsMs);

@@ -106,7 +106,12 @@ describe('hoster: seats', () => {
       const held = await Promise.all(['a', 'a', 'b', 'b'].map((peer) => seat(one.take(peer))));
       return { ...one, held };
     };
-    const soonest = (seats: ReturnType<typeof seatsOf>['seats'], peer: string) => seats.soonestMs(peer as PeerId);
+    let nowMs = 0;
+    /** Each question long after the one before. */
+    const soonest = (seats: ReturnType<typeof seatsOf>['seats'], peer: string) => {
+      nowMs += 1e6;
+      return seats.soonestMs(peer as PeerId, nowMs);
+    };
 
     it('is guessed before a session has ended, then told by those that have', async () => {
       const { seats } = await full();
@@ -127,14 +132,26 @@ describe('hoster: seats', () => {
       await Promise.all(waiting);
     });
 
+    it('is promised to one after the other, and as time goes by again', async () => {
+      const { seats } = await full();
+      seats.lasted(8_000);
+      const told = (peer: string, atMs: number) => seats.soonestMs(peer as PeerId, atMs);
+      assert.deepEqual(
+        ['c', 'd', 'e'].map((peer) => told(peer, 0)),
+        [2_000, 4_000, 6_000],
+      );
+      assert.equal(told('f', 5_000), 3_000);
+      assert.equal(told('f', 50_000), 2_000);
+    });
+
     it('is told within bounds', async () => {
       const { seats } = await full();
       seats.lasted(1e9);
       assert.equal(soonest(seats, 'c'), 30_000);
-      assert.equal(seatsOf().seats.soonestMs('a' as PeerId), 1_000);
+      assert.equal(soonest(seatsOf().seats, 'a'), 1_000);
       const other = await full();
-      other.seats.lasted(1);
-      assert.equal(soonest(other.seats, 'c'), 100);
+      other.seats.lasted(0);
+      assert.equal(soonest(other.seats, 'c'), 1);
     });
 
     it('who could neither sit nor wait need not come', async () => {
