@@ -1,4 +1,4 @@
-// The worker thread that owns ONNX Runtime: takes requests, runs them one native run at a time, answers (engine.md 3.3). It trusts the main thread,
+// The thread or process that owns ONNX Runtime: takes requests, runs them one native run at a time, answers (engine.md 3.3). It trusts the main thread,
 // which has checked every file, position and size.
 
 import { parentPort, workerData } from 'node:worker_threads';
@@ -26,13 +26,20 @@ interface LastBatch {
   readonly ms: number;
 }
 
-function startLane(port: NonNullable<typeof parentPort>, data: LaneData, binding: Binding): void {
+/** The other end, wherever that is. */
+interface Port {
+  post(message: LaneReply, transfer: ArrayBuffer[]): void;
+  onRequest(listener: (request: LaneRequest) => void): void;
+  close(): void;
+}
+
+function startLane(port: Port, data: LaneData, binding: Binding): void {
   const queue: Queued[] = [];
   const turns = createTurns();
   const work = createLaneWork(data, binding);
   let busy = false;
 
-  const reply = (message: LaneReply, transfer: ArrayBuffer[] = []) => port.postMessage(message, transfer);
+  const reply = (message: LaneReply, transfer: ArrayBuffer[] = []) => port.post(message, transfer);
   const done = (id: number, value: LaneValue) => reply({ op: 'done', id, value }, transferOf(value));
   const failed = (id: number, error: unknown) =>
     reply({ op: 'failed', id, facts: factsOf(error), message: errorMessage(error) });
@@ -104,7 +111,7 @@ function startLane(port: NonNullable<typeof parentPort>, data: LaneData, binding
     failed(target, new EngineError({ code: 'E_ABORTED', length: 0 }, 'aborted'));
   };
 
-  port.on('message', (request: LaneRequest) => {
+  port.onRequest((request) => {
     if (request.op === 'cancel') {
       cancel(request.target);
       return;
@@ -175,4 +182,25 @@ function factsOf(error: unknown): EngineErrorFacts {
   return error instanceof EngineError ? error.facts : { code: 'E_RUN', reason: errorMessage(error) };
 }
 
-if (parentPort !== null) startLane(parentPort, workerData as LaneData, await chooseBinding());
+function threadPort(port: NonNullable<typeof parentPort>): Port {
+  return {
+    post: (message, transfer) => port.postMessage(message, transfer),
+    onRequest: (listener) => port.on('message', listener),
+    close: () => port.close(),
+  };
+}
+
+/** It ends with the process that started it, and only with that: signals to a whole group of processes are for the other one. */
+function processPort(): Port {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
+  process.on('disconnect', () => process.exit(0));
+  return {
+    post: (message) => void process.send?.(message),
+    onRequest: (listener) => process.on('message', (request) => listener(request as LaneRequest)),
+    close: () => process.disconnect(),
+  };
+}
+
+if (parentPort !== null) startLane(threadPort(parentPort), workerData as LaneData, await chooseBinding());
+else if (process.send !== undefined)
+  startLane(processPort(), JSON.parse(process.argv[2] ?? '') as LaneData, await chooseBinding());

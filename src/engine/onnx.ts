@@ -10,6 +10,7 @@ import type { Backend, CacheId } from './backend.ts';
 import { checkGraph } from './checked.ts';
 import { createEngine, type EngineOptions } from './engine.ts';
 import { type Lane, startLane } from './lane-client.ts';
+import type { Isolation } from './lane-host.ts';
 import { isTensors, type LaneValue, type ShardFiles } from './lane-protocol.ts';
 import { createPrepackedCache, type PrepackedCache, type PrepackedOptions } from './prepacked.ts';
 import { type Engine, EngineError, type EngineInfo, type StepResult } from './types.ts';
@@ -21,6 +22,8 @@ export interface OnnxEngineOptions extends EngineOptions {
   readonly device: 'auto' | 'cpu';
   /** Where repacked shards are kept, so that they load faster and as shared pages the next time; nowhere unless given. */
   readonly prepacked?: PrepackedOptions | undefined;
+  /** Where native code runs: in a thread unless given, or in a process of its own, whose end is not this one's. */
+  readonly isolation?: Isolation | undefined;
 }
 
 export interface OnnxEngineDeps {
@@ -39,12 +42,12 @@ export async function createOnnxEngine(options: OnnxEngineOptions, deps: OnnxEng
 }
 
 async function createOnnxBackend(
-  { model, device, prepacked, threads = Math.max(1, availableParallelism() - 1) }: OnnxEngineOptions,
+  { model, device, prepacked, isolation, threads = Math.max(1, availableParallelism() - 1) }: OnnxEngineOptions,
   shards: readonly ManifestShard[],
   { log, startLane: start = startLane }: OnnxEngineDeps,
 ): Promise<Backend> {
   const { shape } = model.manifest;
-  const startOne = () => start({ shape, threads }, log);
+  const startOne = () => start({ shape, threads }, log, { isolation });
   const loaded = new Map<number, ShardFiles>();
   /** Which lane a cache lives in: caches of a lane that died are gone. */
   const homes = new Map<CacheId, Lane>();

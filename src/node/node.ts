@@ -52,6 +52,8 @@ export interface NodeOptions {
   readonly dataDir: string;
   /** Keeps repacked weights in the data directory, so that they load as shared pages the next time. */
   readonly prepack?: boolean;
+  /** Whether the runtime has a process of its own. */
+  readonly isolateEngine?: boolean;
   readonly listen: readonly string[];
   readonly announce: readonly string[];
   /** Instead of the boot nodes and addresses that the chain knows. */
@@ -195,7 +197,7 @@ const MIB = 2 ** 20;
 const MEMORY_SHARE = 0.8;
 
 async function startEngine(
-  { device, threads, prepack, dataDir }: NodeOptions,
+  { device, threads, prepack, isolateEngine, dataDir }: NodeOptions,
   { cut, memoryBytes }: Site,
   { model, log, parts }: NodeDeps,
   opened: AsyncDisposableStack,
@@ -206,6 +208,7 @@ async function startEngine(
     cut,
     device,
     memoryBytes,
+    isolation: isolateEngine === true ? ('process' as const) : ('thread' as const),
     prepacked: prepack === true ? { folder: join(dataDir, 'prepacked') } : undefined,
     ...(threads === undefined ? {} : { threads }),
   };

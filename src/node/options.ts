@@ -103,6 +103,11 @@ export const OPTIONS = {
     'keep repacked weights in the data directory: less memory from the next start on, about twice the disk (f16, int8)',
     'flag',
   ),
+  'isolate-engine': option(
+    flag.default(false),
+    'run the model in a process of its own, whose crash or hang is not the end of the node; what goes in and out is copied',
+    'flag',
+  ),
   'host-maddrs': option(list.default(['/ip4/127.0.0.1/tcp/0']), 'addresses to listen on', 'list'),
   'announce-maddrs': option(list.default([]), 'addresses to announce instead', 'list'),
   'initial-peers': option(

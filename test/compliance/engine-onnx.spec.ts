@@ -8,7 +8,8 @@ import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Lane, type LaneCall, startLane } from '../../src/engine/lane-client.ts';
+import { type Lane, type LaneCall, type LaneOptions, startLane } from '../../src/engine/lane-client.ts';
+import type { Isolation } from '../../src/engine/lane-host.ts';
 import { createOnnxEngine } from '../../src/engine/onnx.ts';
 import { createReferenceEngine } from '../../src/engine/reference.ts';
 import type { Engine, KvSession, Rows, TopLogits } from '../../src/engine/types.ts';
@@ -19,10 +20,12 @@ import { DEFAULT_CUT } from '../../src/model/write.ts';
 import type { ShardIndex } from '../../src/types/ids.ts';
 import { errorCode } from '../../src/util/errors.ts';
 import { silentLog } from '../../src/util/log.ts';
+import { createManualTimers, type ManualTimers } from '../support/manual-timers.ts';
 import { writeRandomModel } from '../support/random-model.ts';
 import { rehash } from '../support/rehash.ts';
 import { assertTop, distance, feed, tokens } from './engine.ts';
 
+const HUNG = new URL('../support/hung-lane.ts', import.meta.url);
 const BUNDLED = fileURLToPath(new URL('../../models/tiny', import.meta.url));
 
 function shards(count: number): ShardIndex[] {
@@ -46,46 +49,86 @@ describe('engine: onnx, the worker', () => {
   });
   after(() => rm(folder, { recursive: true }));
 
-  it('a dead worker is replaced: its sessions are gone, new ones work', async () => {
+  /** An engine whose lanes the test can look at; `options` of the first one, later ones are as usual. */
+  const start = async (isolation: Isolation, options: LaneOptions = {}) => {
     const lanes: Lane[] = [];
     const engine = await createOnnxEngine(
-      { model, cut: DEFAULT_CUT, threads: 1, device: 'cpu' },
+      { model, cut: DEFAULT_CUT, threads: 1, device: 'cpu', isolation },
       {
         log: silentLog,
-        startLane: async (data, log) => {
-          const lane = await startLane(data, log);
+        startLane: async (data, log, usual) => {
+          const lane = await startLane(data, log, lanes.length === 0 ? { ...usual, ...options } : usual);
           lanes.push(lane);
           return lane;
         },
       },
     );
+    return { engine, lanes };
+  };
+  const lost = (error: unknown) => errorCode(error) === 'E_LANE';
+
+  /** What ends a lane while it has work. Resolves when that is so. */
+  const ENDS: Readonly<Record<string, readonly [Isolation, (lane: Lane) => unknown]>> = {
+    // No message of ours looks like this: the worker throws where nobody catches, as after a fault in native code.
+    'a thread that throws': [
+      'thread',
+      (lane) => assert.rejects(lane.call({ op: 'run', cache: 1, at: 0, rows: null as unknown as Rows }), lost),
+    ],
+    'a process that is killed': ['process', (lane) => process.kill(lane.pid ?? Number.NaN, 'SIGKILL')],
+  };
+  for (const [what, [isolation, end]] of Object.entries(ENDS))
+    it(`${what} is replaced: its sessions are gone, new ones work`, async () => {
+      const { engine, lanes } = await start(isolation);
+      try {
+        await engine.load(shards(2));
+        const [first, idle] = [await openWhole(engine, 2), await openWhole(engine, 2)];
+        const [expected] = await feed(first, [[1, 2, 3]]);
+        const ended = end(lanes[0] as Lane);
+        const step = first.step(3, tokens([4]));
+        await Promise.all([ended, assert.rejects(step, lost)]);
+        assert.equal(first.length, 3);
+        await assertReplaced(engine, [first, idle], expected);
+        assert.equal(lanes.length, 2);
+      } finally {
+        await engine.close();
+      }
+    });
+
+  it('a process that is stopped and says nothing is ended and replaced', async () => {
+    const timers = createManualTimers();
+    const { engine, lanes } = await start('process', { timers });
+    const pid = lanes[0]?.pid ?? Number.NaN;
     try {
       await engine.load(shards(2));
-      const [lost, idle] = [await openWhole(engine, 2), await openWhole(engine, 2)];
-      const [expected] = await feed(lost, [[1, 2, 3]]);
-      // No message of ours looks like this: the worker throws where nobody catches, as after a fault in native code.
-      const poison = lanes[0]?.call({ op: 'run', cache: 1, at: 0, rows: null as unknown as Rows });
-      const step = lost.step(3, tokens([4]));
-      assert.ok(poison !== undefined);
-      await assert.rejects(poison, (error: unknown) => errorCode(error) === 'E_LANE');
-      await assert.rejects(step, (error: unknown) => errorCode(error) === 'E_LANE');
-      assert.equal(lost.length, 3);
-      for (const session of [lost, idle])
-        await assert.rejects(
-          session.step(session.length, tokens([4])),
-          (error: unknown) => errorCode(error) === 'E_GONE',
-        );
-      await Promise.all([lost.release(), idle.release()]);
-      assert.equal(engine.stats().kvBytes, 0);
-      const fresh = await Promise.all([openWhole(engine, 2), openWhole(engine, 2)]);
-      assert.equal(lanes.length, 2);
-      for (const session of fresh) {
-        assert.deepEqual(await feed(session, [[1, 2, 3]]), [expected]);
-        await session.release();
-      }
+      const session = await openWhole(engine, 2);
+      const [expected] = await feed(session, [[1, 2, 3]]);
+      process.kill(pid, 'SIGSTOP');
+      await passSilence(timers, assert.rejects(session.step(3, tokens([4])), /no answer for 60 s/));
+      await assertReplaced(engine, [session], expected);
+      assert.equal(lanes[0]?.alive, false);
     } finally {
+      if (lanes[0]?.alive === true) process.kill(pid, 'SIGKILL');
       await engine.close();
     }
+  });
+
+  it('a thread that hangs is left, loads have longer, and a hung one may be closed', async () => {
+    const timers = createManualTimers();
+    const lane = await startLane({ shape: model.manifest.shape, threads: 1 }, silentLog, { timers, file: HUNG });
+    await passSilence(timers, assert.rejects(lane.call({ op: 'free', cache: 1 }), lost));
+    assert.equal(lane.alive, false);
+    await assert.rejects(lane.call({ op: 'free', cache: 1 }), lost);
+    await lane.close();
+
+    const other = await startLane({ shape: model.manifest.shape, threads: 1 }, silentLog, { timers, file: HUNG });
+    const load = other.call({ op: 'unload', shard: 1 });
+    const slow = other.call({ op: 'challenge', shard: 1, rows: tokens([1]) });
+    const both = Promise.all([assert.rejects(load, /no end within 30 s/), assert.rejects(slow, lost)]);
+    for (let look = 0; look < 20; look++) await passLook(timers);
+    assert.equal(other.alive, true);
+    const closed = other.close();
+    timers.advance(30_000);
+    await Promise.all([closed, both]);
   });
 
   it('a graph that the runtime refuses is an error, and the worker lives', async () => {
@@ -134,6 +177,35 @@ describe('engine: onnx, the worker', () => {
     assert.deepEqual([code, signal], [0, null]);
   });
 });
+
+/** Sessions of a lane that ended are gone, their memory is free, and new ones say the same. */
+async function assertReplaced(engine: Engine, old: readonly KvSession[], expected: TopLogits | undefined) {
+  for (const session of old)
+    await assert.rejects(session.step(session.length, tokens([4])), (error: unknown) => errorCode(error) === 'E_GONE');
+  await Promise.all(old.map((session) => session.release()));
+  assert.equal(engine.stats().kvBytes, 0);
+  for (const session of await Promise.all([openWhole(engine, 2), openWhole(engine, 2)])) {
+    assert.deepEqual(await feed(session, [[1, 2, 3]]), [expected]);
+    await session.release();
+  }
+}
+
+/** Looks at a lane that says nothing, until `end` has come. */
+async function passSilence(timers: ManualTimers, end: Promise<unknown>): Promise<void> {
+  let over = false;
+  const ended = end.finally(() => {
+    over = true;
+  });
+  for (let look = 0; !over; look++) {
+    assert.ok(look < 1000, 'it is not ended');
+    await Promise.race([ended, passLook(timers)]);
+  }
+  await ended;
+}
+
+async function passLook(timers: ManualTimers): Promise<void> {
+  timers.advance(await timers.asked((ms) => ms === 5000));
+}
 
 describe('engine: onnx, prepacked shards', () => {
   const RANGE = { from: 0 as ShardIndex, to: 2 as ShardIndex };

@@ -5,3 +5,6 @@ import { testEngine } from './engine.ts';
 
 testEngine('reference', async (options) => createReferenceEngine(options));
 testEngine('onnx', (options) => createOnnxEngine({ ...options, threads: 1, device: 'cpu' }, { log: silentLog }));
+testEngine('onnx, in a process of its own', (options) =>
+  createOnnxEngine({ ...options, threads: 1, device: 'cpu', isolation: 'process' }, { log: silentLog }),
+);
