@@ -45,10 +45,9 @@ interface Call {
 }
 
 /** In dist both files end in .js. */
-const LANE_FILE = new URL(
-  import.meta.url.endsWith('.js') ? import.meta.url.replace(/lane-client\.js$/, 'lane.js') : './lane.ts',
-  import.meta.url,
-);
+const LANE_FILE = import.meta.url.endsWith('.js')
+  ? new URL(import.meta.url.replace(/lane-client\.js$/, 'lane.js'))
+  : new URL('./lane.ts', import.meta.url);
 /** A lane answers `close` after the run it is in; one that takes longer is hung. */
 const CLOSE_TIMEOUT_MS = 30_000;
 /** How often a lane that owes answers is looked after. Whoever sleeps in between, as a suspended machine does, counts as one look. */
