@@ -77,9 +77,10 @@ export function createRosterProofs(options: RosterProofsOptions, deps: RosterPro
   return {
     async fromChain(epoch, signal) {
       const at = await firstHash(chain, clock, epoch, signal);
-      const found = at === undefined ? undefined : await chain.proveRoster(subnet, epoch, at, signal);
-      const proof = found === undefined ? undefined : encodeProof(found);
-      if (at === undefined || found === undefined) return MISSING;
+      if (at === undefined) return MISSING;
+      const found = await chain.proveRoster(subnet, epoch, at, signal);
+      if (found === undefined) return MISSING;
+      const proof = encodeProof(found);
       if (proof === undefined) return { ok: false, code: 'PROOF_TOO_LARGE' };
       const verdict = await read(epoch, at, proof, signal);
       if (verdict.ok) return { ok: true, state: verdict.state, proof };

@@ -123,6 +123,8 @@ export function createVerifier(options: VerifierOptions, deps: VerifierDeps): Ve
   const rosters = createRosters(options, { chain, journal: deps.journal, log });
   /** Each is the one before the next: asked for once. */
   const proven = new Set<Epoch>();
+  /** Known from what nodes say alike. */
+  const alleged = new Set<Epoch>();
   const rules = createRules({ genesis, subnet }, { factsOf: rosters.known, manifestOf: deps.manifestOf });
 
   /** By proof, if there is one of each epoch that matters; else as the endpoint or the nodes tell it. */
@@ -155,7 +157,7 @@ export function createVerifier(options: VerifierOptions, deps: VerifierDeps): Ve
     try {
       await rosters.read((scored - 1) as Epoch, signal);
       await rosters.read(scored, signal);
-      return 'chain';
+      return epochsBehind(scored).some((epoch) => alleged.has(epoch)) ? 'nodes' : 'chain';
     } catch (error) {
       if (errorCode(error) !== 'CHAIN_STATE_DISCARDED') throw error;
       return (await askFacts(scored, signal)) ? 'nodes' : undefined;
@@ -172,6 +174,7 @@ export function createVerifier(options: VerifierOptions, deps: VerifierDeps): Ve
       const [first, ...others] = told.filter((one) => one !== undefined);
       if (first === undefined || others.some((one) => !equalBytes(one, first))) return false;
       if (!(await rosters.adopt(epoch, first, signal))) return false;
+      alleged.add(epoch);
     }
     return true;
   }

@@ -51,7 +51,13 @@ describe('verify an epoch', () => {
 
   /** By somebody who knows nothing but the chain. */
   async function verify(of: Swarm, epoch: number, change: Partial<VerifierDeps> = {}): Promise<Verdict> {
-    const stranger = identityFromSeed(sha256(utf8(`stranger ${epoch}`)));
+    const [verdict] = await verifyAll(of, [epoch], change);
+    return verdict ?? assert.fail();
+  }
+
+  /** By one and the same. */
+  async function verifyAll(of: Swarm, epochs: readonly number[], change: Partial<VerifierDeps>): Promise<Verdict[]> {
+    const stranger = identityFromSeed(sha256(utf8(`stranger ${epochs}`)));
     const overlay = of.network.join(stranger);
     const verifier = createVerifier(of, {
       chain: of.chain.connect(),
@@ -62,9 +68,12 @@ describe('verify an epoch', () => {
       log: silentLog,
       ...change,
     });
-    const verdict = await verifier.verify(epoch as Epoch, () => undefined, new AbortController().signal);
+    const verdicts: Verdict[] = [];
+    for (const epoch of epochs) {
+      verdicts.push(await verifier.verify(epoch as Epoch, () => undefined, new AbortController().signal));
+    }
     of.network.kill(stranger.peer);
-    return verdict;
+    return verdicts;
   }
 
   it('agrees with every epoch of the last 64, also when the nodes were started again, and not longer', async () => {
@@ -151,8 +160,9 @@ describe('verify an epoch', () => {
     const overlay = answering(all, 'everybody', counting);
     assert.deepEqual(sourceOf(await verify(all, epoch, { overlay })), ['agrees', 'proven', undefined, []]);
     assert.equal(asked, 0, 'the endpoint has them');
-    const forgotten = await verify(all, epoch, { chain: forgetful(all) });
-    assert.deepEqual(sourceOf(forgotten), ['agrees', 'proven', undefined, []]);
+    const forgotten = await verifyAll(all, [epoch, epoch - 1, epoch], { chain: forgetful(all), overlay });
+    for (const one of forgotten) assert.deepEqual(sourceOf(one), ['agrees', 'proven', undefined, []]);
+    assert.equal(asked, 4 * NODES, 'four epochs, each once');
   });
 
   it('finds out a node that hands over an altered roster, and believes the chain', async () => {
@@ -201,6 +211,12 @@ describe('verify an epoch', () => {
     const inner = answering(all, 'everybody', () => nothing);
     const verdict = await verify(all, epoch, { chain, overlay: inner });
     assert.deepEqual(sourceOf(verdict), ['agrees', 'nodes', 'PROOF_MISSING', []]);
+    const twice = await verifyAll(all, [epoch, epoch], { chain, overlay: inner });
+    assert.deepEqual(
+      twice.map((one) => sourceOf(one)[1]),
+      ['nodes', 'nodes'],
+      'what was said once is not the chain',
+    );
     const liar = all.nodes[2]?.identity.peer;
     const lies: VerifierDeps['overlay'] = {
       ...inner,
