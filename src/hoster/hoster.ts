@@ -116,7 +116,7 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
   const limits = options.limits ?? HOSTER_LIMITS;
   const { stakeOf = () => 0n } = deps;
   const seats = createSeats(limits, stakeOf);
-  const turnstile = createTurnstile(limits, stakeOf);
+  const turnstile = createTurnstile(limits, stakeOf, deps.now);
   const nonces = createNonceCache(NONCE_LIMITS, stakeOf);
   const meter = createMeter(deps.now);
   const ledger = createAuditLedger();
@@ -195,6 +195,7 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
 
   /** Opens the session, lives with it, frees it: whichever way the client's stream ends. */
   async function hold(stream: FrameStream, inbox: Inbox, open: AdmittedOpen): Promise<void> {
+    turnstile.expect(stream.peer);
     const kv = await reserve(open, stream.peer);
     if ('code' in kv) return refuse(stream, kv.code, 'the engine refuses', kv.retryAfterMs);
     if (head === undefined) {

@@ -17,7 +17,12 @@ interface Work {
 export interface Turnstile {
   /** Runs the job when it is its turn; rejects as the job does, or with the signal's reason while it waits. */
   pass<T>(work: Work, job: () => Promise<T>, signal: AbortSignal): Promise<T>;
+  /** Work of this peer is on its way: if it has stake nothing of strangers begins until that is done, or for a short while. */
+  expect(peer: PeerId): void;
 }
+
+/** From an OPEN to its first rows it takes a round trip: who is farther away meets one job of strangers more. */
+export const EXPECT_MS = 100;
 
 /** Jobs of one kind: so many at once, the rest in turn by peer. */
 interface Lane {
@@ -26,10 +31,21 @@ interface Lane {
   readonly waiting: Map<PeerId, Set<() => void>>;
 }
 
-/** @param stakeOf planck; 0 for strangers */
-export function createTurnstile(limits: TurnstileLimits, stakeOf: (peer: PeerId) => bigint): Turnstile {
+/**
+ * @param stakeOf planck; 0 for strangers
+ * @param now monotonic milliseconds
+ */
+export function createTurnstile(
+  limits: TurnstileLimits,
+  stakeOf: (peer: PeerId) => bigint,
+  now: () => number,
+): Turnstile {
   const decodes: Lane = { free: limits.strangerDecodes, waiting: new Map() };
   const prompts: Lane = { free: limits.strangerPrompts, waiting: new Map() };
+  /** Ends of what is expected, by peer. */
+  const expected = new Map<PeerId, () => void>();
+  /** Half of the time belongs to strangers whatever is expected: as long as they were held up, they are not again. */
+  let restUntil = Number.NEGATIVE_INFINITY;
 
   function callNext({ waiting }: Lane): boolean {
     for (const [peer, jobs] of waiting) {
@@ -46,7 +62,35 @@ export function createTurnstile(limits: TurnstileLimits, stakeOf: (peer: PeerId)
   }
 
   function leave(lane: Lane): void {
-    if (!callNext(lane)) lane.free += 1;
+    if (expected.size > 0 || !callNext(lane)) lane.free += 1;
+  }
+
+  function goOn(lane: Lane): void {
+    while (lane.free > 0 && callNext(lane)) lane.free -= 1;
+  }
+
+  function expect(peer: PeerId): void {
+    const since = now();
+    if (stakeOf(peer) === 0n || expected.has(peer) || since < restUntil) return;
+    const end = (): void => {
+      clearTimeout(timer);
+      expected.delete(peer);
+      restUntil = Math.max(restUntil, now() + (now() - since));
+      if (expected.size > 0) return;
+      goOn(decodes);
+      goOn(prompts);
+    };
+    const timer = setTimeout(end, EXPECT_MS);
+    timer.unref();
+    expected.set(peer, end);
+  }
+
+  async function passFirst<T>(peer: PeerId, job: () => Promise<T>): Promise<T> {
+    try {
+      return await job();
+    } finally {
+      expected.get(peer)?.();
+    }
   }
 
   async function wait(lane: Lane, peer: PeerId, signal: AbortSignal): Promise<void> {
@@ -63,10 +107,11 @@ export function createTurnstile(limits: TurnstileLimits, stakeOf: (peer: PeerId)
   }
 
   return {
+    expect,
     async pass({ peer, rows }, job, signal) {
-      if (stakeOf(peer) > 0n) return job();
+      if (stakeOf(peer) > 0n) return passFirst(peer, job);
       const lane = rows === 1 ? decodes : prompts;
-      if (lane.free > 0) lane.free -= 1;
+      if (lane.free > 0 && expected.size === 0) lane.free -= 1;
       else await wait(lane, peer, signal);
       try {
         return await job();

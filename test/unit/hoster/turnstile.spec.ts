@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { createTurnstile } from '../../../src/hoster/turnstile.ts';
+import { createTurnstile, EXPECT_MS } from '../../../src/hoster/turnstile.ts';
 import type { PeerId } from '../../../src/types/ids.ts';
 
 const never = new AbortController().signal;
@@ -7,7 +7,9 @@ const LIMITS = { strangerDecodes: 2, strangerPrompts: 1 };
 
 /** Jobs that end when they are told to. */
 function turnstile() {
-  const { pass } = createTurnstile(LIMITS, (peer) => (peer === 'member' ? 1n : 0n));
+  const clock = { ms: 0 };
+  const stakeOf = (peer: PeerId) => (peer.startsWith('member') ? 1n : 0n);
+  const { pass, expect } = createTurnstile(LIMITS, stakeOf, () => clock.ms);
   const running: string[] = [];
   const ends = new Map<string, () => void>();
   const start = (name: string, rows = 1, signal = never) => {
@@ -23,7 +25,15 @@ function turnstile() {
     ends.get(name)?.();
     await new Promise((resolve) => setImmediate(resolve));
   };
-  return { pass, running, start, end };
+  return { pass, running, start, end, clock, expect: (peer: string) => expect(peer as PeerId) };
+}
+
+function ended(job: Promise<unknown>): Promise<boolean> {
+  return job.then(() => true);
+}
+
+function turn(): Promise<boolean> {
+  return new Promise((resolve) => setImmediate(() => resolve(false)));
 }
 
 describe('hoster: turnstile', () => {
@@ -45,6 +55,48 @@ describe('hoster: turnstile', () => {
     assert.deepEqual(running, ['a', 'b', 'member/1', 'member/2', 'member/3']);
     for (const name of ['a', 'b', 'c', 'member/1', 'member/2', 'member/3']) await end(name);
     await Promise.all(jobs);
+  });
+
+  it('while work with stake is on its way no stranger begins, and that only half of the time', async () => {
+    const { running, start, end, expect, clock } = turnstile();
+    expect('stranger');
+    const jobs = [start('a')];
+    expect('member');
+    jobs.push(start('b'), start('c'), start('d', 64));
+    await end('a');
+    assert.deepEqual(running, []);
+    clock.ms = 10;
+    jobs.push(start('member'));
+    assert.deepEqual(running, ['member']);
+    await end('member');
+    assert.deepEqual(running, ['b', 'c', 'd']);
+    clock.ms = 19;
+    expect('member');
+    await end('b');
+    jobs.push(start('e'));
+    assert.deepEqual(running, ['c', 'd', 'e']);
+    clock.ms = 20;
+    expect('member');
+    expect('member2');
+    jobs.push(start('f', 64));
+    for (const name of ['c', 'd', 'e']) await end(name);
+    assert.deepEqual(running, []);
+    for (const name of ['member', 'member2']) {
+      jobs.push(start(name));
+      await end(name);
+    }
+    assert.deepEqual(running, ['f']);
+    await end('f');
+    await Promise.all(jobs);
+  });
+
+  it('who does not come is not expected for long', async () => {
+    const { start, end, expect } = turnstile();
+    expect('member');
+    const job = start('a');
+    const signal = AbortSignal.timeout(100 * EXPECT_MS);
+    while (!signal.aborted && !(await Promise.race([ended(job), turn()]))) await end('a');
+    await job;
   });
 
   it('a peer with many sessions has one turn of each round', async () => {
