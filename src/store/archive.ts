@@ -1,5 +1,6 @@
-// What others may ask for long after the epoch: records, and notes about an epoch (which ids its evidence named), on SQLite. Nothing is
-// decided by it: a damaged or foreign file is begun anew, and a crash may cost the last moments. The journal is something else.
+// What others may ask for long after the epoch: records, and notes about an epoch (which ids its evidence named, what proves its roster), on
+// SQLite. Nothing is decided by it: a damaged or foreign file is begun anew, and a crash may cost the last moments. The journal is something
+// else.
 
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
