@@ -5,7 +5,9 @@ import { fileURLToPath } from 'node:url';
 import { openSigner, readAccountAddress } from '../chain/accounts.ts';
 import { connectChain } from '../chain/substrate.ts';
 import type { Chain, Signer, Subnet, SubnetNode } from '../chain/types.ts';
+import type { HandoverOptions } from '../client/handover.ts';
 import { type Model, openModel } from '../model/open.ts';
+import type { Values } from '../node/options.ts';
 import { type OpenIdentity, openIdentity, readIdentityPeer } from '../p2p/identity.ts';
 import type { Address, NodeId, PeerId, SubnetId } from '../types/ids.ts';
 import type { Log } from '../util/log.ts';
@@ -29,6 +31,12 @@ export async function withChain<T>(
   } finally {
     await chain.close();
   }
+}
+
+/** What a client gives to auditors; undefined: nothing. */
+export function handOverOption(options: Values<'hand-over' | 'hand-share'>): HandoverOptions | undefined {
+  const what = options['hand-over'];
+  return what === 'none' ? undefined : { what, share: options['hand-share'] };
 }
 
 export function openModelOption(folder: string | undefined): Promise<Model> {

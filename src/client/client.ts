@@ -26,6 +26,7 @@ import {
   planGeneration,
 } from './generation.ts';
 import { type HopFailure, type OpenRequest, SESSION_DEADLINES, type SessionDeadlines } from './hops.ts';
+import type { Handover } from './handover.ts';
 import { createMarks } from './marks.ts';
 import { createPaces } from './paces.ts';
 import { callsFromStart, nextCall } from './pattern.ts';
@@ -71,6 +72,8 @@ export interface ClientDeps {
   readonly now?: () => number;
   /** Resolves after so many milliseconds of `now`. */
   readonly wait?: (ms: number) => Promise<unknown>;
+  /** Told of each session that has ended. */
+  readonly handover?: Pick<Handover, 'give'>;
   readonly log: Log;
 }
 
@@ -182,6 +185,15 @@ export function createClient(options: ClientOptions, deps: ClientDeps): Client {
     return openSession(request, { ...deps, paces, now }, signal);
   }
 
+  async function leave(
+    session: RemoteSession | RemoteFunction,
+    how: 'done' | 'broken',
+  ): Promise<readonly HopFailure[]> {
+    const failures = await session.close(how);
+    deps.handover?.give(session.transcript());
+    return failures;
+  }
+
   function openRequest({ hops: route, head }: Found, positions: number): OpenRequest {
     const { codec = 'f16', deadlines = SESSION_DEADLINES } = options;
     return { route, manifest: model.hash, codec, positions, head, deadlines };
@@ -206,7 +218,7 @@ export function createClient(options: ClientOptions, deps: ClientDeps): Client {
       const done = await session.run(call, signal);
       if (done.ok) return done.value;
       note(done.failures, attempt);
-      await session.close('broken');
+      await leave(session, 'broken');
       session = undefined;
       failovers += 1;
       return undefined;
@@ -214,7 +226,7 @@ export function createClient(options: ClientOptions, deps: ClientDeps): Client {
 
     async function runNext(call: FunctionCall): Promise<readonly NamedTensor[]> {
       if (session?.isFull === true) {
-        note(await session.close('done'), attempt);
+        note(await leave(session, 'done'), attempt);
         session = undefined;
       }
       for (let tries = 0; tries < MAX_ATTEMPTS; tries += 1) {
@@ -229,7 +241,7 @@ export function createClient(options: ClientOptions, deps: ClientDeps): Client {
         for (const call of calls) yield await runNext(call);
         for (const { peer } of session?.route ?? []) marks.clear(peer);
       } finally {
-        note((await session?.close(signal.aborted ? 'broken' : 'done')) ?? [], attempt);
+        if (session !== undefined) note(await leave(session, signal.aborted ? 'broken' : 'done'), attempt);
       }
     }
 
@@ -239,7 +251,7 @@ export function createClient(options: ClientOptions, deps: ClientDeps): Client {
         return session?.route ?? [];
       },
       get receipts() {
-        return session?.receipts() ?? [];
+        return session?.transcript().receipts.map(({ receipt }) => receipt) ?? [];
       },
       get failovers() {
         return failovers;
@@ -272,7 +284,7 @@ export function createClient(options: ClientOptions, deps: ClientDeps): Client {
       const drawn = await ahead.next(session, calls, generated, signal);
       if (drawn.ok) return drawn.value;
       note(drawn.failures, attempt);
-      await session.close('broken');
+      await leave(session, 'broken');
       ahead.clear();
       session = undefined;
       failovers += 1;
@@ -294,7 +306,7 @@ export function createClient(options: ClientOptions, deps: ClientDeps): Client {
         });
         for (const { peer } of session?.route ?? []) marks.clear(peer);
       } finally {
-        note((await session?.close(signal.aborted ? 'broken' : 'done')) ?? [], attempt);
+        if (session !== undefined) note(await leave(session, signal.aborted ? 'broken' : 'done'), attempt);
       }
     }
 
@@ -307,7 +319,7 @@ export function createClient(options: ClientOptions, deps: ClientDeps): Client {
         return finish;
       },
       get receipts() {
-        return session?.receipts() ?? [];
+        return session?.transcript().receipts.map(({ receipt }) => receipt) ?? [];
       },
       get failovers() {
         return failovers;

@@ -8,6 +8,7 @@ import { raceSignal, withDeadline } from '../util/async.ts';
 import type { Verify } from '../wire/envelope.ts';
 import { encodeMessage, type InferMessage, MAX_RUNS, type SessionId } from '../wire/infer.ts';
 import { signUsage } from '../wire/receipt.ts';
+import type { SessionTranscript } from './handover.ts';
 import {
   blame,
   breakOff,
@@ -38,8 +39,8 @@ export interface RemoteFunction {
   readonly route: readonly RoutedHop[];
   /** Whether it has had as many runs as one session may have. */
   readonly isFull: boolean;
-  /** Signed by the hops for what they ran (protocol.md 13), as they travel. */
-  receipts(): readonly Uint8Array[];
+  /** What the hops have signed for (protocol.md 13). */
+  transcript(): SessionTranscript;
   /** One run; the next one when this has been answered. */
   run(call: FunctionCall, signal: AbortSignal): Promise<Outcome<readonly NamedTensor[]>>;
   /** Ends the session at every hop: politely, which tells what is wrong with the last receipts, or at once. */
@@ -126,7 +127,7 @@ function runFunction(
     get isFull() {
       return runs >= MAX_RUNS;
     },
-    receipts: check.receipts,
+    transcript: () => ({ route, receipts: check.listed() }),
     async run(call, signal) {
       const result = Promise.withResolvers<readonly NamedTensor[]>();
       const run = runs;

@@ -78,6 +78,8 @@ export interface OpenDeps {
 export interface Hop {
   readonly stream: FrameStream;
   readonly inbox: AsyncIterator<InferMessage | 'malformed'>;
+  /** As this client signed it. */
+  readonly request: Uint8Array;
 }
 
 export interface OpenedHops {
@@ -125,7 +127,7 @@ async function openHop(
   const answer = await ask(stream, inbox, open, deadline);
   if (answer !== undefined) deps.paces.answered(peer, (deps.now() - askedAt) * US_PER_MS);
   if (answer !== undefined && isAccept(answer, session, request.positions))
-    return { ok: true, value: { stream, inbox } };
+    return { ok: true, value: { stream, inbox, request: open } };
   stream.abort(new Error('the hop was not opened'));
   return notOpened(request.route, hop, answer);
 }

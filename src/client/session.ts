@@ -8,6 +8,7 @@ import type { Verify } from '../wire/envelope.ts';
 import { type DrawnToken, encodeMessage, type InferMessage, type Sampling, type SessionId } from '../wire/infer.ts';
 import { signUsage } from '../wire/receipt.ts';
 import { idsToBytes } from '../wire/tensor.ts';
+import type { SessionTranscript } from './handover.ts';
 import {
   blame,
   breakOff,
@@ -44,8 +45,8 @@ export interface RemoteSession {
   readonly route: readonly RoutedHop[];
   /** Sends the calls in order, behind those of earlier draws, and answers the token that the last one draws. */
   draw(calls: readonly Call[], signal: AbortSignal): Promise<Outcome<DrawnToken>>;
-  /** Signed by the hops for what they served (protocol.md 13), as they travel. */
-  receipts(): readonly Uint8Array[];
+  /** What the hops have signed for (protocol.md 13), and what entered. */
+  transcript(): SessionTranscript;
   /** Ends the session at every hop: politely, which tells what is wrong with the last receipts, or at once. */
   close(how: 'done' | 'broken'): Promise<readonly HopFailure[]>;
 }
@@ -85,6 +86,8 @@ function runSession(
   /** Draws that were sent and not answered yet, in order. */
   const expected: Expected[] = [];
   const inTurn = createSerial();
+  /** Tokens sent, by position. */
+  const entered: number[] = [];
 
   /** Hands a token over; false when it is not the one that was asked for. */
   function take(message: InferMessage & { type: 'TOKENS' }, hop: number): boolean {
@@ -138,6 +141,8 @@ function runSession(
   async function send(calls: readonly Call[], signal: AbortSignal): Promise<void> {
     for (const { position, ids, draw } of calls) {
       check.sent(position, ids);
+      entered.length = Math.min(entered.length, position);
+      entered.push(...ids);
       const step = {
         type: 'STEP',
         session,
@@ -171,7 +176,11 @@ function runSession(
         return deadline.aborted ? { ok: false, failures: silence(route) } : failed(route, 0, 'RESET');
       }
     },
-    receipts: check.receipts,
+    transcript() {
+      const request = hops[0]?.request;
+      const first = request === undefined ? {} : { first: { request, rows: idsToBytes(entered) } };
+      return { route, receipts: check.listed(), ...first };
+    },
     async close(how) {
       if (how === 'broken') {
         await Promise.all(hops.map(({ stream }) => breakOff(stream)));

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { Chain, Subnet } from '../chain/types.ts';
 import { type Client, createClient } from '../client/client.ts';
 import { createDirectory, type Directory } from '../client/directory.ts';
+import { createHandover, type HandoverOptions } from '../client/handover.ts';
 import { cutShards } from '../model/manifest.ts';
 import type { Model } from '../model/open.ts';
 import {
@@ -82,6 +83,8 @@ export async function createNetworkClient(
     readonly networkKey?: string | undefined;
     /** Computes the first and the last shard here, so that others see no tokens. */
     readonly keepEnds?: boolean;
+    /** What is handed to attestors that audit, and of which share of the sessions; nothing unless given. */
+    readonly handOver?: HandoverOptions | undefined;
   },
   { chain, subnet, model, identity, log }: NetworkClientDeps,
   signal: AbortSignal,
@@ -129,6 +132,9 @@ export async function createNetworkClient(
   const ends = kept === undefined ? undefined : opened.adopt(kept, (one) => one.close());
   const following = Promise.all([directory.run(until), followMembers(members, until), ends?.run(until)]);
   await Promise.allSettled(bootstrap.map((address) => overlay.connect(address, signal)));
+  const { isValidator } = members;
+  const handing = { overlay, isValidator, random: Math.random, log: log.child('handover') };
+  const handover = options.handOver === undefined ? undefined : createHandover(options.handOver, handing);
   const { vocab, maxContext } = model.manifest.shape;
   const shardCount = cutShards(model.manifest, policy.cut).length;
   const client = createClient(
@@ -139,6 +145,7 @@ export async function createNetworkClient(
       directory: ends?.directory ?? directory,
       identity,
       verify: verifySignature,
+      ...(handover === undefined ? {} : { handover }),
       log: log.child('client'),
     },
   );
@@ -149,6 +156,7 @@ export async function createNetworkClient(
     overlay,
     shardCount,
     async close() {
+      await handover?.close();
       ending.abort();
       await following;
       await resources.disposeAsync();

@@ -21,6 +21,7 @@ import { openNetworkKey } from '../p2p/network-key.ts';
 import type { Reach } from '../p2p/reach-names.ts';
 import type { Overlay, RecordRules } from '../p2p/types.ts';
 import { type Auditor, createAuditor } from '../receipts/auditor.ts';
+import { createHanded, type Handed, serveHanded } from '../receipts/handed.ts';
 import { createArchive } from '../store/archive.ts';
 import { createJournal } from '../store/sqlite.ts';
 import type { Archive, Journal } from '../store/types.ts';
@@ -146,7 +147,8 @@ export async function createNode(options: NodeOptions, deps: NodeDeps, signal: A
     engine === undefined ? [] : await shardsOf(options, site, deps, { overlay, engine, directory }, signal);
   await engine?.load(shards, signal);
   const place: Place = { ...site, shards, audits, watchesKeys: options.watchesKeys ?? true };
-  validator = buildValidator(place, deps, { overlay, engine, journal, archive });
+  const handed = audits ? await takeHanded(deps, { overlay, members }) : undefined;
+  validator = buildValidator(place, deps, { overlay, engine, journal, archive, handed });
   const hoster =
     engine === undefined || audits
       ? undefined
@@ -308,11 +310,13 @@ function buildValidator(
     engine,
     journal,
     archive,
+    handed,
   }: {
     readonly overlay: Overlay;
     readonly engine: Engine | undefined;
     readonly journal: Journal;
     readonly archive: Archive;
+    readonly handed: HandedOver | undefined;
   },
 ): Validator {
   return createValidator(
@@ -321,9 +325,9 @@ function buildValidator(
       chain,
       overlay,
       ...(engine === undefined ? {} : { engine }),
-      ...(engine === undefined || !audits
+      ...(engine === undefined || handed === undefined
         ? {}
-        : { auditor: buildAuditor(model, cut, shards, { overlay, engine, log }) }),
+        : { auditor: buildAuditor(model, cut, shards, { overlay, engine, handed, log }) }),
       journal,
       archive,
       identity,
@@ -335,16 +339,38 @@ function buildValidator(
   );
 }
 
+/** What an auditor draws its lots with, and what clients hand to it. */
+interface HandedOver {
+  readonly secret: Uint8Array;
+  readonly handed: Handed;
+}
+
+/** From now on. */
+async function takeHanded(
+  { model, log }: NodeDeps,
+  { overlay, members }: { readonly overlay: Overlay; readonly members: Members },
+): Promise<HandedOver> {
+  const secret = new Uint8Array(randomBytes(32));
+  const { isMember, mayAsk } = members;
+  const handed = createHanded({ manifest: model.hash, secret }, { isMember, verify: verifySignature });
+  await serveHanded(handed, { overlay, mayAsk, log: log.child('audit') });
+  return { secret, handed };
+}
+
 function buildAuditor(
   model: Model,
   cut: string,
   holds: readonly ShardIndex[],
-  { overlay, engine, log }: { readonly overlay: Overlay; readonly engine: Engine; readonly log: Log },
+  {
+    overlay,
+    engine,
+    handed,
+    log,
+  }: { readonly overlay: Overlay; readonly engine: Engine; readonly handed: HandedOver; readonly log: Log },
 ): Auditor {
   const { width, vocab } = model.manifest.shape;
   const all = cutShards(model.manifest, cut);
   const shards = all.map(({ rmsBits, tau, auditable }) => ({ rms: floatOfBits(rmsBits), tau, auditable }));
-  const secret = new Uint8Array(randomBytes(32));
   return createAuditor(
     {
       model: {
@@ -357,7 +383,7 @@ function buildAuditor(
       shards,
       holds,
     },
-    { overlay, engine, verify: verifySignature, secret, log: log.child('audit') },
+    { overlay, engine, verify: verifySignature, ...handed, log: log.child('audit') },
   );
 }
 

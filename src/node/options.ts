@@ -120,6 +120,14 @@ export const OPTIONS = {
     'compute the first and the last shard here: others see hidden states, no tokens',
     'flag',
   ),
+  'hand-over': option(
+    z.enum(['none', 'receipts', 'transcripts']).default('none'),
+    'what attestors that audit are given of the sessions: what hops signed, or the tokens that entered too',
+  ),
+  'hand-share': option(
+    z.coerce.number().min(0).max(1).default(0.25),
+    'share of the sessions of which --hand-over gives something',
+  ),
   'network-key': option(text.optional(), 'file of the key of a private network (keygen makes it)'),
   'model-from-peers': option(flag.default(false), 'fetch the model that the subnet runs from its nodes', 'flag'),
   'model-url': option(list.default([]), 'web folders to fetch the model from, too', 'list'),

@@ -6,12 +6,13 @@ import { type NodeId, ONE, type PeerId, type ShardIndex } from '../types/ids.ts'
 import type { AuditVerdict } from '../types/record.ts';
 import { withDeadline } from '../util/async.ts';
 import { errorCode, errorMessage } from '../util/errors.ts';
-import { sha256, tag } from '../util/hash.ts';
 import type { Log } from '../util/log.ts';
 import type { Verify } from '../wire/envelope.ts';
 import { MAX_FRAME_BYTES } from '../wire/frame.ts';
 import { decodeReceipt, type Receipt, receiptHash, type Signed } from '../wire/receipt.ts';
-import { type Finding, type Judged, type JudgedShard, judgeReceipt } from './judge.ts';
+import type { Handed } from './handed.ts';
+import { belongs, type Finding, type Judged, type JudgedShard, judgeReceipt } from './judge.ts';
+import { LOT_BITS, lotOf } from './lot.ts';
 import {
   AUDIT_PROTOCOL,
   type AuditRequest,
@@ -24,14 +25,12 @@ import {
   type RowsAnswer,
   type RunAnswer,
 } from './protocol.ts';
-import type { ReplayEngine, ReplayModel } from './replay.ts';
+import { ID_BYTES, type ReplayEngine, type ReplayModel } from './replay.ts';
 import { judgeRun } from './run-judge.ts';
 
 const ASK_MS = 10_000;
 /** Segments computed in one epoch; a record has room for 64 verdicts. */
 const MAX_JUDGED = 32;
-const LOT_BYTES = 8;
-const LOT = tag('tessera/audit-lot/1');
 
 export interface AuditorOptions {
   readonly model: ReplayModel;
@@ -46,6 +45,8 @@ export interface AuditorDeps {
   readonly verify: Verify;
   /** 32 random bytes that nobody else knows. */
   readonly secret: Uint8Array;
+  /** What clients have handed over. */
+  readonly handed?: Handed;
   readonly log: Log;
 }
 
@@ -75,7 +76,7 @@ interface Drawn {
 }
 
 export function createAuditor({ model, shards, holds }: AuditorOptions, deps: AuditorDeps): Auditor {
-  const { overlay, engine, verify, secret, log } = deps;
+  const { overlay, engine, verify, secret, handed, log } = deps;
   const judgedBefore = createSeen();
 
   async function ask(peer: PeerId, request: AuditRequest, signal: AbortSignal): Promise<Uint8Array | undefined> {
@@ -102,7 +103,7 @@ export function createAuditor({ model, shards, holds }: AuditorOptions, deps: Au
     const { from, to, manifest } = receipt.value;
     const hash = receiptHash(bytes);
     const lot = lotOf(secret, hash);
-    if (lot * ONE >= rate << BigInt(LOT_BYTES * 8) || judgedBefore.has(hash)) return [];
+    if (lot * ONE >= rate << LOT_BITS || judgedBefore.has(hash)) return [];
     for (let shard = from; shard < to; shard = (shard + 1) as ShardIndex) if (!holds.includes(shard)) return [];
     if (manifest !== model.hash || !verify(accused.peer, receipt.message, receipt.signature)) return [];
     return [{ accused, hop, receipt, hash, lot }];
@@ -143,9 +144,18 @@ export function createAuditor({ model, shards, holds }: AuditorOptions, deps: Au
 
   async function findRows(one: Drawn, signal: AbortSignal): Promise<Finding> {
     const { accused, hop, receipt } = one;
-    const answer = await rowsOf(one, signal);
+    const answer = handedRows(one) ?? (await rowsOf(one, signal));
     if (answer === undefined) return NOT_HANDED;
     return judgeReceipt({ peer: accused.peer, hop, receipt: receipt.value, answer }, judging, signal);
+  }
+
+  /** What its client says that it took, when that is what its receipt says. Not of the last hop: whose word on sampling would count? */
+  function handedRows({ accused, hop, receipt: { value } }: Drawn): RowsAnswer | undefined {
+    const rows = hop === 0 && value.to < model.shardCount ? handed?.rowsOf(accused.peer, value.session) : undefined;
+    if (rows === undefined) return undefined;
+    const end = (value.position + value.count) * ID_BYTES;
+    const answer = { request: rows.request, rows: rows.rows.subarray(0, end), drawn: [] };
+    return belongs({ peer: accused.peer, hop, receipt: value, answer }, judging) ? answer : undefined;
   }
 
   async function findRun(one: Drawn, signal: AbortSignal): Promise<Finding> {
@@ -161,7 +171,10 @@ export function createAuditor({ model, shards, holds }: AuditorOptions, deps: Au
   async function judge(one: Drawn, signal: AbortSignal): Promise<AuditVerdict | undefined> {
     const { accused, hash, receipt } = one;
     const finding = await (model.inputs === undefined ? findRows(one, signal) : findRun(one, signal));
-    if (finding.at === 'unclear') return undefined;
+    if (finding.at === 'unclear') {
+      log.debug('nobody can tell', { node: accused.node, why: finding.why });
+      return undefined;
+    }
     judgedBefore.add(hash);
     const bad = finding.at === 'bad';
     const shard = finding.at === 'bad' ? finding.shard : receipt.value.from;
@@ -175,7 +188,10 @@ export function createAuditor({ model, shards, holds }: AuditorOptions, deps: Au
         nodes.map(async (accused) => ({ accused, listed: await listOf(accused, signal) })),
       );
       const drawnOnes = lists
-        .flatMap(({ accused, listed }) => listed.flatMap((one) => drawn(accused, one, rate)))
+        .flatMap(({ accused, listed }) => {
+          const all = [...listed, ...(handed?.of(accused.peer) ?? [])];
+          return distinct(all).flatMap((one) => drawn(accused, one, rate));
+        })
         .sort((a, b) => (a.lot < b.lot ? -1 : 1))
         .slice(0, MAX_JUDGED);
       const verdicts: AuditVerdict[] = [];
@@ -188,15 +204,15 @@ export function createAuditor({ model, shards, holds }: AuditorOptions, deps: Au
           log.info('a receipt could not be judged', { node: one.accused.node, error: errorMessage(error) });
         }
       }
+      handed?.turn();
       return verdicts;
     },
   };
 }
 
-/** Uniform in 64 bits; nobody without the secret can tell which receipts it falls on. */
-function lotOf(secret: Uint8Array, hash: Uint8Array): bigint {
-  const lot = sha256(LOT, secret, hash);
-  return new DataView(lot.buffer, lot.byteOffset).getBigUint64(0);
+/** Clients hand over what hosters list, too. */
+function distinct(all: readonly Listed[]): readonly Listed[] {
+  return [...new Map(all.map((one) => [Buffer.from(one.receipt).toString('base64'), one])).values()];
 }
 
 /** Receipts judged lately: they are listed for two epochs. */

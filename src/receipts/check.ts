@@ -10,6 +10,7 @@ import type { Verify } from '../wire/envelope.ts';
 import type { SessionId } from '../wire/infer.ts';
 import { decodeReceipt, type Receipt, type Signed } from '../wire/receipt.ts';
 import { idsToBytes, type RowCodec } from '../wire/tensor.ts';
+import type { Listed } from './protocol.ts';
 
 export interface CheckedRoute {
   readonly session: SessionId;
@@ -35,8 +36,8 @@ export interface ReceiptCheck {
   owing(): readonly number[];
   /** Rows sent, and tokens drawn. */
   usage(): { readonly positions: number; readonly tokens: number };
-  /** All that fit, as they travel, hop by hop. */
-  receipts(): readonly Uint8Array[];
+  /** All that fit, hop by hop. */
+  listed(): readonly Listed[];
 }
 
 export function createReceiptCheck({ session, manifest, codec, route }: CheckedRoute, verify: Verify): ReceiptCheck {
@@ -110,7 +111,7 @@ export function createReceiptCheck({ session, manifest, codec, route }: CheckedR
     },
     owing: () => ends.flatMap((end, hop) => (end < computed ? [hop] : [])),
     usage: () => ({ positions: links.length, tokens: drawn.size }),
-    receipts: () => taken.flatMap((ofHop) => [...ofHop.values()].map(({ bytes }) => bytes)),
+    listed: () => taken.flatMap((ofHop, hop) => [...ofHop.values()].map(({ bytes }) => ({ hop, receipt: bytes }))),
   };
 }
 

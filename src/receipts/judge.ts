@@ -82,6 +82,15 @@ export async function judgeReceipt(judged: Judged, deps: JudgeDeps, signal: Abor
     : judgeHidden(judged, source, deps, signal);
 }
 
+/** Whether request and rows are those of the receipt: what somebody else than the accused says must never accuse it. */
+export function belongs({ peer, hop, receipt, answer }: Judged, deps: Pick<JudgeDeps, 'model' | 'verify'>): boolean {
+  const { session, codec, from, to, position, count } = receipt;
+  const source = { session, codec, run: { from, to }, rows: answer.rows, end: position + count };
+  const last = chainOver(source, deps.model)?.at(-1);
+  if (last === undefined || !equalBytes(last, receipt.taken)) return false;
+  return openOf({ peer, hop, receipt, request: answer.request }, deps) !== undefined;
+}
+
 async function judgeHidden(judged: Judged, source: Source, deps: JudgeDeps, signal: AbortSignal): Promise<Finding> {
   const { receipt } = judged;
   const values = await replayHidden(source, receipt, deps.model, deps.engine, signal);

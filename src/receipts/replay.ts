@@ -37,7 +37,7 @@ export interface Segment {
 
 export type ReplayEngine = Pick<Engine, 'openSession' | 'run'>;
 
-const ID_BYTES = 4;
+export const ID_BYTES = 4;
 const VALUE_BYTES = { f16: 2, f32: 4 } as const;
 /** Counts against the engine's cache as any client. */
 const OWNER = 'audit';

@@ -8,6 +8,7 @@ import type { Verify } from '../wire/envelope.ts';
 import { encodeTensors } from '../wire/named-tensors.ts';
 import { decodeReceipt, type Receipt, type Signed } from '../wire/receipt.ts';
 import { type CheckedRoute, foreign, type ReceiptFault } from './check.ts';
+import type { Listed } from './protocol.ts';
 import { linkOf, startsOf } from './run-transcript.ts';
 
 export interface RunCheck {
@@ -21,8 +22,8 @@ export interface RunCheck {
   owing(): readonly number[];
   /** Runs sent, and results that came. */
   usage(): { readonly positions: number; readonly tokens: number };
-  /** All that fit, as they travel, hop by hop. */
-  receipts(): readonly Uint8Array[];
+  /** All that fit, hop by hop. */
+  listed(): readonly Listed[];
 }
 
 export function createRunCheck(of: CheckedRoute, verify: Verify): RunCheck {
@@ -74,7 +75,7 @@ export function createRunCheck(of: CheckedRoute, verify: Verify): RunCheck {
     },
     owing: () => taken.flatMap((receipts, hop) => (receipts.length < got.length ? [hop] : [])),
     usage: () => ({ positions: sent.length, tokens: got.length }),
-    receipts: () => taken.flatMap((receipts) => receipts.map(({ bytes }) => bytes)),
+    listed: () => taken.flatMap((receipts, hop) => receipts.map(({ bytes }) => ({ hop, receipt: bytes }))),
   };
 }
 

@@ -10,9 +10,20 @@ import { describeHop } from '../../node/answer.ts';
 import { clientIdentity, createNetworkClient } from '../../node/network-client.ts';
 import { type CommandContext, defineCommand } from '../command.ts';
 import { UsageError } from '../exit.ts';
-import { openModelOption, requireSubnet, withChain } from '../session.ts';
+import { handOverOption, openModelOption, requireSubnet, withChain } from '../session.ts';
 
-const OPTIONS = ['rpc', 'subnet-id', 'model', 'cut', 'local', 'threads', 'initial-peers', 'network-key'] as const;
+const OPTIONS = [
+  'rpc',
+  'subnet-id',
+  'model',
+  'cut',
+  'local',
+  'threads',
+  'initial-peers',
+  'network-key',
+  'hand-over',
+  'hand-share',
+] as const;
 
 type Context = CommandContext<(typeof OPTIONS)[number]>;
 
@@ -64,7 +75,11 @@ function embedThere(context: Context, model: Model): Promise<Found> {
     const subnet = await requireSubnet(chain, options['subnet-id'], signal);
     const identity = await clientIdentity(context.dataDir, context.ask);
     const network = await createNetworkClient(
-      { initialPeers: options['initial-peers'], networkKey: options['network-key'] },
+      {
+        initialPeers: options['initial-peers'],
+        networkKey: options['network-key'],
+        handOver: handOverOption(options),
+      },
       { chain, subnet, model, identity, log },
       signal,
     );

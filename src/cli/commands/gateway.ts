@@ -9,7 +9,7 @@ import { type CommandContext, defineCommand } from '../command.ts';
 import { drainFirst } from '../drain.ts';
 import { UsageError } from '../exit.ts';
 import { table } from '../io.ts';
-import { openModelOption, requireSubnet, withChain } from '../session.ts';
+import { handOverOption, openModelOption, requireSubnet, withChain } from '../session.ts';
 
 const OPTIONS = [
   'rpc',
@@ -18,6 +18,8 @@ const OPTIONS = [
   'initial-peers',
   'network-key',
   'keep-ends',
+  'hand-over',
+  'hand-share',
   'host',
   'port',
   'cors-origins',
@@ -63,6 +65,7 @@ async function serve(context: Context): Promise<void> {
         initialPeers: options['initial-peers'],
         networkKey: options['network-key'],
         keepEnds: options['keep-ends'],
+        handOver: handOverOption(options),
         listening: true,
       },
       { chain, subnet, model, identity: await clientIdentity(dataDir, ask), log },

@@ -10,7 +10,7 @@ import { clientIdentity, createNetworkClient } from '../../node/network-client.t
 import type { ShardIndex } from '../../types/ids.ts';
 import { type CommandContext, defineCommand } from '../command.ts';
 import { UsageError } from '../exit.ts';
-import { openModelOption, requireSubnet, withChain } from '../session.ts';
+import { handOverOption, openModelOption, requireSubnet, withChain } from '../session.ts';
 
 const OPTIONS = [
   'rpc',
@@ -29,6 +29,8 @@ const OPTIONS = [
   'initial-peers',
   'network-key',
   'keep-ends',
+  'hand-over',
+  'hand-share',
 ] as const;
 
 type Context = CommandContext<(typeof OPTIONS)[number]>;
@@ -117,6 +119,7 @@ function answerFromNetwork(context: Context, { model, tokenizer, prompt }: Asked
         initialPeers: options['initial-peers'],
         networkKey: options['network-key'],
         keepEnds: options['keep-ends'],
+        handOver: handOverOption(options),
       },
       { chain, subnet, model, identity, log },
       signal,

@@ -161,7 +161,7 @@ describe('receipt check', () => {
     assert.deepEqual(check.owing(), [0, 1]);
     for (const hop of [1, 0] as const) takeAll(check, receipts(hop, true), hop);
     assert.deepEqual(check.owing(), []);
-    assert.equal(check.receipts().length, 6);
+    assert.equal(check.listed().length, 6);
     assert.deepEqual(check.usage(), { positions: 90, tokens: 51 });
   });
 

@@ -66,7 +66,7 @@ describe('run check', () => {
       assert.equal(take(check, hop, receipt), undefined);
     assert.deepEqual(check.owing(), []);
     assert.deepEqual(check.usage(), { positions: 2, tokens: 2 });
-    assert.equal(check.receipts().length, 4);
+    assert.equal(check.listed().length, 4);
   });
 
   it('names both neighbours when their stories differ, one hop when it contradicts the client', () => {
