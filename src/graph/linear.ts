@@ -150,7 +150,7 @@ function createW8a8({ graph, stored }: LinearContext): Linear {
     ];
     const product = graph.node('MatMulIntegerToFloat', inputs, { domain: MICROSOFT }); // (rows or twice as many, out)
     const scaled = graph.node('Mul', [product, rows.scales]);
-    const whole = fine ? bothParts(graph, constants, scaled, outputs) : scaled;
+    const whole = fine ? bothParts(graph, name, scaled) : scaled;
     const dims = graph.node('Concat', [rows.lead, constants.integers([outputs])], {
       attributes: { axis: attribute.int(0) },
     });
@@ -159,14 +159,13 @@ function createW8a8({ graph, stored }: LinearContext): Linear {
 }
 
 /** (2 rows, out) -> (rows, out): each row and what belongs to it in the second half, added. */
-function bothParts(
-  graph: GraphBuilder,
-  constants: ReturnType<typeof createConstants>,
-  product: string,
-  outputs: number,
-): string {
-  const parts = graph.node('Reshape', [product, constants.integers([2, -1, outputs])]);
-  return graph.node('ReduceSum', [parts, constants.integers([0])], { attributes: { keepdims: attribute.int(0) } });
+function bothParts(graph: GraphBuilder, name: string, product: string): string {
+  const halves = [`${name}.coarse`, `${name}.fine`];
+  graph.node('Split', [product], {
+    outputs: halves,
+    attributes: { axis: attribute.int(0), num_outputs: attribute.int(2) },
+  });
+  return graph.node('Add', halves);
 }
 
 /** Small inline tensors, one of each value. */
