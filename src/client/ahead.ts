@@ -4,6 +4,7 @@
 import type { Pace, RoutedHop } from '../routing/route.ts';
 import type { PeerId } from '../types/ids.ts';
 import type { DrawnToken } from '../wire/infer.ts';
+import type { DraftTable } from './draft-table.ts';
 import { createDrafter, createTrust } from './drafts.ts';
 import type { GenerationPlan } from './generation.ts';
 import type { Outcome } from './hops.ts';
@@ -20,6 +21,14 @@ export interface Ahead {
   ): Promise<Outcome<DrawnToken>>;
   /** The session is gone, and with it what was drawn ahead. */
   clear(): void;
+  /** So far. */
+  readonly guesses: Guesses;
+}
+
+/** Right ones, and wrong ones; what stands behind a wrong one is neither. */
+export interface Guesses {
+  readonly right: number;
+  readonly wrong: number;
 }
 
 interface Guess {
@@ -33,15 +42,17 @@ export interface AheadLimits {
   readonly most: number | undefined;
   /** Rows that the route computes while a lap is on its way. */
   readonly paid: () => number | undefined;
+  readonly draft?: DraftTable | undefined;
 }
 
 export function createAhead(plan: GenerationPlan, limits: AheadLimits): Ahead {
-  const drafter = createDrafter(plan.prompt);
+  const drafter = createDrafter(plan.prompt, limits.draft);
   const trust = createTrust();
   let known = 0;
   let guesses: readonly Guess[] = [];
   let proposed = 0;
   let right = 0;
+  const total = { right: 0, wrong: 0 };
 
   function hear(generated: readonly number[]): void {
     for (const token of generated.slice(known)) drafter.push(token);
@@ -65,9 +76,11 @@ export function createAhead(plan: GenerationPlan, limits: AheadLimits): Ahead {
       const [first, ...rest] = guesses;
       if (first !== undefined && first.token === generated.at(-1)) {
         right += 1;
+        total.right += 1;
         guesses = rest;
         return first.drawn;
       }
+      if (first !== undefined) total.wrong += 1;
       trust.learn(proposed, right);
       const drawn = session.draw(calls, signal);
       // Behind a replay or a prompt they would wait for longer than their deadline allows.
@@ -76,6 +89,7 @@ export function createAhead(plan: GenerationPlan, limits: AheadLimits): Ahead {
       right = 0;
       return drawn;
     },
+    guesses: total,
     clear() {
       guesses = [];
       proposed = 0;

@@ -13,8 +13,9 @@ import type { Log } from '../util/log.ts';
 import type { Verify } from '../wire/envelope.ts';
 import type { DrawnToken } from '../wire/infer.ts';
 import type { RowCodec } from '../wire/tensor.ts';
-import { createAhead, rowsPaid } from './ahead.ts';
+import { createAhead, type Guesses, rowsPaid } from './ahead.ts';
 import type { Directory } from './directory.ts';
+import type { DraftTable } from './draft-table.ts';
 import { type FunctionCall, openFunction, type RemoteFunction } from './function-session.ts';
 import {
   ClientError,
@@ -25,8 +26,8 @@ import {
   type GenerationPlan,
   planGeneration,
 } from './generation.ts';
-import { type HopFailure, type OpenRequest, SESSION_DEADLINES, type SessionDeadlines } from './hops.ts';
 import type { Handover } from './handover.ts';
+import { type HopFailure, type OpenRequest, SESSION_DEADLINES, type SessionDeadlines } from './hops.ts';
 import { createMarks } from './marks.ts';
 import { createPaces } from './paces.ts';
 import { callsFromStart, nextCall } from './pattern.ts';
@@ -57,6 +58,8 @@ export interface ClientOptions {
   readonly deadlines?: SessionDeadlines;
   /** Most guesses sent along with a row; by what they are worth unless given, 0 for none. */
   readonly drafts?: number | undefined;
+  /** What the model mostly says: guesses where the text itself gives none. */
+  readonly draft?: DraftTable | undefined;
   /** Longest wait for a route; two minutes unless told otherwise. */
   readonly routeWaitMs?: number;
 }
@@ -85,6 +88,8 @@ export interface Generation extends AsyncIterable<GeneratedToken> {
   readonly finish: FinishReason | undefined;
   /** Sessions that failed and were replaced. */
   readonly failovers: number;
+  /** How good the guesses were so far. */
+  readonly guesses: Guesses;
   /** What the hops in use have signed for (protocol.md 13), as it travels; whole when the iteration has ended. */
   readonly receipts: readonly Uint8Array[];
 }
@@ -264,7 +269,7 @@ export function createClient(options: ClientOptions, deps: ClientDeps): Client {
     const attempt: Attempt = { positions: plan.positions, failures: [], penalties: new Map() };
     let session: RemoteSession | undefined;
     const paid = () => rowsPaid(session?.route ?? [], paces.all());
-    const ahead = createAhead(plan, { most: options.drafts, paid });
+    const ahead = createAhead(plan, { most: options.drafts, paid, draft: options.draft });
     let finish: FinishReason | undefined;
     let failovers = 0;
 
@@ -314,6 +319,9 @@ export function createClient(options: ClientOptions, deps: ClientDeps): Client {
       [Symbol.asyncIterator]: run,
       get route() {
         return session?.route ?? [];
+      },
+      get guesses() {
+        return ahead.guesses;
       },
       get finish() {
         return finish;

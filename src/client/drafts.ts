@@ -1,8 +1,15 @@
-// Guesses what comes next from what was said already: names, refrains, quoted text. A guess costs the route a row; a right one saves a
-// lap. Pure apart from what it remembers of one generation.
+// Guesses what comes next: from what was said already (names, refrains, quoted text), else from a table of what the model mostly says, if there is one. A guess
+// costs the route a row; a right one saves a lap. Pure apart from what it remembers of one generation.
+
+import type { DraftTable } from './draft-table.ts';
 
 /** Tokens that must be the same for what followed them to be proposed again; longer matches are looked for first. */
 const MATCHES = [4, 3, 2];
+/** A match of fewer tokens says less than the table. */
+const SURE = 3;
+
+/** Tokens of the end of a text that a table may look at. */
+const TABLE_RUN = 8;
 
 export interface Drafter {
   /** The next token of the text. */
@@ -12,7 +19,7 @@ export interface Drafter {
 }
 
 /** Remembers where each short run of tokens ended last: one map entry per token and length. */
-export function createDrafter(prompt: readonly number[]): Drafter {
+export function createDrafter(prompt: readonly number[], table?: DraftTable): Drafter {
   const text: number[] = [];
   /** Run of tokens -> the place behind its latest end. */
   const ends = MATCHES.map((length) => ({ length, places: new Map<string, number>() }));
@@ -30,12 +37,27 @@ export function createDrafter(prompt: readonly number[]): Drafter {
     });
   }
 
+  /** One guess after the other, each on those before. */
+  function fromTable({ follows }: DraftTable, most: number): readonly number[] {
+    const end = text.slice(-TABLE_RUN);
+    const wanted = end.length + most;
+    while (end.length < wanted) {
+      const next = follows(end);
+      if (next === undefined) break;
+      end.push(next);
+    }
+    return end.slice(Math.min(text.length, TABLE_RUN));
+  }
+
   for (const token of prompt) push(token);
   return {
     push,
     propose(most) {
       const from = earlier.find((place) => place !== undefined);
-      return from === undefined ? [] : text.slice(from, from + most);
+      const sure = earlier.some((place, i) => place !== undefined && (MATCHES[i] ?? 0) >= SURE);
+      const drafted = sure || table === undefined ? [] : fromTable(table, most);
+      if (drafted.length > 0 || from === undefined) return drafted;
+      return text.slice(from, from + most);
     },
   };
 }

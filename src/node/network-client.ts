@@ -26,6 +26,7 @@ import { recordTopic } from '../validator/topic.ts';
 import { announceTopic } from '../wire/announce.ts';
 import { MAX_RECORD_BYTES } from '../wire/record.ts';
 import { dialsPrivate, knownAddresses, networkName } from './addresses.ts';
+import { loadDraft } from './draft.ts';
 import { createMembers, type Members } from './members.ts';
 import { keepEnds } from './own-ends.ts';
 import { requireNetworkKey, requirePolicy } from './requirements.ts';
@@ -138,7 +139,10 @@ export async function createNetworkClient(
   const { vocab, maxContext } = model.manifest.shape;
   const shardCount = cutShards(model.manifest, policy.cut).length;
   const client = createClient(
-    { model: { hash: model.hash, vocab, maxContext, shardCount } },
+    {
+      model: { hash: model.hash, vocab, maxContext, shardCount },
+      draft: model.manifest.arch === 'llama' ? await loadDraft(model, log.child('client')) : undefined,
+    },
     {
       overlay: ends?.overlay ?? overlay,
       chain,

@@ -4,6 +4,7 @@
 import { createHeadFeed } from '../../src/chain/heads.ts';
 import { createClient } from '../../src/client/client.ts';
 import type { DatedOffer } from '../../src/client/directory.ts';
+import type { DraftTable } from '../../src/client/draft-table.ts';
 import { createOnnxEngine } from '../../src/engine/onnx.ts';
 import type { Engine } from '../../src/engine/types.ts';
 import { createHoster } from '../../src/hoster/hoster.ts';
@@ -24,6 +25,8 @@ export interface DelayedRouteOptions {
   readonly hopMs: number;
   /** Hosters of each shard. */
   readonly copies: number;
+  /** What the model mostly says, for guesses by 'draft'. */
+  readonly draft?: DraftTable | undefined;
   /** Whether the step for this position fails now at the hop that serves this shard. */
   readonly fails?: (position: number, shard: number) => boolean;
 }
@@ -33,15 +36,22 @@ export interface Ran {
   /** After the first token. */
   readonly perSecond: number;
   readonly failovers: number;
+  /** Right guesses and wrong ones. */
+  readonly guesses: { readonly right: number; readonly wrong: number };
 }
 
 export interface DelayedRoute {
-  /** @param drafts most guesses of a lap; by what they are worth unless given */
-  run(prompt: readonly number[], tokens: number, drafts: number | undefined): Promise<Ran>;
+  run(prompt: readonly number[], tokens: number, guesses: 'none' | 'text' | 'draft'): Promise<Ran>;
   close(): Promise<void>;
 }
 
-export async function startDelayedRoute({ model, hopMs, copies, fails }: DelayedRouteOptions): Promise<DelayedRoute> {
+export async function startDelayedRoute({
+  model,
+  hopMs,
+  copies,
+  draft,
+  fails,
+}: DelayedRouteOptions): Promise<DelayedRoute> {
   const [cut = ''] = Object.keys(model.manifest.cuts);
   const shards = cutShards(model.manifest, cut);
   const { width, vocab, maxContext } = model.manifest.shape;
@@ -92,17 +102,15 @@ export async function startDelayedRoute({ model, hopMs, copies, fails }: Delayed
   const directory = { offers: fresh, refresh: async () => undefined };
   const deps = { overlay, chain: { heads }, directory, identity, verify: verifySignature, log: silentLog };
   // Paces are those of each client: one of each kind, so that neither learns from the other.
-  const clients = new Map(
-    [0, undefined].map((drafts) => [
-      drafts,
-      createClient({ model: facts, ...(drafts === undefined ? {} : { drafts }) }, deps),
-    ]),
-  );
+  const clients = {
+    none: createClient({ model: facts, drafts: 0 }, deps),
+    text: createClient({ model: facts }, deps),
+    draft: createClient({ model: facts, draft }, deps),
+  };
   return {
-    async run(prompt, maxTokens, drafts) {
+    async run(prompt, maxTokens, guesses) {
       const options = { maxTokens, temperature: 0, topK: 0, topP: 1, seed: 0n, stopIds: [] };
-      const generation = clients.get(drafts)?.generate(prompt, options, stop.signal);
-      if (generation === undefined) throw new RangeError(`no client with ${drafts} guesses`);
+      const generation = clients[guesses].generate(prompt, options, stop.signal);
       const tokens: number[] = [];
       let start = 0;
       for await (const { id } of generation) {
@@ -110,7 +118,7 @@ export async function startDelayedRoute({ model, hopMs, copies, fails }: Delayed
         tokens.push(id);
       }
       const perSecond = ((tokens.length - 1) * 1_000) / (performance.now() - start);
-      return { tokens, perSecond, failovers: generation.failovers };
+      return { tokens, perSecond, failovers: generation.failovers, guesses: generation.guesses };
     },
     async close() {
       stop.abort();

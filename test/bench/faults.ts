@@ -45,9 +45,9 @@ export async function benchFaults({ json, only, note }: BenchOptions): Promise<n
       let [undisturbed, disturbed, failovers] = [0, 0, 0];
       for (let round = 0; round < ROUNDS; round += 1) {
         plan(0);
-        const without = await rig.run(prompt, TOKENS, 0);
+        const without = await rig.run(prompt, TOKENS, 'none');
         plan(rate);
-        const faulty = await rig.run(prompt, TOKENS, 0);
+        const faulty = await rig.run(prompt, TOKENS, 'none');
         if (without.tokens.join() !== faulty.tokens.join()) throw new Error('failures changed the tokens');
         undisturbed += 1 / without.perSecond;
         disturbed += 1 / faulty.perSecond;

@@ -42,7 +42,7 @@ async function generate(prompt: readonly number[], maxTokens: number, next: Next
     assert.ok(drawn.ok);
     generated.push(drawn.value.id);
   }
-  return { generated, laps, longest: Math.max(...draws) };
+  return { generated, laps, longest: Math.max(...draws), guesses: ahead.guesses };
 }
 
 describe('client: drawing ahead', () => {
@@ -53,6 +53,8 @@ describe('client: drawing ahead', () => {
     assert.deepEqual(guessed.generated, plain.generated);
     assert.equal(plain.laps, 60);
     assert.ok(guessed.laps <= 16, `${guessed.laps} laps`);
+    assert.deepEqual(plain.guesses, { right: 0, wrong: 0 });
+    assert.deepEqual(guessed.guesses, { right: 60 - guessed.laps, wrong: 0 });
   });
 
   it('nothing that was drawn ahead outlives its session', async () => {
