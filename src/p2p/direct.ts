@@ -12,10 +12,10 @@ import type { OverlayNode } from './libp2p-node.ts';
 import { DIAL_MS } from './libp2p-streams.ts';
 
 /** Whoever was dialled tries later than the one who dialled: mostly one of the two is enough. */
-export const FIRST_TRY_MS = 3_000;
+const FIRST_TRY_MS = 3_000;
 /** Pause behind the first failure; doubled with each up to the longest. Addresses change seldom. */
-export const FIRST_PAUSE_MS = 5_000;
-export const LONGEST_PAUSE_MS = 600_000;
+const FIRST_PAUSE_MS = 5_000;
+const LONGEST_PAUSE_MS = 600_000;
 /** Dials at once. */
 const MAX_DIALS = 4;
 const MAX_ADDRESSES = 16;
@@ -25,7 +25,7 @@ const CIRCUIT = 'p2p-circuit';
 const HOUSEKEEPING = /^\/(ipfs|libp2p|meshsub|floodsub)\/|\/kad\//;
 
 /** Whether a relay carries it. */
-export function isRelayed(connection: Pick<Connection, 'remoteAddr'>): boolean {
+function isRelayed(connection: Pick<Connection, 'remoteAddr'>): boolean {
   return connection.remoteAddr.getComponents().some(({ name }) => name === CIRCUIT);
 }
 
