@@ -114,6 +114,8 @@ describe('audits of what was handed over', () => {
   let net: Net;
   let handed: Handed;
   let auditorOverlay: Overlay;
+  /** Whether the access policy lets everybody ask. */
+  let isOpen: boolean;
   const closing: (() => Promise<void>)[] = [];
 
   beforeEach(async () => {
@@ -123,8 +125,9 @@ describe('audits of what was handed over', () => {
       mayAudit: (peer) => peer === identityOf(AUDITOR).peer,
     });
     handed = created();
+    isOpen = true;
     auditorOverlay = net.network.join(identityOf(AUDITOR));
-    await serveHanded(handed, { overlay: auditorOverlay, mayAsk: () => true, log: silentLog });
+    await serveHanded(handed, { overlay: auditorOverlay, mayAsk: () => isOpen, log: silentLog });
   });
   afterEach(async () => {
     await Promise.all(closing.splice(0).map((close) => close()));
@@ -214,6 +217,12 @@ describe('audits of what was handed over', () => {
     const found = await audit('list');
     assert.ok(found.includes('bad 1 0') || found.includes('bad 1 1'));
     assert.ok(found.every((one) => !one.startsWith('bad 2')));
+  });
+
+  it('from whom the access policy excludes nothing is taken', async () => {
+    isOpen = false;
+    await serve(clientWith({ what: 'receipts', share: 1 }));
+    assert.deepEqual(handed.of(net.hosters[0]?.peer as PeerId), []);
   });
 
   it('of receipts alone nobody is judged who says that it keeps nothing', async () => {
