@@ -33,7 +33,7 @@ const counts = [
   countStep(await runStep('lint', node, ['scripts/lint.ts'])),
   countStep(await runStep('chain hashes', node, ['scripts/chain/check.ts'])),
   countRunner(
-    await runStep('tests', 'mocha', SUITES, { told: /^\s*\d+ passing/m }),
+    await runStep('tests', 'mocha', SUITES, { minutes: 70, told: /^\s*\d+ passing/m }),
     /^\s*(\d+) passing/gm,
     /^\s*(\d+) failing/gm,
   ),
