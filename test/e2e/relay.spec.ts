@@ -1,4 +1,5 @@
-// Hosters that nobody can dial answer a prompt together through a relay, for a client that knows the relay alone.
+// Hosters that nobody can dial answer a prompt together through a relay, for a client that knows the relay alone; those that can be dialled answer without it
+// once they have met there.
 
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -17,7 +18,7 @@ import { DEFAULT_CUT } from '../../src/model/write.ts';
 import { identityFromSeed, verifySignature } from '../../src/p2p/identity.ts';
 import { createOverlay, type OverlayOptions } from '../../src/p2p/libp2p.ts';
 import type { Overlay } from '../../src/p2p/types.ts';
-import type { BlockNumber, Hash, NodeId, ShardIndex } from '../../src/types/ids.ts';
+import type { BlockNumber, Hash, NodeId, PeerId, ShardIndex } from '../../src/types/ids.ts';
 import { silentLog } from '../../src/util/log.ts';
 import { announceTopic } from '../../src/wire/announce.ts';
 import { until } from '../compliance/overlay.ts';
@@ -33,8 +34,20 @@ const PROMPT = Array.from({ length: 70 }, (_, i) => 4 + ((i * 37) % 250));
 const OPTIONS: GenerateOptions = { maxTokens: 16, temperature: 0.8, topK: 20, topP: 0.9, seed: 3n, stopIds: [] };
 const TOPIC = announceTopic(HOPS_SUBNET);
 
+const AT_RELAY = '/p2p-circuit';
+
 describe('hosters behind a relay', function () {
   this.timeout(PATIENCE_MS);
+  tellStory([AT_RELAY]);
+});
+
+describe('hosters that meet at a relay and can be dialled', function () {
+  this.timeout(PATIENCE_MS);
+  tellStory([AT_RELAY, '/ip4/127.0.0.1/tcp/0']);
+});
+
+function tellStory(listen: readonly string[]): void {
+  const canBeDialled = listen.length > 1;
   const heads = createHeadFeed();
   const stop = new AbortController();
   const running: Promise<unknown>[] = [];
@@ -107,7 +120,7 @@ describe('hosters behind a relay', function () {
   async function serve(i: number): Promise<void> {
     const shards = [i as ShardIndex];
     const engine = await startEngine(shards);
-    const overlay = await enter(i, { listen: ['/p2p-circuit'] });
+    const overlay = await enter(i, { listen });
     const { width } = model.manifest.shape;
     const outputRms = judgedShards(model).map(({ rms }) => rms);
     const hoster = createHoster(
@@ -141,21 +154,40 @@ describe('hosters behind a relay', function () {
     return { hash: model.hash, vocab, maxContext, shardCount: SHARDS };
   }
 
+  /** The first of all connections to them. */
+  async function meetAtRelay(overlay: Overlay, hosters: readonly Overlay[]): Promise<void> {
+    for (const hoster of hosters) {
+      await until(() => hoster.addresses().some((address) => address.includes(AT_RELAY)));
+      const address = hoster.addresses().find((one) => one.includes(AT_RELAY)) ?? '';
+      await overlay.connect(address, AbortSignal.timeout(PATIENCE_MS));
+      assert.ok(overlay.relayed().includes(hoster.self));
+    }
+  }
+
   it('answer with the tokens of a local run, each a hop of its own', async () => {
-    const overlay = await enter(CLIENT, {});
+    const [, ...behind] = overlays;
+    // Nobody is looked for before it is met at the relay.
+    let wanted: readonly PeerId[] = [];
+    const overlay = await enter(CLIENT, { wanted: () => wanted, discovers: !canBeDialled });
+    if (canBeDialled) await meetAtRelay(overlay, behind);
+    wanted = identities.map(({ peer }) => peer);
     const directory = follow(overlay);
     const client = createClient(
       { model: facts() },
       { overlay, chain, directory, identity: identityOf(CLIENT), verify: verifySignature, log: silentLog },
     );
-    const [, ...behind] = overlays;
-    assert.ok(behind.every((one) => one.addresses().every((address) => address.includes('/p2p-circuit'))));
+    if (!canBeDialled) assert.ok(behind.every((one) => one.addresses().every((address) => address.includes(AT_RELAY))));
     await until(() => behind.every((one) => one.peers().length >= SHARDS));
     let block = 100;
     await until(() => {
       heads.publish({ number: block++ as BlockNumber, hash: `0x${'11'.repeat(32)}` as Hash });
       return directory.offers().length === SHARDS;
     });
+    if (canBeDialled) {
+      await until(() => [overlay, ...behind].every((one) => one.relayed().length === 0));
+      await relay.close();
+      await until(() => [overlay, ...behind].every((one) => !one.peers().includes(relay.self)));
+    }
     const generation = client.generate(PROMPT, OPTIONS, AbortSignal.timeout(PATIENCE_MS));
     const generated = await Array.fromAsync(generation);
     const whole = await startEngine(Array.from({ length: SHARDS }, (_, shard) => shard as ShardIndex));
@@ -163,4 +195,4 @@ describe('hosters behind a relay', function () {
     assert.deepEqual(generated, local);
     assert.equal(generation.route.length, SHARDS);
   });
-});
+}
