@@ -43,7 +43,7 @@ try {
   let next = 0;
   const write = async (): Promise<void> => {
     for (let place = next++; place < count; place = next++) {
-      const prompt = tokenizer.encode(values.start[place % values.start.length] ?? '');
+      const prompt = tokenizer.encodePrompt(values.start[place % values.start.length] ?? '');
       const sampling = { maxTokens: TOKENS, temperature: 1, topK: 0, topP: 1, seed: BigInt(place) };
       const wanted = { ...sampling, stopIds: tokenizer.eos };
       const text = [...prompt];
