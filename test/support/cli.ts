@@ -41,8 +41,14 @@ after('no process outlives the tests', () => {
   for (const child of alive) child.kill('SIGKILL');
 });
 
-export function startCli(args: readonly string[], env: Readonly<Record<string, string>> = {}): Running {
-  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', MAIN, ...args], {
+/** @param within a program that runs it, with its own arguments: `['ip', 'netns', 'exec', 'here']` */
+export function startCli(
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+  within: readonly string[] = [],
+): Running {
+  const [program = process.execPath, ...words] = [...within, process.execPath];
+  const child = spawn(program, [...words, '--disable-warning=ExperimentalWarning', MAIN, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: cleanEnvironment(env),
   });
