@@ -24,6 +24,8 @@ export interface HosterLimits {
   readonly queuedSteps: number;
   /** Strangers' rows that are decoded at once, and their prompts: who has stake finds no longer queue than that before it. */
   readonly strangerDecodes: number;
+  /** The same while clients with stake come and go: a batch is waited for whole. */
+  readonly strangerDecodesBesideStake: number;
   readonly strangerPrompts: number;
 }
 
@@ -39,5 +41,6 @@ export const HOSTER_LIMITS: HosterLimits = {
   firstFrameMs: 10_000,
   queuedSteps: 4,
   strangerDecodes: 16,
+  strangerDecodesBesideStake: 4,
   strangerPrompts: 1,
 };

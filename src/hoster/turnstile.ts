@@ -7,7 +7,7 @@ import type { HosterLimits } from './limits.ts';
 
 /** Rows and prompts of strangers in the engine: a batch of 16 takes 0.36 of a run per row, one of 64 takes 0.33 (engine/schedule.ts); prompts run one
  *  after the other there anyway. */
-type TurnstileLimits = Pick<HosterLimits, 'strangerDecodes' | 'strangerPrompts'>;
+type TurnstileLimits = Pick<HosterLimits, 'strangerDecodes' | 'strangerDecodesBesideStake' | 'strangerPrompts'>;
 
 interface Work {
   readonly peer: PeerId;
@@ -23,10 +23,13 @@ export interface Turnstile {
 
 /** From an OPEN to its first rows it takes a round trip: who is farther away meets one job of strangers more. */
 export const EXPECT_MS = 100;
+/** Who had work here is likely to have more soon: for so long strangers' batches stay small. */
+export const PRESENCE_MS = 10_000;
 
 /** Jobs of one kind: so many at once, the rest in turn by peer. */
 interface Lane {
-  free: number;
+  running: number;
+  readonly most: () => number;
   /** Peers in the order of their turns; each with its jobs in order of arrival. */
   readonly waiting: Map<PeerId, Set<() => void>>;
 }
@@ -40,8 +43,12 @@ export function createTurnstile(
   stakeOf: (peer: PeerId) => bigint,
   now: () => number,
 ): Turnstile {
-  const decodes: Lane = { free: limits.strangerDecodes, waiting: new Map() };
-  const prompts: Lane = { free: limits.strangerPrompts, waiting: new Map() };
+  /** When work with stake was last on its way. */
+  let stakeAt = Number.NEGATIVE_INFINITY;
+  const mostDecodes = (): number =>
+    now() - stakeAt < PRESENCE_MS ? limits.strangerDecodesBesideStake : limits.strangerDecodes;
+  const decodes: Lane = { running: 0, most: mostDecodes, waiting: new Map() };
+  const prompts: Lane = { running: 0, most: () => limits.strangerPrompts, waiting: new Map() };
   /** Ends of what is expected, by peer. */
   const expected = new Map<PeerId, () => void>();
   /** Half of the time belongs to strangers whatever is expected: as long as they were held up, they are not again. */
@@ -61,17 +68,24 @@ export function createTurnstile(
     return false;
   }
 
+  function mayBegin({ running, most }: Lane): boolean {
+    return expected.size === 0 && running < most();
+  }
+
   function leave(lane: Lane): void {
-    if (expected.size > 0 || !callNext(lane)) lane.free += 1;
+    lane.running -= 1;
+    goOn(lane);
   }
 
   function goOn(lane: Lane): void {
-    while (lane.free > 0 && callNext(lane)) lane.free -= 1;
+    while (mayBegin(lane) && callNext(lane)) lane.running += 1;
   }
 
   function expect(peer: PeerId): void {
+    if (stakeOf(peer) === 0n) return;
     const since = now();
-    if (stakeOf(peer) === 0n || expected.has(peer) || since < restUntil) return;
+    stakeAt = since;
+    if (expected.has(peer) || since < restUntil) return;
     const end = (): void => {
       clearTimeout(timer);
       expected.delete(peer);
@@ -86,6 +100,7 @@ export function createTurnstile(
   }
 
   async function passFirst<T>(peer: PeerId, job: () => Promise<T>): Promise<T> {
+    stakeAt = now();
     try {
       return await job();
     } finally {
@@ -111,7 +126,7 @@ export function createTurnstile(
     async pass({ peer, rows }, job, signal) {
       if (stakeOf(peer) > 0n) return passFirst(peer, job);
       const lane = rows === 1 ? decodes : prompts;
-      if (lane.free > 0 && expected.size === 0) lane.free -= 1;
+      if (mayBegin(lane)) lane.running += 1;
       else await wait(lane, peer, signal);
       try {
         return await job();

@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict';
-import { createTurnstile, EXPECT_MS } from '../../../src/hoster/turnstile.ts';
+import { createTurnstile, EXPECT_MS, PRESENCE_MS } from '../../../src/hoster/turnstile.ts';
 import type { PeerId } from '../../../src/types/ids.ts';
 
 const never = new AbortController().signal;
-const LIMITS = { strangerDecodes: 2, strangerPrompts: 1 };
+const LIMITS = { strangerDecodes: 2, strangerDecodesBesideStake: 2, strangerPrompts: 1 };
 
 /** Jobs that end when they are told to. */
-function turnstile() {
+function turnstile(limits = LIMITS) {
   const clock = { ms: 0 };
   const stakeOf = (peer: PeerId) => (peer.startsWith('member') ? 1n : 0n);
-  const { pass, expect } = createTurnstile(LIMITS, stakeOf, () => clock.ms);
+  const { pass, expect } = createTurnstile(limits, stakeOf, () => clock.ms);
   const running: string[] = [];
   const ends = new Map<string, () => void>();
   const start = (name: string, rows = 1, signal = never) => {
@@ -87,6 +87,24 @@ describe('hoster: turnstile', () => {
     }
     assert.deepEqual(running, ['f']);
     await end('f');
+    await Promise.all(jobs);
+  });
+
+  it('batches of strangers stay small while clients with stake come and go', async () => {
+    const { running, start, end, clock } = turnstile({ ...LIMITS, strangerDecodes: 3, strangerDecodesBesideStake: 1 });
+    const jobs = ['a', 'b', 'c', 'd', 'e', 'f'].map((name) => start(name));
+    assert.deepEqual(running, ['a', 'b', 'c']);
+    jobs.push(start('member'));
+    await end('member');
+    await end('a');
+    await end('b');
+    assert.deepEqual(running, ['c']);
+    await end('c');
+    assert.deepEqual(running, ['d']);
+    clock.ms = PRESENCE_MS;
+    await end('d');
+    assert.deepEqual(running, ['e', 'f']);
+    for (const name of ['e', 'f']) await end(name);
     await Promise.all(jobs);
   });
 
