@@ -7,21 +7,17 @@ import type { NamedTensor } from '../types/tensor.ts';
 import { raceSignal, withDeadline } from '../util/async.ts';
 import type { Verify } from '../wire/envelope.ts';
 import { encodeMessage, type InferMessage, MAX_RUNS, type SessionId } from '../wire/infer.ts';
-import { signUsage } from '../wire/receipt.ts';
+import { hearHops } from './farewell.ts';
 import type { SessionTranscript } from './handover.ts';
 import {
-  blame,
-  breakOff,
   failed,
   type Hop,
   type HopFailure,
-  listenTo,
   type OpenDeps,
   type OpenRequest,
   type Outcome,
   openHops,
   silence,
-  unreceipted,
 } from './hops.ts';
 
 export interface FunctionCall {
@@ -65,9 +61,6 @@ interface Expected {
   readonly resolve: (outputs: readonly NamedTensor[]) => void;
 }
 
-/** Saying goodbye takes no longer; then the streams are broken off. */
-const CLOSE_MS = 1_000;
-
 function runFunction(
   session: SessionId,
   hops: readonly Hop[],
@@ -75,8 +68,6 @@ function runFunction(
   { identity, verify }: FunctionDeps,
 ): RemoteFunction {
   const check = createRunCheck({ session, manifest, codec, route }, verify);
-  /** Known only after the goodbye. */
-  const badReceipts: HopFailure[] = [];
   let asked: Expected | undefined;
   let runs = 0;
 
@@ -91,36 +82,7 @@ function runFunction(
     return true;
   }
 
-  function failureIn(message: InferMessage | 'malformed', hop: number): Outcome<never> | undefined {
-    if (message !== 'malformed' && message.type === 'ERROR') return blame(route, hop, message);
-    if (message !== 'malformed' && message.type === 'RECEIPT') return misfit(message.receipt, hop);
-    return message !== 'malformed' && take(message, hop) ? undefined : failed(route, hop, 'BAD_FRAME');
-  }
-
-  function misfit(receipt: Uint8Array, hop: number): Outcome<never> | undefined {
-    const fault = check.take(hop, receipt);
-    if (fault === undefined) return undefined;
-    const failures = fault.hops.map((place) => unreceipted(route, place, fault.hops.length > 1));
-    badReceipts.push(...failures);
-    return { ok: false, failures };
-  }
-
-  const { broken, ended } = listenTo(hops, route, failureIn);
-
-  /** Says goodbye with what is acknowledged, and hears the last receipts. */
-  async function leave({ stream }: Hop, hop: number): Promise<readonly HopFailure[]> {
-    try {
-      const deadline = AbortSignal.timeout(CLOSE_MS);
-      const { bytes: usage } = signUsage({ session, hop, peer: stream.peer, ...check.usage() }, identity);
-      await stream.send(encodeMessage({ type: 'CLOSE', session, usage }), deadline);
-      await raceSignal(Promise.all([ended[hop], stream.close()]), deadline);
-      return check.owing().includes(hop) ? [unreceipted(route, hop, false)] : [];
-    } catch {
-      // Slow is no offence.
-      await breakOff(stream);
-      return [];
-    }
-  }
+  const { broken, close } = hearHops({ session, route, hops }, { identity, check, take });
 
   return {
     route,
@@ -145,13 +107,6 @@ function runFunction(
         return deadline.aborted ? { ok: false, failures: silence(route) } : failed(route, 0, 'RESET');
       }
     },
-    async close(how) {
-      if (how === 'broken') {
-        await Promise.all(hops.map(({ stream }) => breakOff(stream)));
-        return [];
-      }
-      const owed = await Promise.all(hops.map(leave));
-      return [...badReceipts, ...owed.flat()];
-    },
+    close,
   };
 }

@@ -6,29 +6,23 @@ import type { RoutedHop } from '../routing/route.ts';
 import { createSerial, raceSignal, withDeadline } from '../util/async.ts';
 import type { Verify } from '../wire/envelope.ts';
 import { type DrawnToken, encodeMessage, type InferMessage, type Sampling, type SessionId } from '../wire/infer.ts';
-import { signUsage } from '../wire/receipt.ts';
 import { idsToBytes } from '../wire/tensor.ts';
+import { hearHops } from './farewell.ts';
 import type { SessionTranscript } from './handover.ts';
 import {
-  blame,
-  breakOff,
   failed,
   type Hop,
   type HopFailure,
-  listenTo,
   type OpenDeps,
   type OpenRequest,
   type Outcome,
   openHops,
   silence,
-  unreceipted,
 } from './hops.ts';
 import type { Paces } from './paces.ts';
 import type { Call } from './pattern.ts';
 
 const US_PER_MS = 1_000;
-/** Saying goodbye takes no longer; then the streams are broken off. */
-const CLOSE_MS = 1_000;
 
 export interface SessionRequest extends OpenRequest {
   readonly vocab: number;
@@ -79,8 +73,6 @@ function runSession(
 ): RemoteSession {
   const { route, deadlines, manifest, codec } = request;
   const check = createReceiptCheck({ session, manifest, codec, route }, verify);
-  /** Known only after the goodbye. */
-  const badReceipts: HopFailure[] = [];
   const lapHops = route.map(({ peer, from, to }) => ({ peer, shards: to - from }));
   const last = route.length - 1;
   /** Draws that were sent and not answered yet, in order. */
@@ -90,7 +82,8 @@ function runSession(
   const entered: number[] = [];
 
   /** Hands a token over; false when it is not the one that was asked for. */
-  function take(message: InferMessage & { type: 'TOKENS' }, hop: number): boolean {
+  function take(message: InferMessage, hop: number): boolean {
+    if (message.type !== 'TOKENS') return false;
     const [token] = message.tokens;
     const fits = hop === last && message.session === session && message.tokens.length === 1;
     if (message.spentUs.length !== route.length) return false;
@@ -106,37 +99,7 @@ function runSession(
     return true;
   }
 
-  function failureIn(message: InferMessage | 'malformed', hop: number): Outcome<never> | undefined {
-    if (message !== 'malformed' && message.type === 'ERROR') return blame(route, hop, message);
-    if (message !== 'malformed' && message.type === 'RECEIPT') return misfit(message.receipt, hop);
-    const fits = message !== 'malformed' && message.type === 'TOKENS' && take(message, hop);
-    return fits ? undefined : failed(route, hop, 'BAD_FRAME');
-  }
-
-  function misfit(receipt: Uint8Array, hop: number): Outcome<never> | undefined {
-    const fault = check.take(hop, receipt);
-    if (fault === undefined) return undefined;
-    const failures = fault.hops.map((place) => unreceipted(route, place, fault.hops.length > 1));
-    badReceipts.push(...failures);
-    return { ok: false, failures };
-  }
-
-  const { broken, ended } = listenTo(hops, route, failureIn);
-
-  /** Says goodbye with what is acknowledged, and hears the last receipts. */
-  async function leave({ stream }: Hop, hop: number): Promise<readonly HopFailure[]> {
-    try {
-      const deadline = AbortSignal.timeout(CLOSE_MS);
-      const { bytes: usage } = signUsage({ session, hop, peer: stream.peer, ...check.usage() }, identity);
-      await stream.send(encodeMessage({ type: 'CLOSE', session, usage }), deadline);
-      await raceSignal(Promise.all([ended[hop], stream.close()]), deadline);
-      return check.owing().includes(hop) ? [unreceipted(route, hop, false)] : [];
-    } catch {
-      // Slow is no offence.
-      await breakOff(stream);
-      return [];
-    }
-  }
+  const { broken, close } = hearHops({ session, route, hops }, { identity, check, take });
 
   async function send(calls: readonly Call[], signal: AbortSignal): Promise<void> {
     for (const { position, ids, draw } of calls) {
@@ -181,13 +144,6 @@ function runSession(
       const first = request === undefined ? {} : { first: { request, rows: idsToBytes(entered) } };
       return { route, receipts: check.listed(), ...first };
     },
-    async close(how) {
-      if (how === 'broken') {
-        await Promise.all(hops.map(({ stream }) => breakOff(stream)));
-        return [];
-      }
-      const owed = await Promise.all(hops.map(leave));
-      return [...badReceipts, ...owed.flat()];
-    },
+    close,
   };
 }
