@@ -7,12 +7,23 @@ import type { RoutedHop } from '../routing/route.ts';
 import { raceSignal } from '../util/async.ts';
 import { encodeMessage, type InferMessage, type SessionId } from '../wire/infer.ts';
 import { signUsage } from '../wire/receipt.ts';
-import { blame, breakOff, failed, type Hop, type HopFailure, listenTo, type Outcome, unreceipted } from './hops.ts';
+import {
+  blame,
+  breakOff,
+  failed,
+  type Hop,
+  type HopFailure,
+  listenTo,
+  type Outcome,
+  type SessionDeadlines,
+  unreceipted,
+} from './hops.ts';
 
 export interface SessionHops {
   readonly session: SessionId;
   readonly route: readonly RoutedHop[];
   readonly hops: readonly Hop[];
+  readonly deadlines: Pick<SessionDeadlines, 'closeMs'>;
 }
 
 export interface HeardDeps {
@@ -29,10 +40,13 @@ export interface Heard {
   close(how: 'done' | 'broken'): Promise<readonly HopFailure[]>;
 }
 
-/** Saying goodbye takes no longer; then the streams are broken off. */
+/** Nobody waits longer for the last receipts. */
 const CLOSE_MS = 1_000;
 
-export function hearHops({ session, route, hops }: SessionHops, { identity, check, take }: HeardDeps): Heard {
+export function hearHops(
+  { session, route, hops, deadlines }: SessionHops,
+  { identity, check, take }: HeardDeps,
+): Heard {
   /** Known only after the goodbye. */
   const badReceipts: HopFailure[] = [];
 
@@ -55,7 +69,7 @@ export function hearHops({ session, route, hops }: SessionHops, { identity, chec
   /** Says goodbye with what is acknowledged, and hears the last receipts. */
   async function leave({ stream }: Hop, hop: number): Promise<readonly HopFailure[]> {
     try {
-      const deadline = AbortSignal.timeout(CLOSE_MS);
+      const deadline = AbortSignal.timeout(deadlines.closeMs ?? CLOSE_MS);
       const { bytes: usage } = signUsage({ session, hop, peer: stream.peer, ...check.usage() }, identity);
       await stream.send(encodeMessage({ type: 'CLOSE', session, usage }), deadline);
       await raceSignal(Promise.all([ended[hop], stream.close()]), deadline);

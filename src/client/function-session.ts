@@ -82,7 +82,7 @@ function runFunction(
     return true;
   }
 
-  const { broken, close } = hearHops({ session, route, hops }, { identity, check, take });
+  const { broken, close } = hearHops({ session, route, hops, deadlines }, { identity, check, take });
 
   return {
     route,

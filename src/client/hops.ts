@@ -48,6 +48,8 @@ export interface SessionDeadlines {
   readonly stepMs: number;
   /** Added for each call that is sent at once: a replay has many. */
   readonly callMs: number;
+  /** From CLOSE to the last receipts; then the streams are broken off. A second unless told otherwise. */
+  readonly closeMs?: number;
 }
 
 /** A stopped peer is noticed by the transport after 2-4 s (network.md 4); these are for hops that live and do not answer. */

@@ -99,7 +99,7 @@ function runSession(
     return true;
   }
 
-  const { broken, close } = hearHops({ session, route, hops }, { identity, check, take });
+  const { broken, close } = hearHops({ session, route, hops, deadlines }, { identity, check, take });
 
   async function send(calls: readonly Call[], signal: AbortSignal): Promise<void> {
     for (const { position, ids, draw } of calls) {

@@ -265,27 +265,32 @@ describe('client: hops that fail', () => {
     });
   }
 
-  it('a hop that is full is asked again when it said, and nothing is held against it', async () => {
-    const net = await startNet({ hosters: 1, shardsOf: () => [0, 1, 2, 3] });
-    const engine = net.hosters[0]?.engine;
-    assert.ok(engine);
-    engine.refusal = new EngineError({ code: 'E_BUSY', retryAfterMs: 1 }, 'busy');
-    const waits: number[] = [];
-    const wait = async (ms: number) => {
-      waits.push(ms);
-      net.clock.ms += ms;
-      if (waits.length === 2) engine.refusal = undefined;
-    };
-    const client = createClient(
-      { model: MODEL },
-      { ...net, chain: { heads: net.heads }, wait, verify: verifySignature, log: silentLog },
-    );
-    for (let i = 0; i < 2; i += 1) {
-      assert.deepEqual(await collect(client.generate(prompt, SAMPLED, never)), await local(prompt, SAMPLED));
-    }
-    assert.deepEqual(waits, [1_000, 1_000]);
-    await net.close();
-  });
+  const FULL = {
+    BUSY: new EngineError({ code: 'E_BUSY', retryAfterMs: 1 }, 'busy'),
+    NO_BUDGET: new EngineError({ code: 'E_MEMORY', need: 2, free: 1, budget: 1 }, 'no memory'),
+  };
+  for (const [code, refusal] of Object.entries(FULL))
+    it(`a hop that is full (${code}) is asked again when it said, and nothing is held against it`, async () => {
+      const net = await startNet({ hosters: 1, shardsOf: () => [0, 1, 2, 3] });
+      const engine = net.hosters[0]?.engine;
+      assert.ok(engine);
+      engine.refusal = refusal;
+      const waits: number[] = [];
+      const wait = async (ms: number) => {
+        waits.push(ms);
+        net.clock.ms += ms;
+        if (waits.length === 2) engine.refusal = undefined;
+      };
+      const client = createClient(
+        { model: MODEL },
+        { ...net, chain: { heads: net.heads }, wait, verify: verifySignature, log: silentLog },
+      );
+      for (let i = 0; i < 2; i += 1) {
+        assert.deepEqual(await collect(client.generate(prompt, SAMPLED, never)), await local(prompt, SAMPLED));
+      }
+      assert.deepEqual(waits, [1_000, 1_000]);
+      await net.close();
+    });
 
   it('a silent hop is given up at the deadline of a step', async () => {
     const net = await startNet();

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { EngineError } from '../../../src/engine/types.ts';
 import type { FrameStream } from '../../../src/p2p/types.ts';
 import type { BlockNumber, PeerId, ShardIndex } from '../../../src/types/ids.ts';
 import { concatBytes } from '../../../src/util/bytes.ts';
@@ -297,6 +298,46 @@ describe('hoster: who is let in', () => {
       await net.settle();
       assert.equal(net.hosters[0]?.hoster.stats().sessions, 1);
       assert.equal(net.hosters[0]?.engine.open.size, 1);
+    }));
+
+  it('without memory for a session it says NO_BUDGET and about when so much will have come free', () =>
+    within({}, async (net) => {
+      const [hoster] = net.hosters;
+      assert.ok(hoster);
+      const saltOf = (i: number) => `0${i}`.repeat(16) as SessionSalt;
+      const held = [await talk(net), await talk(net)];
+      for (const [i, one] of held.entries()) {
+        await one.say(openOf(net, bodyOf(net, 1, { salt: saltOf(i) })));
+        assert.equal(typeOf(await one.hear()), 'ACCEPT');
+      }
+      /** The hint of a hoster whose engine has 20 bytes in use, 10 of each session, and lacks some. */
+      const hintFor = async (i: number, refusal: EngineError): Promise<number> => {
+        hoster.engine.refusal = refusal;
+        const one = await talk(net);
+        await one.say(openOf(net, bodyOf(net, 1, { salt: saltOf(i) })));
+        const answer = await one.hear();
+        assert.ok(answer !== 'end' && answer.type === 'REFUSE');
+        assert.equal(answer.code, 'NO_BUDGET');
+        assert.equal(await one.hear(), 'end');
+        return answer.retryAfterMs;
+      };
+      const lacks = (bytes: number) =>
+        new EngineError({ code: 'E_MEMORY', need: bytes + 5, free: 5, budget: 25 }, 'no memory');
+      assert.equal(await hintFor(2, lacks(10)), 500, 'half of what is held, and none has ended: half a second of one');
+      assert.equal(await hintFor(3, lacks(40)), 2_000);
+      net.clock.ms += 8_000;
+      const ended = { type: 'CLOSE', session: sessionIdOf(net.identity.peer, saltOf(0)), usage: new Uint8Array(0) };
+      await held[0]?.say(ended as InferMessage);
+      assert.equal(await held[0]?.hear(), 'end');
+      await net.settle();
+      assert.equal(await hintFor(4, lacks(5)), 4_000, 'half of what is held, and one lasted eight seconds');
+      assert.equal(await hintFor(5, lacks(1_000)), 30_000, 'never longer');
+      assert.equal(await hintFor(6, lacks(0)), 1, '0 would say that waiting does not help');
+      assert.equal(hoster.hoster.stats().refused.NO_BUDGET, 5);
+      assert.equal(hoster.hoster.stats().sessions, 1, 'a refused one keeps no seat');
+      hoster.engine.refusal = undefined;
+      held[1]?.stream.abort(new Error('enough'));
+      await net.settle();
     }));
 
   it('all peers together have so many sessions and no more', () =>
