@@ -148,9 +148,16 @@ async function loadKept(
     return load(files);
   };
   const found = await kept?.find(shard);
-  // In some formats the serving graph answers challenges too, and then the kept one does.
-  if (found !== undefined)
-    return load({ ...files, serve: found, det: files.det === files.serve ? found : files.det }).catch(instead);
+  if (found !== undefined) {
+    // In some formats the serving graph answers challenges too, and then the kept one does.
+    const how = { ...files, serve: found.graph, det: files.det === files.serve ? found.graph : files.det };
+    // The runtime reads the weights while they are checked: nobody can ask it anything before both are done.
+    const [loaded, whole] = await Promise.allSettled([load(how), found.isWhole()]);
+    const failed = loaded.status === 'rejected';
+    if (whole.status === 'fulfilled' && whole.value) return failed ? instead(loaded.reason) : files;
+    if (!failed) await lane.call({ op: 'unload', shard: files.index });
+    await found.discard();
+  }
   const draft = await kept?.begin(shard);
   if (draft === undefined) return load(files);
   try {

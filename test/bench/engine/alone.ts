@@ -36,7 +36,7 @@ const CASES: readonly Case[] = [
       format,
       prepared: format === 'w8a8',
       figures: [
-        { name: 'time', of: 'loadSeconds', unit: 's', bar: 2, better: 'lower' },
+        { name: 'time', of: 'loadSeconds', unit: 's', bar: 1.5, better: 'lower' },
         { name: 'memory', of: 'memoryShare', unit: 'ratio', bar: format === 'w8a8' ? 0.1 : 1, better: 'lower' },
       ],
     }),
