@@ -3,6 +3,7 @@
 
 import type { LlamaShape } from '../graph/weights.ts';
 import type { ShardIndex } from '../types/ids.ts';
+import type { ManifestShard } from '../types/model.ts';
 import type { NamedTensor } from '../types/tensor.ts';
 import type { BorderCodec, EngineInfo, Rows, StepResult } from './types.ts';
 
@@ -29,6 +30,10 @@ export interface Computation {
 
 export interface Backend {
   readonly info: EngineInfo;
+  /** What nobody uses of the memory that it computes in; the system's unless given. */
+  readonly memoryBytes?: number | undefined;
+  /** What a shard takes there. */
+  memoryOf(shard: ManifestShard): ManifestShard['memory'];
   load(shard: ShardIndex): Promise<void>;
   /** Nobody uses it, and nothing of it is under way. */
   unload(shard: ShardIndex): Promise<void>;

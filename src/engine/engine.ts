@@ -25,7 +25,12 @@ const DEFAULT_MEMORY_SHARE = 0.8;
 export function createEngine(options: EngineOptions, backend: Backend): Engine {
   const { manifest } = options.model;
   const shards = cutShards(manifest, options.cut);
-  const ledger = createLedger(options.memoryBytes ?? Math.floor(process.availableMemory() * DEFAULT_MEMORY_SHARE));
+  const free = backend.memoryBytes ?? process.availableMemory();
+  const ledger = createLedger(options.memoryBytes ?? Math.floor(free * DEFAULT_MEMORY_SHARE));
+  const memoryOf = (shard: ShardIndex) => {
+    const entry = shards[shard];
+    return entry === undefined ? { weights: 0, kvPerToken: 0 } : backend.memoryOf(entry);
+  };
   const loading = new Map<ShardIndex, Promise<void>>();
   const ready = new Set<ShardIndex>();
   /** Sessions and runs that have a shard. */
@@ -52,7 +57,7 @@ export function createEngine(options: EngineOptions, backend: Backend): Engine {
     if (!ready.delete(shard)) return;
     loading.delete(shard);
     await backend.unload(shard);
-    ledger.releaseWeights(shards[shard]?.memory.weights ?? 0);
+    ledger.releaseWeights(memoryOf(shard).weights);
   };
   const assertState = (wanted: 'text' | 'stateless', what: string) => {
     if ((manifest.arch === 'llama') === (wanted === 'text')) return;
@@ -62,12 +67,13 @@ export function createEngine(options: EngineOptions, backend: Backend): Engine {
     const entry = shards[shard];
     if (entry === undefined)
       throw new EngineError({ code: 'E_RANGE', from: shard, to: shard + 1 }, `the cut has no shard ${shard}`);
-    ledger.reserveWeights(entry.memory.weights);
+    const { weights } = backend.memoryOf(entry);
+    ledger.reserveWeights(weights);
     try {
       await backend.load(shard);
       ready.add(shard);
     } catch (error) {
-      ledger.releaseWeights(entry.memory.weights);
+      ledger.releaseWeights(weights);
       throw error;
     }
   };
@@ -116,7 +122,7 @@ export function createEngine(options: EngineOptions, backend: Backend): Engine {
           `a session has 1 to ${limit} tokens, not ${maxTokens}`,
         );
       const capacity = capacityFor(maxTokens, limit);
-      const bytes = range(from, to).reduce((sum, shard) => sum + (shards[shard]?.memory.kvPerToken ?? 0) * capacity, 0);
+      const bytes = range(from, to).reduce((sum, shard) => sum + memoryOf(shard).kvPerToken * capacity, 0);
       ledger.reserveKv(bytes, owner);
       count.sessions++;
       const release = use(from, to);

@@ -1,11 +1,13 @@
-// KV caches of sessions that may share a batch: one typed array per block and side, (slots, kvHeads, capacity, headDim) f32, a slot per session,
+// KV caches of sessions that may share a batch: per block keys and values as (slots, kvHeads, capacity, headDim), a slot per session,
 // slots always 0..n-1 (engine.md 3.5). The length of a session is the caller's; what lies beyond it is never read.
 
 import type { LlamaShape } from '../graph/weights.ts';
 import type { CacheId, CacheSpec } from './backend.ts';
+import type { KvMemory } from './kv-memory.ts';
 import { EngineError } from './types.ts';
 
-export interface KvPool {
+/** Who lies where, whatever the values lie in. */
+export interface KvSlots {
   readonly capacity: number;
   /** Adds a zeroed slot at the end. */
   add(cache: CacheId): void;
@@ -16,8 +18,13 @@ export interface KvPool {
   /** Positions of a slot that were written last: at least as many as its session still counts. */
   written(slot: number): number;
   setWritten(slot: number, positions: number): void;
+}
+
+export interface KvPool<Part> extends KvSlots {
   /** Memory of slots [slot, slot + count) of one block; valid until the next add or remove. */
-  view(block: number, slot: number, count: number): { readonly keys: Float32Array; readonly values: Float32Array };
+  view(block: number, slot: number, count: number): { readonly keys: Part; readonly values: Part };
+  /** Gives all memory back; the pool is empty. */
+  clear(): void;
 }
 
 export interface PoolShape {
@@ -29,12 +36,12 @@ export interface PoolShape {
   readonly capacity: number;
 }
 
-export function createKvPool(shape: PoolShape): KvPool {
-  const slotFloats = shape.kvHeads * shape.capacity * shape.headDim;
+export function createKvPool<Part>(shape: PoolShape, memory: KvMemory<Part>): KvPool<Part> {
+  const slotValues = shape.kvHeads * shape.capacity * shape.headDim;
   const caches: CacheId[] = [];
   const lengths: number[] = [];
   /** Keys and values of each block in turn. */
-  const sides = Array.from({ length: 2 * (shape.to - shape.from) }, () => new ArrayBuffer(0));
+  const sides = Array.from({ length: 2 * (shape.to - shape.from) }, (_, side) => side);
 
   const slotOf = (cache: CacheId): number => {
     const slot = caches.indexOf(cache);
@@ -43,15 +50,10 @@ export function createKvPool(shape: PoolShape): KvPool {
   };
   /** One side at a time: what is needed for moment beside the whole is one side of one block. */
   const resize = () => {
-    for (const [i, side] of sides.entries())
-      sides[i] = side.transfer(caches.length * slotFloats * Float32Array.BYTES_PER_ELEMENT);
+    for (const side of sides) memory.resize(side, caches.length * slotValues);
   };
   const sideView = (side: number, slot: number, count: number) =>
-    new Float32Array(
-      sides[side] ?? new ArrayBuffer(0),
-      slot * slotFloats * Float32Array.BYTES_PER_ELEMENT,
-      count * slotFloats,
-    );
+    memory.part(side, slot * slotValues, count * slotValues);
 
   return {
     capacity: shape.capacity,
@@ -63,7 +65,7 @@ export function createKvPool(shape: PoolShape): KvPool {
     remove(cache) {
       const slot = slotOf(cache);
       const last = caches.length - 1;
-      if (slot !== last) for (const side of sides.keys()) sideView(side, slot, 1).set(sideView(side, last, 1));
+      if (slot !== last) for (const side of sides) memory.move(side, slot * slotValues, last * slotValues, slotValues);
       caches[slot] = caches[last] ?? cache;
       lengths[slot] = lengths[last] ?? 0;
       caches.pop();
@@ -82,36 +84,44 @@ export function createKvPool(shape: PoolShape): KvPool {
       const side = 2 * (block - shape.from);
       return { keys: sideView(side, slot, count), values: sideView(side + 1, slot, count) };
     },
+    clear() {
+      caches.length = 0;
+      lengths.length = 0;
+      resize();
+    },
   };
 }
 
 /** An open cache: what it was opened for, and the pool that holds it. */
-export interface KvCache {
+export interface KvCache<Part> {
   readonly spec: CacheSpec;
-  readonly pool: KvPool;
+  readonly pool: KvPool<Part>;
 }
 
-export interface KvCaches {
+export interface KvCaches<Part> {
   /** @param blocks [from, to) of the shards of `spec` */
   open(cache: CacheId, spec: CacheSpec, blocks: { readonly from: number; readonly to: number }): void;
   free(cache: CacheId): void;
   /** Throws E_GONE. */
-  get(cache: CacheId): KvCache;
+  get(cache: CacheId): KvCache<Part>;
+  /** All are gone. */
+  clear(): void;
 }
 
 /** Sessions of one pool, and so of one batch; opening or releasing one copies the pool once. */
 const MAX_SLOTS = 16;
 
 /** Caches by number; those of one range, capacity and codec share pools. */
-export function createKvCaches(shape: LlamaShape): KvCaches {
-  const caches = new Map<CacheId, KvCache>();
-  const pools = new Map<string, KvPool[]>();
+export function createKvCaches<Part>(shape: LlamaShape, createMemory: () => KvMemory<Part>): KvCaches<Part> {
+  const caches = new Map<CacheId, KvCache<Part>>();
+  const pools = new Map<string, KvPool<Part>[]>();
   return {
     open(cache, spec, blocks) {
       const key = `${spec.from}-${spec.to}-${spec.capacity}-${spec.codec}`;
       const alike = pools.get(key) ?? [];
       const pool =
-        alike.find(({ size }) => size < MAX_SLOTS) ?? createKvPool({ ...shape, ...blocks, capacity: spec.capacity });
+        alike.find(({ size }) => size < MAX_SLOTS) ??
+        createKvPool({ ...shape, ...blocks, capacity: spec.capacity }, createMemory());
       pool.add(cache);
       pools.set(key, [...new Set([...alike, pool])]);
       caches.set(cache, { spec, pool });
@@ -124,6 +134,10 @@ export function createKvCaches(shape: LlamaShape): KvCaches {
       const found = caches.get(cache);
       if (found === undefined) throw new EngineError({ code: 'E_GONE' }, 'the cache is gone');
       return found;
+    },
+    clear() {
+      caches.clear();
+      for (const pool of [...pools.values()].flat()) pool.clear();
     },
   };
 }

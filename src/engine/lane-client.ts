@@ -5,8 +5,8 @@ import type { Log } from '../util/log.ts';
 import { systemTimers, type Timers } from '../util/timers.ts';
 import { hostLane, type Isolation } from './lane-host.ts';
 import {
-  type Binding,
   type LaneData,
+  type LanePlace,
   type LaneReply,
   type LaneRequest,
   type LaneValue,
@@ -19,7 +19,7 @@ type Unnumbered<T> = T extends unknown ? Omit<T, 'id'> : never;
 export type LaneCall = Unnumbered<Exclude<LaneRequest, { op: 'cancel' | 'close' }>>;
 
 export interface Lane {
-  readonly binding: Binding;
+  readonly place: LanePlace;
   readonly version: string;
   /** Of a lane that is a process of its own. */
   readonly pid: number | undefined;
@@ -57,7 +57,7 @@ const SILENCE_MS = 60_000;
 const SLOW_SILENCE_MS = 600_000;
 const SLOW: ReadonlySet<Call['op']> = new Set(['load', 'challenge']);
 
-/** Answers when the lane can take work. Throws EngineError E_LANE. */
+/** Answers when the lane can take work. Throws EngineError E_LANE; E_RUN when it cannot compute where it was asked to. */
 export async function startLane(
   data: LaneData,
   log: Log,
@@ -76,7 +76,7 @@ export async function startLane(
     for (const call of calls.values()) call.reject(lost(reason));
     calls.clear();
   };
-  const answer = (message: Exclude<LaneReply, { op: 'ready' }>) => {
+  const answer = (message: Extract<LaneReply, { readonly id: number }>) => {
     const call = calls.get(message.id);
     calls.delete(message.id);
     if (message.op === 'done') call?.resolve(message.value);
@@ -86,7 +86,10 @@ export async function startLane(
     heard(message) {
       heard = true;
       if (message.op === 'ready') ready.resolve(message);
-      else answer(message);
+      else if (message.op === 'unusable') {
+        closing = true;
+        ready.reject(new EngineError(message.facts, message.message));
+      } else answer(message);
     },
     ended(reason) {
       fail(reason);
@@ -138,10 +141,10 @@ export async function startLane(
   };
 
   void watch();
-  const { binding, version } = await ready.promise;
+  const { version, ...place } = await ready.promise;
   started = true;
   return {
-    binding,
+    place,
     version,
     pid: host.pid,
     get alive() {

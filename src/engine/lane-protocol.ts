@@ -10,6 +10,21 @@ import type { EngineErrorFacts, Rows, StepResult } from './types.ts';
 export interface LaneData {
   readonly shape: LlamaShape;
   readonly threads: number;
+  readonly device: DeviceWish;
+}
+
+/** `auto`: a GPU if one can be used. `host`: what runs on a GPU, on the CPU, to be compared with it. */
+export type DeviceWish = 'auto' | 'cpu' | 'cuda' | 'host';
+
+/** Where a lane computes. */
+export interface LanePlace {
+  readonly provider: 'cpu' | 'cuda';
+  /** In plain words: why there, or why not on a GPU. */
+  readonly why: string;
+  /** Of the CPU's runs. */
+  readonly binding: Binding;
+  /** Of a device, what nobody uses. */
+  readonly memoryBytes?: number;
 }
 
 /** The weights of a kept graph, beside it. */
@@ -31,6 +46,8 @@ export interface ShardFiles {
   readonly last: boolean;
   readonly serve: string;
   readonly det: string;
+  /** The serving graph in half precision, for a device, and where its weights lie. */
+  readonly half?: { readonly graph: Uint8Array; readonly folder: string };
   /** Path at which to keep the repacked serving graph. */
   readonly keep?: string;
   /** Values per row of the deterministic output. */
@@ -54,7 +71,8 @@ export type LaneRequest =
 export type Binding = 'quiet' | 'plain';
 
 export type LaneReply =
-  | { readonly op: 'ready'; readonly binding: Binding; readonly version: string }
+  | ({ readonly op: 'ready'; readonly version: string } & LanePlace)
+  | { readonly op: 'unusable'; readonly facts: EngineErrorFacts; readonly message: string }
   | { readonly op: 'done'; readonly id: number; readonly value: LaneValue }
   | { readonly op: 'failed'; readonly id: number; readonly facts: EngineErrorFacts; readonly message: string };
 

@@ -3,14 +3,21 @@
 
 import type { NamedTensor } from '../types/tensor.ts';
 import { type CacheId, type CacheSpec, type Computation, rowCount } from './backend.ts';
-import { createKvCaches, type KvPool } from './kv-pool.ts';
-import type { Binding, LaneData, LaneRequest, ShardFiles } from './lane-protocol.ts';
+import type { KvMemory } from './kv-memory.ts';
+import { createKvCaches, type KvPool, type KvSlots } from './kv-pool.ts';
+import type { LaneData, LaneRequest, ShardFiles } from './lane-protocol.ts';
 import type { Place } from './schedule.ts';
-import { assertFinite, type Batch, createShardRunner, type ShardRunner } from './shard-runner.ts';
+import { assertFinite, type Batch, type ShardRunner } from './shard-runner.ts';
 import { createStatelessRunner, type StatelessRunner } from './stateless-runner.ts';
 import type { Rows, StepResult } from './types.ts';
 
 export type RunRequest = Extract<LaneRequest, { op: 'run' }>;
+
+/** What the work takes of the place it is done in. `Part`: a stretch of its memory. */
+export interface Device<Part> {
+  openShard(files: ShardFiles): Promise<ShardRunner<Part>>;
+  createMemory(): KvMemory<Part>;
+}
 
 export interface LaneWork {
   load(files: ShardFiles): Promise<void>;
@@ -18,11 +25,11 @@ export interface LaneWork {
   open(cache: CacheId, spec: CacheSpec): void;
   free(cache: CacheId): void;
   /** Where a cache lies; throws E_GONE. */
-  place(cache: CacheId): Place<KvPool>;
+  place(cache: CacheId): Place<KvSlots>;
   /** Whom a cache was opened for; throws E_GONE. */
   owner(cache: CacheId): string;
   /** Whether a slot may lie in a batch without work: it has room for a row that nobody reads. */
-  mayIdle(place: Place<KvPool>): boolean;
+  mayIdle(place: Place<KvSlots>): boolean;
   /** A chunk of one session, or one row each of sessions by ascending slot of one pool; results in their order. */
   run(requests: readonly RunRequest[]): Promise<readonly StepResult[]>;
   /** Consecutive shards of a stateless model. */
@@ -31,23 +38,23 @@ export interface LaneWork {
   release(): Promise<void>;
 }
 
-export function createLaneWork(data: LaneData, binding: Binding): LaneWork {
-  const shards = new Map<number, ShardRunner>();
+export function createLaneWork<Part>(data: LaneData, device: Device<Part>): LaneWork {
+  const shards = new Map<number, ShardRunner<Part>>();
   const stateless = new Map<number, StatelessRunner>();
-  const caches = createKvCaches(data.shape);
-  const shardAt = (index: number): ShardRunner => {
+  const caches = createKvCaches(data.shape, () => device.createMemory());
+  const shardAt = (index: number): ShardRunner<Part> => {
     const shard = shards.get(index);
     if (shard === undefined) throw new RangeError(`shard ${index} is not loaded`);
     return shard;
   };
-  const place = (cache: CacheId) => {
+  const place = (cache: CacheId): Place<KvPool<Part>> => {
     const { pool } = caches.get(cache);
     return { pool, slot: pool.slotOf(cache) };
   };
   /** `wanted`: the places in the batch that somebody waits for. */
   const runRange = async (
     spec: CacheSpec,
-    batch: Batch,
+    batch: Batch<Part>,
     input: Rows,
     wanted: readonly number[],
   ): Promise<readonly StepResult[]> => {
@@ -66,7 +73,7 @@ export function createLaneWork(data: LaneData, binding: Binding): LaneWork {
   return {
     async load(files) {
       const { index, ports } = files;
-      if (ports === undefined) shards.set(index, await createShardRunner(files, data.shape, data.threads, binding));
+      if (ports === undefined) shards.set(index, await device.openShard(files));
       else stateless.set(index, await createStatelessRunner(files, ports, data.threads));
     },
     async unload(index) {
@@ -114,6 +121,7 @@ export function createLaneWork(data: LaneData, binding: Binding): LaneWork {
     },
     challenge: (shard, rows) => (stateless.get(shard) ?? shardAt(shard)).challenge(rows, rowCount(rows)),
     async release() {
+      caches.clear();
       for (const shard of [...shards.values(), ...stateless.values()]) await shard.release();
     },
   };

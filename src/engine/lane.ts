@@ -4,16 +4,10 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { errorMessage } from '../util/errors.ts';
 import { type CacheId, rowCount } from './backend.ts';
-import { chooseBinding, runtimeVersion } from './binding.ts';
-import {
-  type Binding,
-  type LaneData,
-  type LaneReply,
-  type LaneRequest,
-  type LaneValue,
-  transferOf,
-} from './lane-protocol.ts';
-import { createLaneWork, type LaneWork, type RunRequest } from './lane-work.ts';
+import { runtimeVersion } from './binding.ts';
+import { type Chosen, chooseDevice } from './device.ts';
+import { type LaneData, type LaneReply, type LaneRequest, type LaneValue, transferOf } from './lane-protocol.ts';
+import type { LaneWork, RunRequest } from './lane-work.ts';
 import { chooseJobs, createTurns, gatherMs, nextClaim } from './schedule.ts';
 import { EngineError, type EngineErrorFacts } from './types.ts';
 
@@ -33,10 +27,19 @@ interface Port {
   close(): void;
 }
 
-function startLane(port: Port, data: LaneData, binding: Binding): void {
+/** What cannot be started says why, and ends. */
+async function openLane(port: Port, data: LaneData): Promise<void> {
+  try {
+    startLane(port, await chooseDevice(data));
+  } catch (error) {
+    port.post({ op: 'unusable', facts: factsOf(error), message: errorMessage(error) }, []);
+    port.close();
+  }
+}
+
+function startLane(port: Port, { work, place }: Chosen): void {
   const queue: Queued[] = [];
   const turns = createTurns();
-  const work = createLaneWork(data, binding);
   let busy = false;
 
   const reply = (message: LaneReply, transfer: ArrayBuffer[] = []) => port.post(message, transfer);
@@ -121,7 +124,7 @@ function startLane(port: Port, data: LaneData, binding: Binding): void {
     busy = true;
     void drain();
   });
-  reply({ op: 'ready', binding, version: runtimeVersion });
+  reply({ op: 'ready', ...place, version: runtimeVersion });
 }
 
 async function perform(work: LaneWork, request: Exclude<Queued, RunRequest>): Promise<LaneValue> {
@@ -201,6 +204,5 @@ function processPort(): Port {
   };
 }
 
-if (parentPort !== null) startLane(threadPort(parentPort), workerData as LaneData, await chooseBinding());
-else if (process.send !== undefined)
-  startLane(processPort(), JSON.parse(process.argv[2] ?? '') as LaneData, await chooseBinding());
+if (parentPort !== null) await openLane(threadPort(parentPort), workerData as LaneData);
+else if (process.send !== undefined) await openLane(processPort(), JSON.parse(process.argv[2] ?? '') as LaneData);

@@ -1,25 +1,27 @@
 // The engine on ONNX Runtime: graphs are checked here, then run in a worker thread (engine.md 2.4, 3.3). The main thread never runs native code.
 
 import { availableParallelism } from 'node:os';
-import { cutShards } from '../model/manifest.ts';
+import { dirname } from 'node:path';
+import { cutShards, textManifest } from '../model/manifest.ts';
 import type { Model } from '../model/open.ts';
 import type { ManifestShard, Port } from '../types/model.ts';
 import { errorCode, errorMessage } from '../util/errors.ts';
 import type { Log } from '../util/log.ts';
 import type { Backend, CacheId } from './backend.ts';
-import { checkGraph } from './checked.ts';
+import { checkedGraph, checkGraph } from './checked.ts';
 import { createEngine, type EngineOptions } from './engine.ts';
+import { halfGraph, halfMemory } from './half-graph.ts';
 import { type Lane, startLane } from './lane-client.ts';
 import type { Isolation } from './lane-host.ts';
-import { isTensors, type LaneValue, type ShardFiles } from './lane-protocol.ts';
+import { type DeviceWish, isTensors, type LaneValue, type ShardFiles } from './lane-protocol.ts';
 import { createPrepackedCache, type PrepackedCache, type PrepackedOptions } from './prepacked.ts';
 import { type Engine, EngineError, type EngineInfo, type StepResult } from './types.ts';
 
 export interface OnnxEngineOptions extends EngineOptions {
   /** Threads of a native run; one less than the cores unless given. */
   readonly threads?: number;
-  /** `auto` takes the best provider that can run the model's graphs. */
-  readonly device: 'auto' | 'cpu';
+  /** `auto` takes a GPU where there is one that can run the model's graphs. */
+  readonly device: DeviceWish;
   /** Where repacked shards are kept, so that they load faster and as shared pages the next time; nowhere unless given. */
   readonly prepacked?: PrepackedOptions | undefined;
   /** Where native code runs: in a thread unless given, or in a process of its own, whose end is not this one's. */
@@ -47,7 +49,8 @@ async function createOnnxBackend(
   { log, startLane: start = startLane }: OnnxEngineDeps,
 ): Promise<Backend> {
   const { shape } = model.manifest;
-  const startOne = () => start({ shape, threads }, log, { isolation });
+  const wish = deviceFor(model, device);
+  const startOne = () => start({ shape, threads, device: wish.device }, log, { isolation });
   const loaded = new Map<number, ShardFiles>();
   /** Which lane a cache lives in: caches of a lane that died are gone. */
   const homes = new Map<CacheId, Lane>();
@@ -55,15 +58,17 @@ async function createOnnxBackend(
   let restart: Promise<void> | undefined;
   let opened = 0;
 
-  const kept = prepacked && createPrepackedCache(prepacked, model.manifest, lane.version, log);
-  const info: EngineInfo = { provider: 'cpu', why: whyCpu(device), threads, version: lane.version };
+  const { provider, memoryBytes, binding } = lane.place;
+  const onCpu = provider === 'cpu';
+  const kept = prepacked && onCpu ? createPrepackedCache(prepacked, model.manifest, lane.version, log) : undefined;
+  const info: EngineInfo = { provider, why: wish.why ?? lane.place.why, threads, version: lane.version };
   log.info('engine ready', {
-    provider: 'cpu',
+    provider,
     requested: device,
     why: info.why,
     threads,
     spin: false,
-    binding: lane.binding,
+    binding,
     ort: info.version,
   });
 
@@ -89,11 +94,14 @@ async function createOnnxBackend(
 
   return {
     info,
+    memoryBytes,
+    memoryOf: (shard) => (onCpu ? shard.memory : halfMemory(shard)),
     async load(index) {
       const shard = shards[index];
       if (shard === undefined) throw new RangeError(`no shard ${index}`);
       for (const file of new Set([shard.graph, shard.det.graph])) await checkGraph(model, shard, file);
-      const files = filesOf(model, shard, index);
+      const half = onCpu ? {} : { half: await halfOf(model, shard) };
+      const files = { ...filesOf(model, shard, index), ...half };
       loaded.set(index, await loadKept(await currentLane(), files, shard, kept, log));
     },
     async unload(shard) {
@@ -170,11 +178,23 @@ async function loadKept(
   }
 }
 
-/** The GPU providers' attention takes half precision only; this version publishes no such graphs (engine.md 1.4). */
-function whyCpu(device: 'auto' | 'cpu'): string {
-  return device === 'cpu'
-    ? 'cpu was asked for'
-    : 'the graphs of this model are float32, which only the CPU provider runs with a KV cache';
+interface Wish {
+  readonly device: DeviceWish;
+  /** Why it is not what was asked for. */
+  readonly why?: string;
+}
+
+/** Encoders and graphs have no form for a device yet. Throws EngineError E_RUN when one was asked for by name. */
+function deviceFor({ manifest }: Model, device: DeviceWish): Wish {
+  if (manifest.arch === 'llama' || device === 'cpu') return { device };
+  const why = 'encoders and graphs run on the CPU';
+  if (device !== 'auto') throw new EngineError({ code: 'E_RUN', reason: why }, `${device} cannot be used: ${why}`);
+  return { device: 'cpu', why };
+}
+
+async function halfOf(model: Model, shard: ManifestShard): Promise<NonNullable<ShardFiles['half']>> {
+  const graph = await checkedGraph(model, shard, shard.graph);
+  return { graph: halfGraph(textManifest(model.manifest), shard, graph), folder: dirname(model.path(shard.graph)) };
 }
 
 function filesOf(model: Model, shard: ManifestShard, index: number): ShardFiles {

@@ -75,6 +75,7 @@ function createReferenceBackend(model: Model, shards: readonly ManifestShard[]):
 
   return {
     info: { provider: 'reference', why: 'plain TypeScript was asked for', threads: 1, version: '1' },
+    memoryOf: ({ memory }) => memory,
     async load(index) {
       const shard = shardAt(index);
       for (const file of new Set([shard.graph, shard.det.graph])) {

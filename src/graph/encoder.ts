@@ -20,7 +20,7 @@ import {
   WORD,
 } from './encoder-weights.ts';
 import type { LayerFormats, WeightFormat } from './formats.ts';
-import { createConstants, createLinear, type Linear, type Profile } from './linear.ts';
+import { createConstants, createLinear, type Linear, type PublishedProfile } from './linear.ts';
 import { attribute, type ExternalData, type OnnxModel } from './onnx.ts';
 import { createStoredTensors, type StoredTensors, TO_FLOAT } from './stored.ts';
 
@@ -32,7 +32,7 @@ export interface EncoderShardOptions extends Encoder {
   readonly from: number;
   readonly to: number;
   /** `serve`: the last shard gives a vector per sequence; `det`: its probe columns of all rows (protocol.md 5). */
-  readonly profile: Profile;
+  readonly profile: PublishedProfile;
   readonly probe: readonly number[];
   readonly places: ReadonlyMap<string, ExternalData>;
 }

@@ -16,7 +16,9 @@ import { attribute } from './onnx.ts';
 import { TO_FLOAT } from './stored.ts';
 
 /** `serve` is for users, `det` answers challenges. */
-export type Profile = 'serve' | 'det';
+export type PublishedProfile = 'serve' | 'det';
+/** `half` is for users on a GPU, made when a shard is loaded: linear layers, attention and caches in half precision. */
+export type Profile = PublishedProfile | 'half';
 
 export interface LinearContext {
   readonly graph: GraphBuilder;
@@ -28,14 +30,16 @@ export interface LinearContext {
   stored(name: string): string;
   /** A stored tensor as f32. */
   float(name: string): string;
+  /** A stored tensor as f16. */
+  half(name: string): string;
 }
 
 /** (..., in) -> (..., out) */
 export type Linear = (input: string, name: string, dims: readonly [number, number]) => string;
 
 const MICROSOFT = 'com.microsoft';
-/** MatMulNBits: 1 computes in f32, 4 rounds activations to 8 bits. */
-const ACCURACY = { serve: 4, det: 1 } as const;
+/** MatMulNBits: 1 computes in f32, 4 rounds activations to 8 bits, 0 computes in the type of the activations. */
+const ACCURACY = { serve: 4, det: 1, half: 0 } as const;
 /**
  * Activations have 7 bits: kernels of processors without dot products of bytes add pairs of products in 16 bits, which 8-bit activations overflow, and
  * a model must say the same on all of them. Unsigned: signed activations are ten times slower (engine.md 7).
@@ -57,20 +61,26 @@ export function createLinear(context: LinearContext): Linear {
 
 function createOne(context: LinearContext, format: WeightFormat): Linear {
   const { profile } = context;
-  if (isFloat(format)) return (input, name) => context.graph.node('MatMul', [input, context.float(name)]);
+  if (isFloat(format)) return (input, name) => context.graph.node('MatMul', [input, computed(context, name)]);
   if (isInt4(format)) return (input, name, dims) => int4(context, INT4_BLOCK[format], input, name, dims);
   return profile === 'serve' ? createW8a8(context) : (input, name) => dequantized(context, input, name);
 }
 
+/** A stored tensor in the type that linear layers of the profile compute in. */
+function computed({ profile, float, half }: LinearContext, name: string): string {
+  return profile === 'half' ? half(name) : float(name);
+}
+
 function int4(
-  { graph, profile, stored }: LinearContext,
+  context: LinearContext,
   block: number,
   input: string,
   name: string,
   [inputs, outputs]: readonly [number, number],
 ): string {
+  const { graph, profile, stored } = context;
   const parts = quantParts(name);
-  return graph.node('MatMulNBits', [input, stored(parts.values), stored(parts.scales)], {
+  return graph.node('MatMulNBits', [input, stored(parts.values), computed(context, parts.scales)], {
     domain: MICROSOFT,
     attributes: {
       K: attribute.int(inputs),
@@ -82,10 +92,14 @@ function int4(
   });
 }
 
-/** Integers times scales, which the runtime folds into f32 weights when it loads the graph. */
-function dequantized({ graph, stored, float }: LinearContext, input: string, name: string): string {
+/** Integers times scales, which the runtime folds into weights of the profile's type when it loads the graph. */
+function dequantized(context: LinearContext, input: string, name: string): string {
+  const { graph } = context;
   const parts = quantParts(name);
-  return graph.node('MatMul', [input, graph.node('Mul', [float(parts.values), stored(parts.scales)])]);
+  return graph.node('MatMul', [
+    input,
+    graph.node('Mul', [computed(context, parts.values), computed(context, parts.scales)]),
+  ]);
 }
 
 /** Rows of activations rounded to 7 bits. */

@@ -1,11 +1,12 @@
 // Shards of a decoder of the Llama family as ONNX graphs: blocks [from, to) with their KV caches as ports (engine.md 1.2, 1.3, 2.2).
-// Between linear layers all arithmetic is f32 and the norms are Add + RMSNormalization, so that neither cut nor threads change a bit.
+// Between linear layers all arithmetic is f32 and the norms are Add + RMSNormalization, so that neither cut nor threads change a bit. For a GPU, whose
+// attention takes half precision only, what is between the norms is f16; the sums of the residual stream stay f32, since half precision overflows there.
 
 import { createGraphBuilder, type GraphBuilder } from './builder.ts';
 import { isFloat, type LayerFormats, layerFormat, type WeightFormat } from './formats.ts';
 import { createConstants, createLinear, type Linear, type Profile } from './linear.ts';
 import { attribute, type ExternalData, type OnnxModel } from './onnx.ts';
-import { createStoredTensors, type StoredTensors, TO_FLOAT } from './stored.ts';
+import { createStoredTensors, type StoredTensors, TO_FLOAT, TO_HALF } from './stored.ts';
 import {
   blockTensor,
   EMBED,
@@ -14,7 +15,6 @@ import {
   hasHead,
   type LinearPart,
   type Llama,
-  type LlamaShape,
   linearDims,
   llamaWeights,
   ROPE_COS,
@@ -29,7 +29,7 @@ export interface ShardOptions extends Llama {
   /** Blocks [from, to). */
   readonly from: number;
   readonly to: number;
-  /** `serve`: the last shard gives the best candidates of the last row; `det`: its probe columns of all rows (protocol.md 5). */
+  /** `serve` and `half`: the last shard gives the best candidates of the last row; `det`: its probe columns of all rows (protocol.md 5). */
   readonly profile: Profile;
   readonly probe: readonly number[];
   readonly places: ReadonlyMap<string, ExternalData>;
@@ -61,7 +61,7 @@ const OPSETS = { '': 23, [MICROSOFT]: 1 };
 /** onnx.proto's number of INT32, for Cast. */
 const TO_INT32 = attribute.int(6);
 
-/** Names of the KV ports of one block, each f32 (B, kvHeads, capacity, headDim); past and present may be the same memory. */
+/** Names of the KV ports of one block, each (B, kvHeads, capacity, headDim), f16 in `half`, else f32; past and present may be the same memory. */
 export function kvPorts(block: number) {
   return {
     pastKey: `past_key.${block}`,
@@ -83,16 +83,18 @@ export function llamaShard(options: ShardOptions): OnnxModel {
   const { shape, from, to } = options;
   const graph = createGraphBuilder(`blocks-${from}-${to}-${options.profile}`);
   const building = startBuilding(graph, options);
-  graph.node('SequenceEmpty', [], { outputs: [PORT.quiet], attributes: { dtype: TO_FLOAT } });
-  graph.output(PORT.quiet, 'sequence', []);
+  if (options.profile !== 'half') {
+    graph.node('SequenceEmpty', [], { outputs: [PORT.quiet], attributes: { dtype: TO_FLOAT } });
+    graph.output(PORT.quiet, 'sequence', []);
+  }
   const start = from === 0 ? embedding(building) : graph.input(PORT.hiddenIn, 'f32', ['B', 'S', shape.width]);
   graph.input(PORT.seqlens, 'i32', ['B']);
   graph.input(PORT.total, 'i32', [1]);
   let hidden = start; // (B, S, width)
   for (let block = from; block < to; block++) hidden = decoderBlock(building, block, hidden);
   if (to < shape.blocks) emit(graph, hidden, shape.width);
-  else if (options.profile === 'serve') candidates(building, hidden);
-  else probeColumns(building, hidden);
+  else if (options.profile === 'det') probeColumns(building, hidden);
+  else candidates(building, hidden);
   return graph.finish(OPSETS);
 }
 
@@ -114,27 +116,45 @@ function decoderBlock(building: Building, block: number, hidden: string): string
     const name = blockTensor(block, part);
     return building.linear(input, name, linearDims(shape, name));
   };
-  const vector = (part: VectorPart) => building.float(blockTensor(block, part));
-  const qkv = project(norm(building, hidden, vector('attn_norm')), 'qkv');
-  const middle = graph.node('Add', [hidden, project(attention(building, block, qkv), 'out')]);
-  const normed = norm(building, middle, vector('ffn_norm'));
-  const gate = project(normed, 'gate'); // (B, S, ffn)
-  const up = project(normed, 'up');
+  const normed = (input: string, part: VectorPart) =>
+    narrowed(building, norm(building, input, building.float(blockTensor(block, part))));
+  const added = (sum: string, part: string) => graph.node('Add', [sum, widened(building, part)]);
+  const qkv = project(normed(hidden, 'attn_norm'), 'qkv');
+  const middle = added(hidden, project(attention(building, block, qkv), 'out'));
+  const rows = normed(middle, 'ffn_norm');
+  const gate = project(rows, 'gate'); // (B, S, ffn)
+  const up = project(rows, 'up');
   const silu = graph.node('Mul', [gate, graph.node('Sigmoid', [gate])]);
-  return graph.node('Add', [middle, project(graph.node('Mul', [silu, up]), 'down')]);
+  return added(middle, project(graph.node('Mul', [silu, up]), 'down'));
+}
+
+/** f32 -> what linear layers and attention of the profile take. */
+function narrowed({ graph, profile }: Building, value: string): string {
+  return profile === 'half' ? graph.node('Cast', [value], { attributes: { to: TO_HALF } }) : value;
+}
+
+/** And back. */
+function widened({ graph, profile }: Building, value: string): string {
+  return profile === 'half' ? graph.node('Cast', [value], { attributes: { to: TO_FLOAT } }) : value;
+}
+
+/** A stored tensor as linear layers and attention of the profile take it. */
+function computed({ profile, float, half }: Building, name: string): string {
+  return profile === 'half' ? half(name) : float(name);
 }
 
 /** (B, S, (heads + 2 kvHeads) * headDim) -> (B, S, heads * headDim) */
 function attention(building: Building, block: number, qkv: string): string {
-  const { graph, shape, traits, float } = building;
+  const { graph, shape, traits, profile } = building;
   const ports = kvPorts(block);
   const cache = ['B', shape.kvHeads, 'P', shape.headDim];
-  for (const name of [ports.pastKey, ports.pastValue]) graph.input(name, 'f32', cache);
-  for (const name of [ports.presentKey, ports.presentValue]) graph.output(name, 'f32', cache);
-  const biased = traits.qkvBias ? graph.node('Add', [qkv, float(blockTensor(block, 'qkv_bias'))]) : qkv;
+  const type = profile === 'half' ? 'f16' : 'f32';
+  for (const name of [ports.pastKey, ports.pastValue]) graph.input(name, type, cache);
+  for (const name of [ports.presentKey, ports.presentValue]) graph.output(name, type, cache);
+  const biased = traits.qkvBias ? graph.node('Add', [qkv, computed(building, blockTensor(block, 'qkv_bias'))]) : qkv;
   // Packed queries, keys and values leave the second and third input empty.
   const heads = traits.qkNorm ? normedHeads(building, block, biased) : [biased, '', ''];
-  const positions = [PORT.seqlens, PORT.total, float(ROPE_COS), float(ROPE_SIN)];
+  const positions = [PORT.seqlens, PORT.total, computed(building, ROPE_COS), computed(building, ROPE_SIN)];
   return graph.node('GroupQueryAttention', [...heads, ports.pastKey, ports.pastValue, ...positions], {
     domain: MICROSOFT,
     outputs: [`attention.${block}`, ports.presentKey, ports.presentValue],
@@ -156,17 +176,13 @@ function normedHeads(building: Building, block: number, qkv: string): readonly s
   graph.node('Split', [qkv, constants.integers(sizes)], { outputs: parts, attributes: { axis: attribute.int(-1) } });
   const perHead = (input: string, heads: number, part: VectorPart) => {
     const split = graph.node('Reshape', [input, constants.integers([0, 0, heads, shape.headDim])]);
-    const normed = norm(building, split, float(blockTensor(block, part)));
-    return graph.node('Reshape', [normed, constants.integers([0, 0, heads * shape.headDim])]);
+    const normed = norm(building, widened(building, split), float(blockTensor(block, part)));
+    return graph.node('Reshape', [narrowed(building, normed), constants.integers([0, 0, heads * shape.headDim])]);
   };
   return [perHead(parts[0], shape.heads, 'q_norm'), perHead(parts[1], shape.kvHeads, 'k_norm'), parts[2]];
 }
 
-function norm(
-  { graph, shape }: { readonly graph: GraphBuilder; readonly shape: LlamaShape },
-  hidden: string,
-  scale: string,
-): string {
+function norm({ graph, shape }: Building, hidden: string, scale: string): string {
   const attributes = { axis: attribute.int(-1), epsilon: attribute.float(Math.fround(shape.eps)) };
   return graph.node('RMSNormalization', [hidden, scale], { attributes });
 }
@@ -178,10 +194,11 @@ function emit(graph: GraphBuilder, hidden: string, width: number): void {
 
 /** The head runs for the last row only: prompts pay for one row of logits. */
 function candidates(building: Building, hidden: string): void {
-  const { graph, shape, constants, float } = building;
+  const { graph, shape, profile, constants, float } = building;
   const count = Math.min(TOP_K, shape.vocab);
   const last = graph.node('Gather', [hidden, constants.integers([-1], [])], { attributes: { axis: attribute.int(1) } }); // (B, width)
-  const logits = head(building, norm(building, last, float(FINAL_NORM))); // (B, vocab)
+  const normed = narrowed(building, norm(building, last, float(FINAL_NORM)));
+  const logits = widened(building, head(building, normed)); // (B, vocab)
   const best = graph.node('TopK', [logits, constants.integers([count])], {
     outputs: [PORT.topValues, 'topk_ids.i64'],
     attributes: { axis: attribute.int(-1), largest: attribute.int(1), sorted: attribute.int(1) },
@@ -189,20 +206,31 @@ function candidates(building: Building, hidden: string): void {
   graph.output(best, 'f32', ['B', count]);
   graph.node('Cast', ['topk_ids.i64'], { outputs: [PORT.topIds], attributes: { to: TO_INT32 } });
   graph.output(PORT.topIds, 'i32', ['B', count]);
-  graph.node('ReduceLogSumExp', [logits, constants.integers([-1])], {
-    outputs: [PORT.logSumExp],
-    attributes: { keepdims: attribute.int(0) },
-  });
+  if (profile === 'half') summed(building, logits, best);
+  else
+    graph.node('ReduceLogSumExp', [logits, constants.integers([-1])], {
+      outputs: [PORT.logSumExp],
+      attributes: { keepdims: attribute.int(0) },
+    });
   graph.output(PORT.logSumExp, 'f32', ['B']);
+}
+
+/** Log-sum-exp by hand, of which all parts have kernels that come with the CUDA provider: ReduceLogSumExp takes 350 MB of cuDNN. */
+function summed({ graph, constants }: Building, logits: string, best: string): void {
+  const largest = graph.node('Gather', [best, constants.integers([0])], { attributes: { axis: attribute.int(-1) } }); // (B, 1)
+  const powers = graph.node('Exp', [graph.node('Sub', [logits, largest])]);
+  const sum = graph.node('ReduceSum', [powers, constants.integers([-1])]); // (B, 1)
+  const whole = graph.node('Add', [graph.node('Log', [sum]), largest]);
+  graph.node('Reshape', [whole, constants.integers([-1])], { outputs: [PORT.logSumExp] });
 }
 
 /** (..., width) -> (..., vocab) */
 function head(building: Building, normed: string): string {
-  const { graph, shape, traits, format, layers, linear, float } = building;
+  const { graph, shape, traits, format, layers, linear } = building;
   if (hasHead(traits, format, layers)) return linear(normed, HEAD, linearDims(shape, HEAD));
   return graph.node('MatMul', [
     normed,
-    graph.node('Transpose', [float(EMBED)], { attributes: { perm: attribute.ints([1, 0]) } }),
+    graph.node('Transpose', [computed(building, EMBED)], { attributes: { perm: attribute.ints([1, 0]) } }),
   ]);
 }
 

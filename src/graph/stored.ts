@@ -4,14 +4,17 @@ import type { GraphBuilder } from './builder.ts';
 import { attribute, type ExternalData } from './onnx.ts';
 import type { WeightSpec } from './weights.ts';
 
-/** onnx.proto's number of FLOAT, for Cast. */
+/** onnx.proto's numbers of FLOAT and FLOAT16, for Cast. */
 export const TO_FLOAT = attribute.int(1);
+export const TO_HALF = attribute.int(10);
 
 export interface StoredTensors {
   /** A stored tensor as it is. */
   stored(name: string): string;
   /** A stored tensor as f32, cast once per graph; the runtime folds the casts when it loads the graph. */
   float(name: string): string;
+  /** A stored tensor as f16, likewise. */
+  half(name: string): string;
   /** A value that was picked out of the stored tensor `name`, as f32. */
   widen(name: string, value: string): string;
 }
@@ -23,7 +26,7 @@ export function createStoredTensors(
   places: ReadonlyMap<string, ExternalData>,
 ): StoredTensors {
   const known = new Map(specs.map((spec) => [spec.name, spec]));
-  const floats = new Map<string, string>();
+  const [floats, halves] = [new Map<string, string>(), new Map<string, string>()];
   const stored = (name: string): string => {
     const spec = known.get(name);
     const place = places.get(name);
@@ -37,5 +40,13 @@ export function createStoredTensors(
     floats.set(name, value);
     return value;
   };
-  return { stored, float, widen };
+  const half = (name: string): string => {
+    const own = stored(name);
+    const value =
+      halves.get(name) ??
+      (known.get(name)?.type === 'f16' ? own : graph.node('Cast', [own], { attributes: { to: TO_HALF } }));
+    halves.set(name, value);
+    return value;
+  };
+  return { stored, float, half, widen };
 }

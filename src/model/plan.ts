@@ -3,7 +3,7 @@
 import { encoderShard } from '../graph/encoder.ts';
 import { encoderLinearDims, encoderWeights } from '../graph/encoder-weights.ts';
 import { isInt4, type LayerFormats, layerKind, layerOfPart, type WeightFormat } from '../graph/formats.ts';
-import type { Profile } from '../graph/linear.ts';
+import type { PublishedProfile } from '../graph/linear.ts';
 import { llamaShard, PORT } from '../graph/llama.ts';
 import type { ExternalData, OnnxModel } from '../graph/onnx.ts';
 import { ropeTables } from '../graph/rope.ts';
@@ -18,7 +18,7 @@ import { transpose } from './transpose.ts';
 export interface ShardPlan {
   readonly from: number;
   readonly to: number;
-  readonly profile: Profile;
+  readonly profile: PublishedProfile;
   readonly probe: readonly number[];
   readonly places: ReadonlyMap<string, ExternalData>;
 }

@@ -12,7 +12,7 @@ import {
   quantParts,
   type WeightFormat,
 } from '../graph/formats.ts';
-import type { Profile } from '../graph/linear.ts';
+import type { PublishedProfile } from '../graph/linear.ts';
 import { type ExternalData, encodeModel, type OnnxModel, type OnnxValue, TYPE_BYTES } from '../graph/onnx.ts';
 import { quantizeLayer } from '../graph/quant.ts';
 import { layoutWeights, type WeightSpec } from '../graph/weights.ts';
@@ -179,7 +179,7 @@ async function writeShard(
 ): Promise<ManifestShard> {
   const last = to === plan.facts.shape.blocks;
   const probe = last ? spread(plan.probeColumns, PROBE_COLUMNS) : [];
-  const build = (profile: Profile) => plan.shard({ from, to, profile, probe, places });
+  const build = (profile: PublishedProfile) => plan.shard({ from, to, profile, probe, places });
   const [serve, det] = [build('serve'), build('det')];
   const graph = `${format}-${from}-${to}.onnx`;
   // Inside a model of floats both profiles are the same f32 arithmetic with the same output; only the end differs.
@@ -248,7 +248,7 @@ function weightsOf(models: readonly OnnxModel[]): string[] {
  * What the runtime holds of a graph's weights. Measured on TinyLlama's shape: 543 MB of 551 in int4b128, 980 MB of 984 in w8a8, none of it pages of the
  * files. A graph for serving keeps as f32 what it casts.
  */
-function loadedBytes(model: OnnxModel, profile: Profile): number {
+function loadedBytes(model: OnnxModel, profile: PublishedProfile): number {
   const cast = new Set(model.nodes.filter(({ op }) => op === 'Cast').flatMap(({ inputs }) => inputs));
   return model.initializers.reduce((sum, { name, type, dims }) => {
     const bytes = profile === 'serve' && cast.has(name) ? FLOAT_BYTES : TYPE_BYTES[type];

@@ -1,11 +1,12 @@
 import { strict as assert } from 'node:assert';
 import fc from 'fast-check';
+import { createArrayMemory } from '../../../src/engine/kv-memory.ts';
 import { createKvPool, type KvPool } from '../../../src/engine/kv-pool.ts';
 
 const SHAPE = { from: 2, to: 4, kvHeads: 2, headDim: 4, capacity: 3 };
 const SLOT = 2 * 3 * 4;
 
-function fill(pool: KvPool, cache: number): void {
+function fill(pool: KvPool<Float32Array>, cache: number): void {
   for (const block of [2, 3]) {
     const { keys, values } = pool.view(block, pool.slotOf(cache), 1);
     keys.fill(cache * 10 + block);
@@ -13,7 +14,7 @@ function fill(pool: KvPool, cache: number): void {
   }
 }
 
-function assertFilled(pool: KvPool, cache: number): void {
+function assertFilled(pool: KvPool<Float32Array>, cache: number): void {
   for (const block of [2, 3]) {
     const { keys, values } = pool.view(block, pool.slotOf(cache), 1);
     assert.ok(keys.length === SLOT && keys.every((value) => value === cache * 10 + block));
@@ -23,7 +24,7 @@ function assertFilled(pool: KvPool, cache: number): void {
 
 describe('engine/kv-pool', () => {
   it('a new slot is zero, and a batch is a part of the memory', () => {
-    const pool = createKvPool(SHAPE);
+    const pool = createKvPool(SHAPE, createArrayMemory());
     pool.add(1);
     pool.add(2);
     assert.ok(pool.view(2, 0, 2).keys.every((value) => value === 0));
@@ -34,7 +35,7 @@ describe('engine/kv-pool', () => {
   });
 
   it('a slot that is used again is zero again', () => {
-    const pool = createKvPool(SHAPE);
+    const pool = createKvPool(SHAPE, createArrayMemory());
     pool.add(1);
     fill(pool, 1);
     pool.remove(1);
@@ -43,7 +44,7 @@ describe('engine/kv-pool', () => {
   });
 
   it('what is not there cannot be found', () => {
-    const pool = createKvPool(SHAPE);
+    const pool = createKvPool(SHAPE, createArrayMemory());
     assert.throws(() => pool.slotOf(1), RangeError);
     assert.throws(() => pool.remove(1), RangeError);
   });
@@ -51,7 +52,7 @@ describe('engine/kv-pool', () => {
   it('whoever comes and goes, the others keep their cache and slots have no holes', () => {
     fc.assert(
       fc.property(fc.array(fc.nat(5), { maxLength: 40 }), (toggles) => {
-        const pool = createKvPool(SHAPE);
+        const pool = createKvPool(SHAPE, createArrayMemory());
         const present = new Set<number>();
         for (const cache of toggles) {
           if (present.delete(cache)) pool.remove(cache);

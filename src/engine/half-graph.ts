@@ -1,0 +1,50 @@
+// The serving graph of a decoder's shard in half precision, made when it is loaded: the same weights, read as the published graph reads them.
+
+import { isFloat } from '../graph/formats.ts';
+import { llamaShard } from '../graph/llama.ts';
+import { encodeModel, type OnnxModel } from '../graph/onnx.ts';
+import type { LlamaManifest, ManifestShard } from '../types/model.ts';
+import { errorMessage } from '../util/errors.ts';
+import { EngineError } from './types.ts';
+
+const PLAIN = { qkvBias: false, qkNorm: false, window: null };
+
+/**
+ * `published`: the shard's serving graph, checked.
+ *
+ * @throws EngineError E_UNSAFE when the manifest describes other weights than the graph has
+ */
+export function halfGraph(manifest: LlamaManifest, shard: ManifestShard, published: OnnxModel): Uint8Array {
+  const { shape, tie, attention = PLAIN } = manifest;
+  const { format, layers, from, to, probe } = shard;
+  const known = new Map(published.initializers.map((tensor) => [tensor.name, tensor]));
+  const places = new Map(
+    published.initializers.flatMap(({ name, data }) => (data instanceof Uint8Array ? [] : [[name, data] as const])),
+  );
+  const build = () => {
+    const traits = { tie, ...attention };
+    return llamaShard({ shape, traits, format, layers, from, to, profile: 'half', probe, places });
+  };
+  let graph: OnnxModel;
+  try {
+    graph = build();
+  } catch (error) {
+    throw other(shard, errorMessage(error));
+  }
+  for (const { name, type, dims, data } of graph.initializers) {
+    const own = known.get(name);
+    const same = own?.type === type && own.dims.length === dims.length && own.dims.every((dim, i) => dim === dims[i]);
+    if (!(data instanceof Uint8Array) && !same) throw other(shard, `${name} is not (${dims.join(', ')}) ${type}`);
+  }
+  return encodeModel(graph);
+}
+
+/** At most what a device holds of a shard: floats as f16; integers as they are, or widened to f16 where it has no kernels for them. */
+export function halfMemory({ format, memory }: ManifestShard): ManifestShard['memory'] {
+  const weights = isFloat(format) ? Math.ceil(memory.weights / 2) : memory.weights;
+  return { weights, kvPerToken: Math.ceil(memory.kvPerToken / 2) };
+}
+
+function other({ graph }: ManifestShard, rule: string): EngineError {
+  return new EngineError({ code: 'E_UNSAFE', file: graph, rule }, `${graph} is not loaded on a device: ${rule}`);
+}

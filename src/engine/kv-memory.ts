@@ -1,0 +1,26 @@
+// What KV pools keep their values in: arrays of this process here, memory of a device in native/kv-memory.ts.
+
+/** Rows of values by number, each of any length; empty at first. */
+export interface KvMemory<Part> {
+  /** Keeps the values that still fit; new ones are zero. No values: nothing stays allocated. */
+  resize(side: number, values: number): void;
+  /** Values [from, from + count) of a side; valid until the next resize. */
+  part(side: number, from: number, count: number): Part;
+  /** Copies `count` values within a side; the two parts do not overlap. */
+  move(side: number, to: number, from: number, count: number): void;
+}
+
+export function createArrayMemory(): KvMemory<Float32Array> {
+  const sides = new Map<number, ArrayBuffer>();
+  const part = (side: number, from: number, count: number) =>
+    new Float32Array(sides.get(side) ?? new ArrayBuffer(0), from * Float32Array.BYTES_PER_ELEMENT, count);
+  return {
+    resize(side, values) {
+      sides.set(side, (sides.get(side) ?? new ArrayBuffer(0)).transfer(values * Float32Array.BYTES_PER_ELEMENT));
+    },
+    part,
+    move(side, to, from, count) {
+      part(side, to, count).set(part(side, from, count));
+    },
+  };
+}
