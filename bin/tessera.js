@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // The `tessera` command. Node older than 24 cannot run the TypeScript sources: say so instead of failing on syntax.
 import * as nodeModule from 'node:module';
+import './imports.js';
 
 if (Number(process.versions.node.split('.')[0]) < 24) {
   console.error(
