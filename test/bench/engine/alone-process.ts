@@ -158,7 +158,7 @@ const SECTIONS: Readonly<Record<Section, (bench: Bench) => Promise<Measured>>> =
   },
 };
 const CYCLES = 200;
-/** Until the allocator has what it wants: the bundled model took 25 MiB in the first 200 and 2 in the next 600. */
+/** Until caches and compiled code are what they will be: the bundled model took 15 MiB in the first 200 and 0.7 in the next 800. */
 const WARM_CYCLES = 200;
 
 /** `rows` more of what every vocabulary has; nothing for none. */
