@@ -3,11 +3,11 @@
 import { runStep } from './steps.ts';
 
 const results = [
-  await runStep('format', 'biome', ['ci', '--error-on-warnings', '.']),
-  await runStep('types', 'tsc', ['-p', '.', '--noEmit']),
-  await runStep('types of the page', 'tsc', ['-p', 'web']),
-  await runStep('floors', 'depcruise', ['--config', '.dependency-cruiser.cjs', 'src']),
-  await runStep('unused', 'knip', ['--no-progress']),
+  await runStep({ name: 'format', command: 'biome', args: ['ci', '--error-on-warnings', '.'] }),
+  await runStep({ name: 'types', command: 'tsc', args: ['-p', '.', '--noEmit'] }),
+  await runStep({ name: 'types of the page', command: 'tsc', args: ['-p', 'web'] }),
+  await runStep({ name: 'floors', command: 'depcruise', args: ['--config', '.dependency-cruiser.cjs', 'src'] }),
+  await runStep({ name: 'unused', command: 'knip', args: ['--no-progress'] }),
 ];
 const broken = results.filter((result) => !result.ok).map((result) => result.name);
 console.log(broken.length === 0 ? '\nlint: all fine' : `\nlint: broken: ${broken.join(', ')}`);
