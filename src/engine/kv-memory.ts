@@ -10,13 +10,25 @@ export interface KvMemory<Part> {
   move(side: number, to: number, from: number, count: number): void;
 }
 
+/** A side gets addresses for this many times what is asked for first, but memory only for what is asked for: sessions of a pool (kv-pool.ts). */
+const ROOM = 16;
+
+/** Grows and shrinks in place: what others hold is not copied when a session comes or goes, and who copies nothing stalls nobody. */
 export function createArrayMemory(): KvMemory<Float32Array> {
   const sides = new Map<number, ArrayBuffer>();
   const part = (side: number, from: number, count: number) =>
     new Float32Array(sides.get(side) ?? new ArrayBuffer(0), from * Float32Array.BYTES_PER_ELEMENT, count);
   return {
     resize(side, values) {
-      sides.set(side, (sides.get(side) ?? new ArrayBuffer(0)).transfer(values * Float32Array.BYTES_PER_ELEMENT));
+      const bytes = values * Float32Array.BYTES_PER_ELEMENT;
+      const held = sides.get(side);
+      if (held !== undefined && bytes <= held.maxByteLength) {
+        held.resize(bytes);
+        return;
+      }
+      const grown = new ArrayBuffer(bytes, { maxByteLength: ROOM * bytes });
+      if (held !== undefined) new Uint8Array(grown).set(new Uint8Array(held));
+      sides.set(side, grown);
     },
     part,
     move(side, to, from, count) {

@@ -48,7 +48,7 @@ export function createKvPool<Part>(shape: PoolShape, memory: KvMemory<Part>): Kv
     if (slot < 0) throw new RangeError(`cache ${cache} is not in this pool`);
     return slot;
   };
-  /** One side at a time: what is needed for moment beside the whole is one side of one block. */
+  /** One side at a time: memory that must copy to grow needs no more than one side of one block beside the whole. */
   const resize = () => {
     for (const side of sides) memory.resize(side, caches.length * slotValues);
   };
@@ -108,7 +108,7 @@ export interface KvCaches<Part> {
   clear(): void;
 }
 
-/** Sessions of one pool, and so of one batch; opening or releasing one copies the pool once. */
+/** Sessions of one pool, and so of one batch. */
 const MAX_SLOTS = 16;
 
 /** Caches by number; those of one range, capacity and codec share pools. */
