@@ -39,6 +39,7 @@ const CONTEXT = 16;
 const STEPS = 16;
 const ROUNDS = 3;
 const PROMPT = 512;
+const ALIKE = 7;
 const TOGETHER = 16;
 
 const SECTIONS: Readonly<Record<Section, (bench: Bench) => Promise<Measured>>> = {
@@ -94,30 +95,38 @@ const SECTIONS: Readonly<Record<Section, (bench: Bench) => Promise<Measured>>> =
     return { ratio: median(ratios) };
   },
 
-  /** The longest pause between two tokens of one session while another one brings a prompt, over a chunk of a prompt and a token. */
+  /**
+   * The longest pause between two tokens of one session while another one comes, brings a prompt and goes, over a chunk of a prompt and a token. Others
+   * lie in the newcomer's pool and do nothing.
+   */
   async newcomer({ engine, model, shards, open }) {
     await engine.load(shards);
-    const [old, fresh] = [await open(256), await open(PROMPT + 1)];
+    const old = await open(256);
+    for (let i = 0; i < ALIKE; i++) await feed(await open(PROMPT + 1), CONTEXT);
     await feed(old, CONTEXT);
-    await feed(fresh, PROMPT);
     const chunk = chunkRows(model.manifest.shape);
     const ratios: number[] = [];
     let [chunkMs, tokenMs] = [0, 0];
-    for (let round = 0; round < ROUNDS; round++) {
+    for (let round = 0; round <= ROUNDS; round++) {
       old.truncate(CONTEXT);
-      fresh.truncate(0);
       tokenMs = Math.max(...(await gaps(old, STEPS)));
       chunkMs = 0;
-      for (let at = 0; at < PROMPT; at += chunk) chunkMs = Math.max(chunkMs, await timed(() => feed(fresh, chunk)));
-      fresh.truncate(0);
-      let reading = true;
-      const read = feed(fresh, PROMPT).finally(() => {
-        reading = false;
+      const alone = await open(PROMPT + 1);
+      for (let at = 0; at < PROMPT; at += chunk) chunkMs = Math.max(chunkMs, await timed(() => feed(alone, chunk)));
+      await alone.release();
+      let here = true;
+      const visit = async (): Promise<void> => {
+        const fresh = await open(PROMPT + 1);
+        await feed(fresh, PROMPT);
+        await fresh.release();
+      };
+      const visited = visit().finally(() => {
+        here = false;
       });
       const pauses: number[] = [];
-      while (reading) pauses.push(...(await gaps(old, 1)));
-      await read;
-      ratios.push(Math.max(...pauses) / (chunkMs + tokenMs));
+      while (here) pauses.push(...(await gaps(old, 1)));
+      await visited;
+      if (round > 0) ratios.push(Math.max(...pauses) / (chunkMs + tokenMs)); // the first one pages the weights in
     }
     return { ratio: median(ratios), chunkMs, tokenMs };
   },
