@@ -29,6 +29,13 @@ export interface FetchOptions {
   readonly needs?: (manifest: Manifest, file: string) => boolean;
 }
 
+/** Of a model whose manifest is known. */
+export interface FetchFilesOptions {
+  readonly manifest: Manifest;
+  readonly folder: string;
+  readonly needs: (file: string) => boolean;
+}
+
 export interface FetchProgress {
   readonly file: string;
   readonly source: string;
@@ -56,28 +63,50 @@ interface Fleet {
  *
  * @throws DistributionError MODEL_UNAVAILABLE, ModelError MODEL_MANIFEST, the signal's reason
  */
-export async function fetchModel(options: FetchOptions, deps: FetchDeps, signal: AbortSignal): Promise<Manifest> {
+export async function fetchModel(
+  { manifest: hash, folder, needs }: FetchOptions,
+  deps: FetchDeps,
+  signal: AbortSignal,
+): Promise<Manifest> {
   const fleet = createFleet(deps);
-  await mkdir(options.folder, { recursive: true });
-  const manifest = await fetchManifest(options.manifest, fleet, deps.log, signal);
-  const needs = options.needs ?? (() => true);
-  const files = Object.entries(manifest.files).filter(([name]) => needs(manifest, name));
+  await mkdir(folder, { recursive: true });
+  const manifest = await fetchManifest(hash, fleet, deps.log, signal);
+  const wanted = { manifest, folder, needs: (file: string) => needs?.(manifest, file) ?? true };
+  await fetchFrom(fleet, wanted, deps, signal);
+  await writeFile(join(folder, MANIFEST_FILE), manifestBytes(manifest), { flush: true });
+  return manifest;
+}
+
+/**
+ * Resolves when the needed files are in the folder, whole.
+ *
+ * @throws DistributionError MODEL_UNAVAILABLE, the signal's reason
+ */
+export function fetchFiles(options: FetchFilesOptions, deps: FetchDeps, signal: AbortSignal): Promise<void> {
+  return fetchFrom(createFleet(deps), options, deps, signal);
+}
+
+async function fetchFrom(
+  fleet: Fleet,
+  { manifest, folder, needs }: FetchFilesOptions,
+  { onProgress, log }: FetchDeps,
+  signal: AbortSignal,
+): Promise<void> {
+  const files = Object.entries(manifest.files).filter(([name]) => needs(name));
   const totalBytes = files.reduce((sum, [, { bytes }]) => sum + bytes, 0);
   let doneBytes = 0;
   for (const [name, file] of files) {
-    const path = join(options.folder, name);
+    const path = join(folder, name);
     if (await isThere(path, file)) {
       doneBytes += file.bytes;
       continue;
     }
     const before = doneBytes;
     const onChunk = (source: Source, leftBytes: number) =>
-      deps.onProgress({ file: name, source: source.name, doneBytes: before + file.bytes - leftBytes, totalBytes });
-    await fetchFile({ name, file, path }, fleet, { onChunk, log: deps.log }, signal);
+      onProgress({ file: name, source: source.name, doneBytes: before + file.bytes - leftBytes, totalBytes });
+    await fetchFile({ name, file, path }, fleet, { onChunk, log }, signal);
     doneBytes += file.bytes;
   }
-  await writeFile(join(options.folder, MANIFEST_FILE), manifestBytes(manifest), { flush: true });
-  return manifest;
 }
 
 function createFleet({ sources, log }: FetchDeps): Fleet {

@@ -1,5 +1,6 @@
-// `/tessera/blocks/1`: one frame there, one back. Three questions: the manifest of this hash; the hashes of the pieces of the file of this hash; piece
-// i of it. Nothing is signed: everything is named by its hash, and the asker checks. Answer = one byte, then the bytes.
+// `/tessera/blocks/1`: one frame there, one back. Four questions: the manifest of this hash; the hashes of the pieces of the file of this hash; piece
+// i of it; piece i of the draft table beside the model of this manifest. Nothing is signed: what matters is named by its hash, and the asker checks.
+// Answer = one byte, then the bytes.
 
 import { MAX_MANIFEST_BYTES } from '../model/manifest.ts';
 import type { ProtocolOptions } from '../p2p/types.ts';
@@ -23,8 +24,8 @@ export const BLOCKS_OPTIONS: ProtocolOptions = {
 };
 
 export interface BlocksRequest {
-  readonly ask: 'manifest' | 'hashes' | 'chunk';
-  /** SHA-256 of the manifest or file. */
+  readonly ask: 'manifest' | 'hashes' | 'chunk' | 'draft';
+  /** SHA-256 of the manifest or file; a draft is known by its model's manifest. */
   readonly hash: Uint8Array;
   /** Of the piece; 0 for other questions. */
   readonly index: number;
@@ -38,7 +39,7 @@ export function decodeBlocksRequest(body: Uint8Array): BlocksRequest | undefined
   const read = parsing(() =>
     readMap(readCbor(body, MAX_REQUEST_BYTES), {
       v: exactly(1),
-      q: exactly('manifest', 'hashes', 'chunk'),
+      q: exactly('manifest', 'hashes', 'chunk', 'draft'),
       h: bytes(HASH_BYTES),
       i: uint(MAX_CHUNKS - 1),
     }),

@@ -7,7 +7,7 @@ import { manifestBytes } from '../model/manifest.ts';
 import type { Model } from '../model/open.ts';
 import type { Overlay } from '../p2p/types.ts';
 import { fromHex, toHex } from '../util/bytes.ts';
-import { errorMessage } from '../util/errors.ts';
+import { errorCode, errorMessage } from '../util/errors.ts';
 import type { Log } from '../util/log.ts';
 import { chunkCount, hashChunks, readChunk } from './chunks.ts';
 import {
@@ -30,8 +30,10 @@ const PROVIDE_TIMEOUT_MS = 30_000;
 
 export interface SeedOptions {
   readonly model: Pick<Model, 'manifest' | 'hash' | 'path'>;
-  /** Whether a file of the manifest is here, whole. */
+  /** Whether a file of the manifest is here, whole; asked whenever somebody wants it. */
   readonly has: (file: string) => boolean;
+  /** Where the draft table beside the model lies, if there is one. */
+  readonly draft?: string;
   /** Bytes per second to all askers together; no limit unless given. */
   readonly uploadRate?: number | undefined;
 }
@@ -42,6 +44,7 @@ export interface Seed {
 }
 
 interface SeedFile {
+  readonly name: string;
   readonly path: string;
   readonly bytes: number;
   /** Of its pieces, made when first asked for. */
@@ -50,12 +53,13 @@ interface SeedFile {
 
 /** Serves from now on. */
 export async function seedModel(
-  { model, has, uploadRate }: SeedOptions,
+  { model, has, draft, uploadRate }: SeedOptions,
   { overlay, log }: { readonly overlay: Overlay; readonly log: Log },
 ): Promise<Seed> {
-  const files = new Map<string, SeedFile>();
-  for (const [file, { sha256, bytes }] of Object.entries(model.manifest.files))
-    if (has(file)) files.set(sha256, { path: model.path(file), bytes, hashes: undefined });
+  /** By hash; two names may have the same bytes. */
+  const files = new Map<string, SeedFile[]>();
+  for (const [name, { sha256, bytes }] of Object.entries(model.manifest.files))
+    files.set(sha256, [...(files.get(sha256) ?? []), { name, path: model.path(name), bytes, hashes: undefined }]);
   const manifest = manifestBytes(model.manifest);
   const rate = createRate(uploadRate ?? Number.POSITIVE_INFINITY);
   let serving = 0;
@@ -63,7 +67,8 @@ export async function seedModel(
   async function find({ ask, hash, index }: BlocksRequest): Promise<BlocksAnswer> {
     const name = toHex(hash);
     if (ask === 'manifest') return name === model.hash ? manifest : 'absent';
-    const file = files.get(name);
+    if (ask === 'draft') return name === model.hash ? readDraft(draft, index) : 'absent';
+    const file = files.get(name)?.find((one) => has(one.name));
     if (file === undefined || index >= Math.max(1, chunkCount(file.bytes))) return 'absent';
     if (ask === 'hashes') {
       file.hashes ??= withFile(file.path, (handle) => hashChunks(handle, file.bytes));
@@ -98,6 +103,20 @@ export async function seedModel(
       }
     },
   };
+}
+
+/** Read anew for each piece: it may be made, or made anew, at any time. */
+async function readDraft(path: string | undefined, index: number): Promise<BlocksAnswer> {
+  if (path === undefined) return 'absent';
+  try {
+    return await withFile(path, async (handle) => {
+      const { size } = await handle.stat();
+      return index < chunkCount(size) ? ((await readChunk(handle, size, index)) ?? 'absent') : 'absent';
+    });
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return 'absent';
+    throw error;
+  }
 }
 
 async function withFile<T>(path: string, use: (handle: Awaited<ReturnType<typeof open>>) => Promise<T>): Promise<T> {

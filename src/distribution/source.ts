@@ -4,7 +4,7 @@
 import type { Overlay } from '../p2p/types.ts';
 import type { PeerId } from '../types/ids.ts';
 import type { ManifestHash, ModelFile } from '../types/model.ts';
-import { fromHex } from '../util/bytes.ts';
+import { concatBytes, fromHex } from '../util/bytes.ts';
 import { CHUNK_BYTES, chunkCount, chunkLength, HASH_BYTES } from './chunks.ts';
 import { distributionError } from './errors.ts';
 import {
@@ -25,6 +25,15 @@ export interface Source {
   hashes(name: string, file: ModelFile, signal: AbortSignal): Promise<Uint8Array | 'unknown' | undefined>;
   /** Piece i of a file, of the right length. Throws SOURCE_FAILED. */
   chunk(name: string, file: ModelFile, index: number, signal: AbortSignal): Promise<Uint8Array>;
+  /** The draft table beside the model, whatever it is worth; undefined when there is none. Throws SOURCE_FAILED, also for one that is too long. */
+  draft(wanted: WantedDraft, signal: AbortSignal): Promise<Uint8Array | undefined>;
+}
+
+export interface WantedDraft {
+  readonly manifest: ManifestHash;
+  /** Its name in a folder. */
+  readonly name: string;
+  readonly maxBytes: number;
 }
 
 /** A question and its answer; a piece over 150 kbit/s. */
@@ -59,6 +68,19 @@ export function peerSource(overlay: Pick<Overlay, 'request'>, peer: PeerId): Sou
         throw distributionError('SOURCE_FAILED', peer, `piece ${index} is not there`);
       return chunk;
     },
+    async draft({ manifest, maxBytes }, signal) {
+      const pieces: Uint8Array[] = [];
+      let length = 0;
+      // How long it is only its end tells: a piece that is short, or not there.
+      while (length <= maxBytes) {
+        const piece = await ask({ ask: 'draft', hash: fromHex(manifest), index: pieces.length }, signal);
+        if (piece === undefined && length === 0) return undefined;
+        pieces.push(piece ?? new Uint8Array(0));
+        length += piece?.length ?? 0;
+        if (length <= maxBytes && (piece?.length ?? 0) < CHUNK_BYTES) return concatBytes(...pieces);
+      }
+      throw distributionError('SOURCE_FAILED', peer, `a draft table of more than ${maxBytes} bytes`);
+    },
   };
 }
 
@@ -90,6 +112,10 @@ export function webSource(base: string, maxManifestBytes: number): Source {
         throw distributionError('SOURCE_FAILED', base, `${name}: piece ${index} is cut short`);
       return chunk;
     },
+    async draft({ name, maxBytes }, signal) {
+      const response = await get(url(name), {}, signal);
+      return response.status === 200 ? readBody(response, maxBytes, base) : undefined;
+    },
   };
 }
 
@@ -104,12 +130,12 @@ async function get(url: URL, init: RequestInit, signal: AbortSignal): Promise<Re
 
 /** Reads no more than is due, whatever the server sends. */
 async function readBody(response: Response, limit: number, name: string): Promise<Uint8Array> {
-  const body = new Uint8Array(limit);
-  let at = 0;
+  const parts: Uint8Array[] = [];
+  let length = 0;
   for await (const part of response.body ?? []) {
-    if (at + part.length > limit) throw distributionError('SOURCE_FAILED', name, 'it sends more than was asked for');
-    body.set(part, at);
-    at += part.length;
+    length += part.length;
+    if (length > limit) throw distributionError('SOURCE_FAILED', name, 'it sends more than was asked for');
+    parts.push(part);
   }
-  return body.subarray(0, at);
+  return concatBytes(...parts);
 }

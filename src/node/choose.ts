@@ -58,6 +58,31 @@ export async function chooseShards(
   return chosen;
 }
 
+/** Says that the chosen shards are coming until the job is done: whoever chooses meanwhile takes others. Rejects as the job does, or with the signal's reason. */
+export async function whileComing(
+  chosen: readonly ShardIndex[],
+  { chain, announcer }: Pick<ChooseDeps, 'chain'> & { readonly announcer: Pick<Announcer, 'onHead' | 'offer'> },
+  job: Promise<void>,
+  signal: AbortSignal,
+): Promise<void> {
+  const done = new AbortController();
+  announcer.offer([], chosen);
+  const saying = (async () => {
+    const until = AbortSignal.any([signal, done.signal]);
+    try {
+      for await (const { number } of chain.heads('best', until)) await announcer.onHead(number);
+    } catch (error) {
+      if (!until.aborted) throw error;
+    }
+  })();
+  try {
+    await Promise.race([job, saying.then(() => job)]);
+  } finally {
+    done.abort();
+    await saying.catch(() => undefined);
+  }
+}
+
 /** Memory of each shard: its weights, and caches. */
 export function shardNeeds({ shards, maxContext }: Pick<ChooseOptions, 'shards' | 'maxContext'>): readonly number[] {
   return shards.map(({ memory }) => memory.weights + SESSIONS * maxContext * memory.kvPerToken);

@@ -40,6 +40,8 @@ export interface MoverDeps {
   readonly engine: Pick<Engine, 'load' | 'unload'>;
   readonly hoster: Pick<Hoster, 'serve' | 'free'>;
   readonly validator: Pick<Validator, 'hold' | 'mayUnload'>;
+  /** Fetches what a shard needs, where not all of the model is here. */
+  readonly fetch?: ((shards: readonly ShardIndex[], signal: AbortSignal) => Promise<void>) | undefined;
   readonly log: Log;
 }
 
@@ -108,6 +110,8 @@ export function createMover(options: MoverOptions, deps: MoverDeps): Mover {
   }
 
   async function exchange({ drop, take }: Move, signal: AbortSignal): Promise<void> {
+    // However long that takes: what is dropped is served meanwhile, and what comes has been announced.
+    await deps.fetch?.([take], signal);
     if (drop !== undefined) {
       serve(
         shards.filter((shard) => shard !== drop),

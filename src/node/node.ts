@@ -34,9 +34,11 @@ import { createValidator, type Validator } from '../validator/validator.ts';
 import { announceTopic } from '../wire/announce.ts';
 import { MAX_RECORD_BYTES } from '../wire/record.ts';
 import { bootstrapOf, dialsPrivate, networkName, reachable } from './addresses.ts';
-import { chooseShards, shardNeeds } from './choose.ts';
+import { chooseShards, shardNeeds, whileComing } from './choose.ts';
+import { draftFile } from './draft.ts';
 import { createMembers, type Members } from './members.ts';
 import { createMover, type MoveEvent, type Mover } from './mover.ts';
+import type { Supply } from './pull-model.ts';
 import { requireIdentity, requireNetworkKey, requirePolicy } from './requirements.ts';
 import { parseShards } from './shards.ts';
 
@@ -88,6 +90,8 @@ export interface NodeDeps {
   readonly hotkey: Signer;
   readonly identity: OpenIdentity;
   readonly model: Model;
+  /** Where the files of shards come from that are chosen while the node runs; all of the model is here unless given. */
+  readonly supply?: Supply | undefined;
   readonly log: Log;
   /** Default: the real ones. */
   readonly parts?: Partial<NodeParts>;
@@ -145,6 +149,7 @@ export async function createNode(options: NodeOptions, deps: NodeDeps, signal: A
   );
   const shards =
     engine === undefined ? [] : await shardsOf(options, site, deps, { overlay, engine, directory }, signal);
+  if (engine !== undefined) await deps.supply?.fetch(shards, overlay, signal);
   await engine?.load(shards, signal);
   const place: Place = { ...site, shards, audits, watchesKeys: options.watchesKeys ?? true };
   const handed = audits ? await takeHanded(deps, { overlay, members }) : undefined;
@@ -156,9 +161,9 @@ export async function createNode(options: NodeOptions, deps: NodeDeps, signal: A
   const mover =
     engine === undefined || hoster === undefined || options.shards !== 'auto'
       ? undefined
-      : buildMover(place, deps, { engine, directory, hoster, validator });
+      : buildMover(place, deps, { overlay, engine, directory, hoster, validator });
   const seed = await seedModel(
-    { model, has: (file) => existsSync(model.path(file)), uploadRate: options.uploadRate },
+    { model, has: (file) => existsSync(model.path(file)), draft: draftFile(model), uploadRate: options.uploadRate },
     { overlay, log: log.child('distribution') },
   );
   const services = [validator, members, directory, seed, hoster, mover].filter((one) => one !== undefined);
@@ -221,7 +226,7 @@ async function startEngine(
 async function shardsOf(
   { role, shards, version }: NodeOptions,
   { info, clock, cut, shardCount, memoryBytes }: Site,
-  { chain, subnet, node, identity, model, log }: NodeDeps,
+  { chain, subnet, node, identity, model, supply, log }: NodeDeps,
   parts: { readonly overlay: Overlay; readonly engine: Engine; readonly directory: Directory },
   signal: AbortSignal,
 ): Promise<readonly ShardIndex[]> {
@@ -248,7 +253,10 @@ async function shardsOf(
   try {
     const { maxContext } = model.manifest.shape;
     const chosen = { node: node.id, shards: all, maxContext, memoryBytes };
-    return await chooseShards(chosen, { chain, directory, announcer, log: log.child('placement') }, until);
+    const served = await chooseShards(chosen, { chain, directory, announcer, log: log.child('placement') }, until);
+    if (supply !== undefined)
+      await whileComing(served, { chain, announcer }, supply.fetch(served, parts.overlay, until), until);
+    return served;
   } finally {
     listening.abort();
     await hearing;
@@ -389,8 +397,12 @@ function buildAuditor(
 
 function buildMover(
   { cut, shards, memoryBytes }: Place,
-  { chain, node, model, log }: NodeDeps,
-  parts: {
+  { chain, node, model, supply, log }: NodeDeps,
+  {
+    overlay,
+    ...parts
+  }: {
+    readonly overlay: Overlay;
     readonly engine: Engine;
     readonly directory: Directory;
     readonly hoster: Hoster;
@@ -403,7 +415,12 @@ function buildMover(
   const told = Math.floor(memoryBytes / MIB) * MIB;
   return createMover(
     { node: node.id, shards, shardBytes, memoryBytes: told },
-    { ...parts, chain, log: log.child('mover') },
+    {
+      ...parts,
+      chain,
+      ...(supply === undefined ? {} : { fetch: (taken, signal) => supply.fetch(taken, overlay, signal) }),
+      log: log.child('mover'),
+    },
   );
 }
 

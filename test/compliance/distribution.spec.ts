@@ -3,13 +3,14 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CHUNK_BYTES } from '../../src/distribution/chunks.ts';
+import { fetchDraft } from '../../src/distribution/draft.ts';
 import { type FetchProgress, fetchModel } from '../../src/distribution/fetch.ts';
 import { seedModel } from '../../src/distribution/seed.ts';
 import { peerSource, type Source, webSource } from '../../src/distribution/source.ts';
@@ -17,6 +18,7 @@ import { identityFromSeed } from '../../src/p2p/identity.ts';
 import { createOverlay } from '../../src/p2p/libp2p.ts';
 import { createMemoryNetwork, type MemoryNetwork } from '../../src/p2p/memory.ts';
 import type { Overlay } from '../../src/p2p/types.ts';
+import type { PeerId } from '../../src/types/ids.ts';
 import { peerFromPublicKey } from '../../src/types/peer-id.ts';
 import { silentLog } from '../../src/util/log.ts';
 import { type ModelFolder, writeModelFolder } from '../support/model-folder.ts';
@@ -206,6 +208,92 @@ describe('distribution of models', () => {
     const asking = { maxFrameBytes: 100, signal: AbortSignal.timeout(5000) };
     await assert.rejects(me.request(overlay.self, '/tessera/blocks/1', Uint8Array.of(1), asking), {
       code: 'STREAM_RESET',
+    });
+  });
+
+  it('serves a file from the moment on at which it is here', async () => {
+    let isHere = false;
+    const peer = await seeder(model, (file) => file !== LARGE || isHere);
+    const source = peerSource(enterTwin(), peer.self);
+    const file = model.manifest.files[LARGE];
+    assert.ok(file !== undefined);
+    assert.equal(await source.hashes(LARGE, file, AbortSignal.timeout(5000)), undefined);
+    isHere = true;
+    assert.notEqual(await source.hashes(LARGE, file, AbortSignal.timeout(5000)), undefined);
+  });
+
+  describe('the draft table beside a model', () => {
+    const MAX_BYTES = 3 * CHUNK_BYTES;
+    /** Tables begin with a 7 here. */
+    const table = (bytes: number): Buffer => Buffer.alloc(bytes, 7);
+
+    async function peerWith(draft: Buffer | undefined): Promise<PeerId> {
+      const overlay = enterTwin();
+      const path = emptyFolder();
+      if (draft !== undefined) writeFileSync(path, draft);
+      await seedModel({ model, has: () => false, draft: path }, { overlay, log: silentLog });
+      return overlay.self;
+    }
+
+    /** Its length; undefined when nobody has one. Every byte of it is as it should be. */
+    async function fetchFrom(sources: readonly Source[]): Promise<number | undefined> {
+      const folder = emptyFolder();
+      mkdirSync(folder);
+      const wanted = { manifest: model.hash, name: 'draft.ngrams', maxBytes: MAX_BYTES };
+      const fault = (bytes: Uint8Array) => (bytes[0] === 7 ? undefined : 'it does not begin as a table');
+      const deps = { sources: async () => sources, log: silentLog };
+      const found = await fetchDraft({ ...wanted, folder, fault }, deps, AbortSignal.timeout(30_000));
+      assert.deepEqual(readdirSync(folder), found ? ['draft.ngrams'] : []);
+      if (!found) return undefined;
+      const bytes = readFileSync(join(folder, 'draft.ngrams'));
+      assert.ok(bytes.equals(table(bytes.length)));
+      return bytes.length;
+    }
+
+    for (const bytes of [1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, MAX_BYTES])
+      it(`comes whole from a peer: ${bytes} bytes`, async () => {
+        const peer = await peerWith(table(bytes));
+        assert.equal(await fetchFrom([peerSource(enterTwin(), peer)]), bytes);
+      });
+
+    it('comes from whoever has one that can be used', async () => {
+      const none = await peerWith(undefined);
+      const empty = await peerWith(Buffer.alloc(0));
+      const endless = await peerWith(table(MAX_BYTES + 1));
+      const bad = await peerWith(Buffer.alloc(9));
+      const gone = await peerWith(table(5));
+      network.kill(gone);
+      const me = enterTwin();
+      const useless = [none, empty, endless, bad, gone].map((peer) => peerSource(me, peer));
+      assert.equal(await fetchFrom(useless), undefined);
+      const good = peerSource(me, await peerWith(table(20)));
+      assert.equal(await fetchFrom([...useless, good]), 20);
+    });
+
+    it('is that of one model', async () => {
+      const source = peerSource(enterTwin(), await peerWith(table(5)));
+      const wanted = { manifest: 'ee'.repeat(32), name: 'draft.ngrams', maxBytes: MAX_BYTES };
+      assert.equal(await source.draft(wanted, AbortSignal.timeout(5000)), undefined);
+    });
+
+    it('comes from a web folder too, and no more of it than may be', async () => {
+      let bytes = table(12);
+      const server = createServer((request, response) => {
+        response.statusCode = request.url === '/model/draft.ngrams' ? 200 : 404;
+        response.end(bytes);
+      });
+      server.listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      try {
+        const base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+        assert.equal(await fetchFrom([webSource(`${base}/model`, 1)]), 12);
+        assert.equal(await fetchFrom([webSource(`${base}/other`, 1)]), undefined);
+        bytes = table(MAX_BYTES + 1);
+        assert.equal(await fetchFrom([webSource(`${base}/model`, 1)]), undefined);
+      } finally {
+        server.close();
+        server.closeAllConnections();
+      }
     });
   });
 

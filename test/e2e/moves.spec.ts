@@ -1,11 +1,15 @@
 // A hoster dies for good, on real parts: of those with `--shards auto` one moves to the shard that nobody serves any more, the same answer comes
-// over a new way, and what it answers in challenges is what it serves.
+// over a new way, and what it answers in challenges is what it serves. The one that moves began with nothing of the model and fetches from the others the
+// files of what it serves, at the start and with the move, and no others.
 
 import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { DRAFT_FILE } from '../../src/client/draft-table.ts';
 import { decodeHosterPayload } from '../../src/consensus/commitment.ts';
 import { ANNOUNCE_EVERY_BLOCKS } from '../../src/hoster/announce.ts';
-import { cutShards } from '../../src/model/manifest.ts';
-import { type Model, openModel } from '../../src/model/open.ts';
+import { cutShards, textFiles } from '../../src/model/manifest.ts';
+import { MANIFEST_FILE, type Model, openModel } from '../../src/model/open.ts';
 import { shardNeeds } from '../../src/node/choose.ts';
 import { createNetworkClient } from '../../src/node/network-client.ts';
 import { identityFromSeed } from '../../src/p2p/identity.ts';
@@ -48,7 +52,7 @@ describe('moves, among real nodes', function () {
       hosters: 3,
       attestors: 1,
       hurries: true,
-      disguises: { [MOVER - 1]: { ...met, autoBytes }, [STAYER - 1]: { ...met, autoBytes } },
+      disguises: { [MOVER - 1]: { ...met, autoBytes, pulls: true }, [STAYER - 1]: { ...met, autoBytes } },
     });
     block = net.epoch() * net.clock.epochLength;
     for (const id of [MOVER, STAYER]) await startWhileBlocksCome(id);
@@ -96,6 +100,23 @@ describe('moves, among real nodes', function () {
     return node;
   }
 
+  /** What lies in the folder of a node that pulls. */
+  function fetched(id: number): readonly string[] {
+    return readdirSync(join(nodeOf(id).member.plan.dataDir, 'models', net.model.hash)).toSorted();
+  }
+
+  /** What these shards need, and what comes along with any. */
+  function filesOf(shards: readonly number[]): readonly string[] {
+    const { manifest } = net.model;
+    const all = cutShards(manifest, Object.keys(manifest.cuts)[0] ?? '');
+    const own = shards.flatMap((index) => {
+      const shard = all[index];
+      assert.ok(shard !== undefined);
+      return [shard.graph, shard.det.graph, ...shard.weights];
+    });
+    return [...new Set([MANIFEST_FILE, DRAFT_FILE, ...textFiles(manifest), ...own])].toSorted();
+  }
+
   async function ask(): Promise<readonly number[]> {
     const ending = new AbortController();
     const identity = identityFromSeed(sha256(utf8('asker')));
@@ -119,14 +140,16 @@ describe('moves, among real nodes', function () {
         [0, 2],
       ],
     );
+    assert.deepEqual(fetched(MOVER), filesOf([0, 1]));
     const before = await ask();
     await net.end(MORTAL);
-    while (!nodeOf(MOVER).moves.some(({ type }) => type === 'moved')) await step();
+    while (!nodeOf(MOVER).moves.some(({ type }) => type === 'moved' || type === 'stayed')) await step();
     assert.deepEqual(nodeOf(MOVER).moves, [
       { type: 'moving', drop: 0, take: 3 },
       { type: 'moved', shards: [1, 3] },
     ]);
     assert.deepEqual(nodeOf(STAYER).moves, []);
+    assert.deepEqual(fetched(MOVER), filesOf([0, 1, 3]));
     await step();
     await step();
     assert.deepEqual(await ask(), before);

@@ -16,6 +16,7 @@ import { shardsText } from '../../src/devnet/plan.ts';
 import { type Model, openModel } from '../../src/model/open.ts';
 import type { MoveEvent } from '../../src/node/mover.ts';
 import { createNode, type Node, type NodeDeps, type NodeParts } from '../../src/node/node.ts';
+import { pullModel } from '../../src/node/pull-model.ts';
 import { createOverlay } from '../../src/p2p/libp2p.ts';
 import type { BlockNumber, Epoch, NodeId } from '../../src/types/ids.ts';
 import type { EpochKind, SignedRecord } from '../../src/types/record.ts';
@@ -49,6 +50,8 @@ export interface Disguise {
   readonly late?: boolean;
   /** Chooses its shards itself, and moves, with so much memory for weights and caches. */
   readonly autoBytes?: number;
+  /** Has nothing of the model at first and fetches from the others what it needs. */
+  readonly pulls?: boolean;
 }
 
 export interface LoopbackOptions {
@@ -291,23 +294,29 @@ export async function createLoopback(options: LoopbackOptions): Promise<Loopback
       });
     const nodeChain = disguise.chain?.(chain, loopback) ?? chain;
     const deps = await depsOf(member, { chain: counting(nodeChain, member.id), subnet, model });
+    const { role, dataDir, port } = member.plan;
+    const shards = disguise.autoBytes === undefined ? shardsText(member.plan.shards) : 'auto';
+    const initialPeers = nodes.flatMap((other) => other.node.addresses);
+    const wanted = { dataDir, role, shards, initialPeers, networkKey: undefined, fromPeers: true, urls: [] };
+    const pulled =
+      disguise.pulls === true ? await pullModel(wanted, { ...deps, onProgress: () => undefined }, signal) : {};
     const node = await createNode(
       {
-        role: member.plan.role,
+        role,
         audits: disguise.audits ?? false,
-        shards: disguise.autoBytes === undefined ? shardsText(member.plan.shards) : 'auto',
+        shards,
         memoryBytes: disguise.autoBytes,
         device: 'cpu',
         threads: 1,
-        dataDir: member.plan.dataDir,
-        listen: [`/ip4/127.0.0.1/tcp/${member.plan.port}`],
+        dataDir,
+        listen: [`/ip4/127.0.0.1/tcp/${port}`],
         announce: [],
-        initialPeers: nodes.flatMap((other) => other.node.addresses),
+        initialPeers,
         newSwarm: nodes.length === 0,
         version: 'test',
         watchesKeys: disguise.parts === undefined,
       },
-      { ...deps, parts: { ...parts, createOverlay: listening } },
+      { ...deps, ...pulled, parts: { ...parts, createOverlay: listening } },
       signal,
     );
     const events: ValidatorEvent[] = [];

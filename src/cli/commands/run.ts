@@ -1,13 +1,12 @@
 // `tessera run`: the node. Prints what it does, one line per event; `--json` for programs. Ends with SIGINT or SIGTERM.
 
 import { readFileSync } from 'node:fs';
-import type { Model } from '../../model/open.ts';
 import { createMetrics, type MetricsDeps, type MetricsOptions } from '../../node/metrics.ts';
 import { serveMetrics } from '../../node/metrics-server.ts';
 import type { MoveEvent } from '../../node/mover.ts';
 import { createNode } from '../../node/node.ts';
 import type { Values } from '../../node/options.ts';
-import { type PullDeps, pullModel } from '../../node/pull-model.ts';
+import { type PullDeps, type PulledModel, pullModel } from '../../node/pull-model.ts';
 import type { SubnetId } from '../../types/ids.ts';
 import { classRank } from '../../types/subnet.ts';
 import type { Log } from '../../util/log.ts';
@@ -85,7 +84,12 @@ export const run = defineCommand({
           `node ${standing.id} is registered but not active, and cannot be before subnet epoch ${standing.startEpoch}; wait for it and activate it: tessera activate --wait --hotkey ${options.hotkey}`,
         );
       }
-      const model = opened ?? (await pull({ options, dataDir, log }, { chain, subnet, identity }, signal));
+      using progress = createPullProgress();
+      const { onProgress } = progress;
+      const { model, supply } =
+        opened === undefined
+          ? await pull({ options, dataDir, log }, { chain, subnet, identity, onProgress }, signal)
+          : { model: opened, supply: undefined };
       const node = await createNode(
         {
           role: options.role,
@@ -108,9 +112,10 @@ export const run = defineCommand({
           uploadRate: options['upload-rate'] === undefined ? undefined : options['upload-rate'] * MIB,
           version: packageVersion(),
         },
-        { chain, subnet, node: standing, hotkey, identity, model, log },
+        { chain, subnet, node: standing, hotkey, identity, model, supply, log },
         signal,
       );
+      progress.end();
       node.validator.on((event) => {
         tell(event, io);
         if (event.type !== 'head' && event.type !== 'failed')
@@ -152,10 +157,9 @@ function pull(
     readonly dataDir: string;
     readonly log: Log;
   },
-  parts: Pick<PullDeps, 'chain' | 'subnet' | 'identity'>,
+  parts: Omit<PullDeps, 'log'>,
   signal: AbortSignal,
-): Promise<Model> {
-  let progress: Progress | undefined;
+): Promise<PulledModel> {
   const chosen = {
     dataDir,
     role: options.role,
@@ -165,12 +169,33 @@ function pull(
     fromPeers: options['model-from-peers'],
     urls: options['model-url'],
   };
-  const onProgress: PullDeps['onProgress'] = ({ doneBytes, totalBytes }) => {
-    progress ??= createProgress({ label: 'model', unit: 'bytes', total: totalBytes });
-    progress.at(doneBytes);
+  return pullModel(chosen, { ...parts, log: log.child('distribution') }, signal);
+}
+
+/** Of what is fetched before the node is ready; what it fetches later stands in its log. */
+function createPullProgress(): Disposable & { readonly onProgress: PullDeps['onProgress']; readonly end: () => void } {
+  let shown: { readonly total: number; readonly progress: Progress } | undefined;
+  let ended = false;
+  const end = (): void => {
+    ended = true;
+    shown?.progress.end();
+    shown = undefined;
   };
-  const pulling = pullModel(chosen, { ...parts, onProgress, log: log.child('distribution') }, signal);
-  return pulling.finally(() => progress?.end());
+  return {
+    onProgress({ doneBytes, totalBytes }) {
+      if (ended) return;
+      if (shown?.total !== totalBytes) {
+        shown?.progress.end();
+        shown = {
+          total: totalBytes,
+          progress: createProgress({ label: 'model', unit: 'bytes', total: totalBytes }),
+        };
+      }
+      shown.progress.at(doneBytes);
+    },
+    end,
+    [Symbol.dispose]: end,
+  };
 }
 
 /** Serves metrics, if a port was named, until it is disposed of. */

@@ -25,8 +25,8 @@ describe('pieces of a file', () => {
 describe('blocks protocol', () => {
   const hash = new Uint8Array(32).fill(3);
 
-  it('carries the three questions and the three answers', () => {
-    for (const ask of ['manifest', 'hashes', 'chunk'] as const)
+  it('carries the four questions and the three answers', () => {
+    for (const ask of ['manifest', 'hashes', 'chunk', 'draft'] as const)
       assert.deepEqual(decodeBlocksRequest(encodeBlocksRequest({ ask, hash, index: 4 })), { ask, hash, index: 4 });
     for (const answer of [Uint8Array.of(1, 2), new Uint8Array(0), 'absent', 'busy'] as const)
       assert.deepEqual(decodeBlocksAnswer(encodeBlocksAnswer(answer)), answer);

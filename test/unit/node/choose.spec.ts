@@ -4,7 +4,7 @@ import type { Chain, SubnetNode } from '../../../src/chain/types.ts';
 import { createDirectory } from '../../../src/client/directory.ts';
 import { createAnnouncer } from '../../../src/hoster/announce.ts';
 import { createMeter } from '../../../src/hoster/meter.ts';
-import { chooseShards } from '../../../src/node/choose.ts';
+import { chooseShards, whileComing } from '../../../src/node/choose.ts';
 import { verifySignature } from '../../../src/p2p/identity.ts';
 import { createMemoryNetwork } from '../../../src/p2p/memory.ts';
 import type { BlockNumber, Hash, NodeId, ShardIndex } from '../../../src/types/ids.ts';
@@ -83,7 +83,7 @@ describe('--shards auto', () => {
         { chain: chain(), directory, announcer, log: silentLog },
         never,
       );
-    return { announcer, choose };
+    return { announcer, choose, directory };
   }
 
   async function runTo(target: number): Promise<void> {
@@ -126,7 +126,51 @@ describe('--shards auto', () => {
     assert.deepEqual(await chosen, [0]);
   });
 
+  it('who fetches what it chose says that it comes, so that who chooses meanwhile takes others', async () => {
+    const fetching = enter(2, 12);
+    const files = Promise.withResolvers<void>();
+    const { announcer } = fetching;
+    const coming = [0 as ShardIndex];
+    const done = whileComing(coming, { chain: chain(), announcer }, files.promise, never);
+    await runTo(100);
+    const late = enter(1, 12);
+    const chosen = late.choose();
+    await runTo(107);
+    assert.deepEqual(await chosen, [1]);
+    assert.deepEqual(
+      late.directory.offers().map(({ node, shards, coming: next }) => [node, shards, next]),
+      [
+        [1, [], undefined],
+        [2, [], [0]],
+      ],
+    );
+    files.resolve();
+    await done;
+    await runTo(115);
+    const last = late.directory.offers().find(({ node }) => node === 2)?.block;
+    assert.ok(last !== undefined && last <= 107, `announced at ${last}, and it was done at 107`);
+  });
+
+  it('what goes wrong with the files is told, and nothing is announced any more', async () => {
+    const { announcer } = enter(1, 12);
+    const job = Promise.reject(new Error('nobody has them'));
+    await assert.rejects(whileComing([0 as ShardIndex], { chain: chain(), announcer }, job, never), /nobody has them/);
+    const stop = new AbortController();
+    const waiting = whileComing(
+      [0 as ShardIndex],
+      { chain: chain(), announcer },
+      untilAborted(stop.signal),
+      stop.signal,
+    );
+    stop.abort(new Error('enough'));
+    await assert.rejects(waiting, /enough/);
+  });
+
   it('says so when not even one shard fits', async () => {
     await assert.rejects(enter(1, 11).choose(), { facts: { code: 'OPTION_INVALID', option: 'memory' } });
   });
 });
+
+function untilAborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)));
+}

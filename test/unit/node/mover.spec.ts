@@ -39,6 +39,8 @@ interface World {
   mayUnload: boolean;
   /** Thrown when node 2 loads. */
   broken: EngineError | undefined;
+  /** What node 2 waits for when it fetches the files of a shard. */
+  files: Promise<void>;
 }
 
 async function within(test: (world: World) => Promise<void>): Promise<void> {
@@ -48,7 +50,14 @@ async function within(test: (world: World) => Promise<void>): Promise<void> {
     memoryMiB: (i) => (i === FIXED ? 0 : 2 * SHARD_MIB),
   });
   const stop = new AbortController();
-  const world: World = { net, events: [[], []], done: [], mayUnload: true, broken: undefined };
+  const world: World = {
+    net,
+    events: [[], []],
+    done: [],
+    mayUnload: true,
+    broken: undefined,
+    files: Promise.resolve(),
+  };
   const running = [1, 2].map((i) => {
     const { node, hoster, directory, engine } = net.hosters[i] as (typeof net.hosters)[number];
     const note = (what: string, of: readonly number[] = []) => {
@@ -89,6 +98,14 @@ async function within(test: (world: World) => Promise<void>): Promise<void> {
           hold: (shards) => note('hold', shards),
           mayUnload: () => i !== 1 || world.mayUnload,
         },
+        ...(i === 1
+          ? {
+              async fetch(shards) {
+                note('fetch', shards);
+                await world.files;
+              },
+            }
+          : {}),
         log: silentLog,
       },
     );
@@ -161,6 +178,7 @@ describe('moves of a running node', () => {
       ]);
       assert.deepEqual(world.done, [
         'serve 0,1 +3',
+        'fetch 3',
         'serve 1 +3',
         'free 0',
         'hold 1',
@@ -183,7 +201,7 @@ describe('moves of a running node', () => {
       world.mayUnload = false;
       await killFixed(world);
       await world.net.runTo(150);
-      assert.deepEqual(world.done, ['serve 0,1 +3', 'serve 1 +3', 'free 0']);
+      assert.deepEqual(world.done, ['serve 0,1 +3', 'fetch 3', 'serve 1 +3', 'free 0']);
       world.mayUnload = true;
       await world.net.runTo(151);
       assert.deepEqual(world.events[0]?.at(-1), { type: 'moved', shards: [1, 3] });
@@ -195,7 +213,7 @@ describe('moves of a running node', () => {
       const stream = await openOn(net, 1, { from: 0, to: 1 });
       await killFixed(world);
       await net.runTo(135);
-      assert.deepEqual(world.done, ['serve 0,1 +3', 'serve 1 +3']);
+      assert.deepEqual(world.done, ['serve 0,1 +3', 'fetch 3', 'serve 1 +3']);
       assert.equal(net.hosters[1]?.engine.open.size, 1);
       await net.runTo(160);
       assert.deepEqual(world.events[0]?.at(-1), { type: 'moved', shards: [1, 3] });
@@ -203,6 +221,35 @@ describe('moves of a running node', () => {
       assert.deepEqual(await Array.fromAsync(stream), [{ type: 'ERROR', code: 'NOT_SERVED', hop: 0 }]);
       const late = await openOn(net, 1, { from: 0, to: 1 }, 'REFUSE');
       assert.deepEqual(await Array.fromAsync(late), []);
+    }));
+
+  it('serves what it has until the files of the shard are here, and says all the while that it comes', () =>
+    within(async (world) => {
+      const here = Promise.withResolvers<void>();
+      world.files = here.promise;
+      await killFixed(world);
+      await world.net.runTo(200);
+      assert.deepEqual(world.done, ['serve 0,1 +3', 'fetch 3']);
+      assert.deepEqual(served(world, 1), [0, 1]);
+      const offers = world.net.directory.offers();
+      assert.deepEqual(offers.find(({ node }) => node === world.net.hosters[1]?.node)?.coming, [3]);
+      assert.deepEqual(served(world, 2), [0, 2], 'nobody else moves meanwhile');
+      here.resolve();
+      await world.net.runTo(240);
+      assert.deepEqual(served(world, 1), [1, 3]);
+      assert.deepEqual(world.events[1], []);
+    }));
+
+  it('has given up nothing when nobody has the files', () =>
+    within(async (world) => {
+      world.files = Promise.reject(new Error('nobody has them'));
+      world.files.catch(() => undefined);
+      await killFixed(world);
+      await world.net.runTo(135);
+      assert.deepEqual(world.done, ['serve 0,1 +3', 'fetch 3', 'load 0 1', 'serve 0,1 +', 'hold 0 1']);
+      assert.deepEqual(served(world, 1), [0, 1]);
+      const stayed = { type: 'stayed', shards: [0, 1], code: 'UNKNOWN', message: 'nobody has them' };
+      assert.deepEqual(world.events[0]?.at(-1), stayed);
     }));
 
   it('goes back to what it served when the shard cannot be loaded', () =>
