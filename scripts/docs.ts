@@ -6,7 +6,7 @@ import { OPTIONS, type OptionName, shownDefault } from '../src/node/options.ts';
 /** Read from the environment beside the options' twins. */
 export const VARIABLES: Readonly<Record<string, string>> = {
   ONNXRUNTIME_NODE_INSTALL:
-    "what `npm start` and `npm ci` bring beside ONNX Runtime's CPU provider: `skip` (the default) nothing, `cuda12` CUDA's",
+    'what `npm start` and `npm ci` let onnxruntime-node download by itself: `skip` (the default) nothing. For GPUs there is `npm run gpu:install`',
   HF_ENDPOINT: 'where `hf:` names of models lead; Hugging Face unless set',
   HF_TOKEN: 'sent to that hub alone: for private models, and to push',
   CHROMIUM: 'tests: the browser for the page; else where Debian and Google put it',

@@ -2,6 +2,7 @@
 
 import type { PastResult, Subnet, SubnetNode } from '../chain/types.ts';
 import { type Epoch, ONE } from '../types/ids.ts';
+import { driverFits, type GpuFound, type GpuProbe, MIN_DRIVER } from './gpu.ts';
 import { formatShare, formatTensor } from './io.ts';
 
 export interface Check {
@@ -45,6 +46,41 @@ export function checkDisk(freeBytes: number, folder: string): Check {
   const says = `${(freeBytes / GIB).toFixed(1)} GiB free for ${folder}`;
   if (freeBytes < GIB) return problem('disk', says, 'make room: a full disk stops the journal, and with it every duty');
   return freeBytes < 5 * GIB ? warning('disk', says, 'models may need more: make room in time') : good('disk', says);
+}
+
+/**
+ * @param providers what the runtime says of itself; it never says whether CUDA can be used
+ * @param probe undefined where files are missing: nothing to ask
+ */
+export function checkDevice(
+  providers: readonly string[],
+  { platform, driver, missing }: GpuFound,
+  probe: GpuProbe | undefined,
+): Check {
+  const says = `ONNX Runtime has ${providers.join(', ')}`;
+  const gpu = `NVIDIA's driver ${driver} is here`;
+  if (driver === undefined && missing.length > 0) return good('device', says);
+  if (platform !== 'linux-x64') return good('device', `${says}; ${gpu}, and GPUs are used on linux-x64 alone`);
+  if (driver !== undefined && !driverFits(driver))
+    return warning('device', `${says}; ${gpu}, too old for CUDA 13`, `install driver ${MIN_DRIVER} or newer`);
+  if (missing.length > 0) {
+    const what = missing.length === 1 ? missing[0] : `${missing.length} files such as ${missing[0]}`;
+    return warning('device', `${says}; ${gpu}, and its GPU would stay idle: ${what} not there`, 'npm run gpu:install');
+  }
+  if (probe === undefined) return good('device', `${says}, and what CUDA needs`);
+  if ('name' in probe)
+    return good('device', `${says}; ${probe.name} with ${(probe.freeBytes / GIB).toFixed(1)} GiB free`);
+  if (driver === undefined && probe.error.includes('libcuda.so'))
+    return warning(
+      'device',
+      `${says} and what CUDA needs, and there is no NVIDIA driver (${probe.error})`,
+      `install NVIDIA's driver, ${MIN_DRIVER} or newer; a container must be given the GPU (docker run --gpus all)`,
+    );
+  return warning(
+    'device',
+    `${says} and what CUDA needs, and CUDA does not work: ${probe.error}`,
+    'nvidia-smi must list a GPU; a container must be given it (docker run --gpus all)',
+  );
 }
 
 export function checkEndpoint(

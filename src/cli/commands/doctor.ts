@@ -15,6 +15,7 @@ import { CodedError, errorCode, errorMessage } from '../../util/errors.ts';
 import {
   type Check,
   checkBalance,
+  checkDevice,
   checkDisk,
   checkEndpoint,
   checkEpochs,
@@ -27,6 +28,7 @@ import {
   warning,
 } from '../checks.ts';
 import { type CommandContext, defineCommand } from '../command.ts';
+import { bundledProviders, findGpu, probeGpu } from '../gpu.ts';
 import { listKeys } from '../key-files.ts';
 import { addressOption, identityFile } from '../session.ts';
 
@@ -58,7 +60,7 @@ export const doctor = defineCommand({
       }
     };
     tell([checkVersion(process.version, `${platform()}-${arch()}`, packageVersion()), checkClock()]);
-    tell([await diskOf(context.dataDir), await checkDevice()]);
+    tell([await diskOf(context.dataDir), await deviceOf()]);
     tell([...checkKeys(context), checkJournal(context.dataDir)]);
     tell(await checkPorts(context));
     tell(await checkChain(context));
@@ -104,18 +106,11 @@ async function diskOf(dataDir: string): Promise<Check> {
   return checkDisk(bavail * bsize, dataDir);
 }
 
-async function checkDevice(): Promise<Check> {
-  const hasGpu = existsSync('/proc/driver/nvidia/version');
+async function deviceOf(): Promise<Check> {
   try {
-    const { listSupportedBackends } = await import('onnxruntime-node');
-    const names = listSupportedBackends().flatMap(({ name, bundled }) => (bundled ? [name] : []));
-    const says = `ONNX Runtime has ${names.join(', ')}`;
-    if (!hasGpu || names.includes('cuda')) return good('device', hasGpu ? `${says}; an NVIDIA GPU is here` : says);
-    return warning(
-      'device',
-      `${says}; an NVIDIA GPU is here and would stay idle`,
-      'install its CUDA provider: docs/operators.md',
-    );
+    const providers = await bundledProviders();
+    const found = findGpu();
+    return checkDevice(providers, found, found.missing.length > 0 ? undefined : await probeGpu());
   } catch (error) {
     return problem('device', `ONNX Runtime does not load: ${errorMessage(error)}`, 'npm ci');
   }

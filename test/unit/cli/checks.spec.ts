@@ -3,6 +3,7 @@ import type { Outcome, Subnet, SubnetNode } from '../../../src/chain/types.ts';
 import {
   type Check,
   checkBalance,
+  checkDevice,
   checkDisk,
   checkEndpoint,
   checkEpochs,
@@ -11,6 +12,7 @@ import {
   checkRegistration,
   checkVersion,
 } from '../../../src/cli/checks.ts';
+import { driverFits, GPU_FILES, type GpuFound, type GpuProbe, readDriverVersion } from '../../../src/cli/gpu.ts';
 import { type Address, type Epoch, ONE } from '../../../src/types/ids.ts';
 
 const SUBNET = { id: 1, state: 'Active', minStake: 100n * ONE, activationGraceEpochs: 4 } as unknown as Subnet;
@@ -25,6 +27,10 @@ const NODE = {
 const GENESIS = '0x11';
 const ENDPOINT = { genesis: GENESIS, best: 100, finalized: 98, ms: 5 };
 
+const GPU = { name: 'NVIDIA H100', freeBytes: 79 * 2 ** 30 };
+const device = (found: Partial<GpuFound>, probe: GpuProbe | undefined = GPU) =>
+  checkDevice(['cpu'], { platform: 'linux-x64', driver: '580.65.06', missing: [], ...found }, probe);
+
 const ended = (outcome: string) => ({ outcome: outcome as Outcome });
 
 describe('doctor', () => {
@@ -35,6 +41,30 @@ describe('doctor', () => {
     ['a full disk', checkDisk(2 ** 20, '/x'), 'problem', /journal/],
     ['a small disk', checkDisk(2 * 2 ** 30, '/x'), 'warning', /room/],
     ['a large disk', checkDisk(2 ** 40, '/x'), 'good', /1024\.0 GiB/],
+    ['no GPU', device({ driver: undefined, missing: GPU_FILES }), 'good', /has cpu(?!;)/],
+    ['a GPU with all it needs', device({}), 'good', /NVIDIA H100 with 79\.0 GiB free/],
+    ['a GPU behind a driver without a file', device({ driver: undefined }), 'good', /NVIDIA H100/],
+    [
+      'a GPU that fails',
+      device({}, { error: 'CUDA error 100: no device' }),
+      'warning',
+      /error 100: no device.*nvidia-smi/,
+    ],
+    [
+      'a GPU that stays idle',
+      device({ missing: GPU_FILES }),
+      'warning',
+      /8 files such as libcudart.*npm run gpu:install/,
+    ],
+    ['one file too few', device({ missing: ['libcublas.so.13'] }), 'warning', /idle: libcublas\.so\.13 not there/],
+    ['an old driver', device({ driver: '535.183.01' }), 'warning', /535\.183\.01 .*install driver 580 or newer/],
+    [
+      'a provider without a driver',
+      device({ driver: undefined }, { error: 'libcuda.so.1 cannot be loaded' }),
+      'warning',
+      /no NVIDIA driver \(libcuda\.so\.1.*--gpus all/,
+    ],
+    ['a GPU elsewhere', device({ platform: 'linux-arm64', missing: GPU_FILES }), 'good', /linux-x64 alone/],
     ['an endpoint', checkEndpoint('ws://a', ENDPOINT, GENESIS), 'good', /block 100/],
     ['another chain', checkEndpoint('ws://a', { ...ENDPOINT, genesis: '0x2' }, GENESIS), 'problem', /another chain/],
     ['late finality', checkEndpoint('ws://a', { ...ENDPOINT, finalized: 79 }, GENESIS), 'problem', /finality/],
@@ -81,4 +111,17 @@ describe('doctor', () => {
       assert.equal(check.todo === undefined, verdict === 'good', 'whoever is warned is told what to do');
     });
   }
+});
+
+describe("NVIDIA's driver", () => {
+  for (const [text, version, fits] of [
+    ['NVRM version: NVIDIA UNIX x86_64 Kernel Module  580.65.06  Sun Jul 27 07:06:24 UTC 2025', '580.65.06', true],
+    ['NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  575.57.08  Release Build  (x)', '575.57.08', false],
+    ['NVRM version: NVIDIA UNIX x86_64 Kernel Module  1000.1  Mon', '1000.1', true],
+    ['something else', 'unknown', true],
+  ] as const)
+    it(`is ${version}, which ${fits ? 'fits' : 'is too old'}`, () => {
+      assert.equal(readDriverVersion(text), version);
+      assert.equal(driverFits(version), fits);
+    });
 });

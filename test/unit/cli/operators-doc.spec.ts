@@ -28,7 +28,10 @@ function flagsIn(text: string): string[] {
   return [...text.matchAll(/(?<![\w-])--([a-z][a-z-]+)/g)].map((match) => match[1] ?? '');
 }
 
-const FOREIGN_FLAGS = ['system', 'now', 'home-dir', 'help', 'build'];
+const FOREIGN_FLAGS = [
+  ...['system', 'now', 'home-dir', 'help', 'build', 'gpus'],
+  ...flagsIn(readFileSync('scripts/gpu/install.ts', 'utf8')),
+];
 const isOption = (flag: string) => flag in OPTIONS || FOREIGN_FLAGS.includes(flag);
 
 describe('docs/options.md', () => {
