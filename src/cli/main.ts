@@ -98,6 +98,7 @@ async function parse(
 ): Promise<void> {
   const words = normalizeWords(argv);
   const commands = await loadCommands(words[0]);
+  const named = commands.length === 1 ? commands[0] : undefined;
   let parser = yargs(words)
     .scriptName('tessera')
     .usage('tessera <command> [options]\n\nA staking node for decentralized inference and training.')
@@ -113,6 +114,8 @@ async function parse(
     .fail((message: string | null, error: Error | undefined) => {
       // yargs throws its own errors for some kinds of wrong usage; everything else comes from a command.
       if (error !== undefined && error.name !== 'YError') throw error;
+      if (message?.startsWith('Not enough non-option arguments') && named !== undefined)
+        throw new UsageError(`say what: tessera ${named.name} ${Object.keys(named.actions).join('|')}`);
       throw new UsageError(`${message ?? error?.message ?? 'wrong usage'} (see tessera --help)`);
     });
   for (const command of commands) {
@@ -142,7 +145,10 @@ function describeCommand(builder: Argv, command: Command, options: Record<string
     actions.length === 0
       ? builder
       : builder.positional('action', { type: 'string', choices: Object.keys(command.actions), describe: meanings });
-  return command.examples.reduce((all, example) => all.example(example, ''), named.options(options));
+  // words are words: a prompt of 3.10 is no 3.1, and 0x01 no 1
+  const worded =
+    command.positional === undefined ? named : named.positional(command.positional, { type: 'string', array: true });
+  return command.examples.reduce((all, example) => all.example(example, ''), worded.options(options));
 }
 
 function packageVersion(): string {

@@ -91,20 +91,23 @@ async function readPlain(path: string, file: string, maxBytes: number): Promise<
 /** Opens without following a link at the end of the path; only plain files. */
 async function openPlain(path: string, file: string): Promise<FileHandle> {
   const handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW).catch((error: unknown) => {
-    throw unusable(file, explain(errorCode(error)), error);
+    throw unusable(file, explain(errorCode(error), file), error, path);
   });
   if ((await handle.stat()).isFile()) return handle;
   await handle.close();
-  throw unusable(file, 'it is no plain file');
+  throw unusable(file, 'it is no plain file', undefined, path);
 }
 
-function explain(code: string): string {
+function explain(code: string, file: string): string {
   if (code === 'ELOOP') return 'it is a symbolic link';
-  return code === 'ENOENT' ? 'it is missing' : `cannot be opened (${code})`;
+  if (code !== 'ENOENT') return `it cannot be opened (${code})`;
+  return file === MANIFEST_FILE
+    ? 'it is missing; a folder that has one comes from tessera model import or pull'
+    : 'it is missing';
 }
 
-function unusable(file: string, why: string, cause?: unknown): ModelError {
-  return new ModelError({ code: 'MODEL_FILE', file, why }, `model file ${file} cannot be used: ${why}`, { cause });
+function unusable(file: string, why: string, cause?: unknown, path = file): ModelError {
+  return new ModelError({ code: 'MODEL_FILE', file, why }, `model file ${path} cannot be used: ${why}`, { cause });
 }
 
 function changed(file: string): ModelError {

@@ -19,6 +19,11 @@ const list = z.union([
 ]);
 /** On the command line too, `a,b` is two of them: for what has no comma in it. */
 const commaList = list.transform((words) => words.flatMap((word) => word.split(',')).filter((word) => word !== ''));
+const endpoints = commaList.check(
+  each((word) => ['ws:', 'wss:', 'http:', 'https:'].includes(URL.parse(word)?.protocol ?? ''), 'ws://127.0.0.1:9944'),
+);
+/** Only that they are meant as such: what each part says is read where it is used. */
+const multiaddrs = list.check(each((word) => /^\/[a-z0-9-]+\/./.test(word), '/ip4/127.0.0.1/tcp/31330'));
 /** TENSOR with at most 18 decimals -> planck. */
 const tensor = z.union([z.string(), z.number()]).transform((value, context) => {
   const match = /^(\d{1,18})(?:\.(\d{1,18}))?$/.exec(String(value));
@@ -38,6 +43,11 @@ const memoryBytes = z.union([z.string(), z.number()]).transform((value, context)
   context.addIssue({ code: 'custom', message: 'expected a size such as 8GiB or 512MiB' });
   return z.NEVER;
 });
+
+/** A check of every word of a list, with an example of what is expected. */
+function each(fits: (word: string) => boolean, example: string) {
+  return z.refine<readonly string[]>((words) => words.every(fits), { error: `expected addresses such as ${example}` });
+}
 
 interface OptionSpec {
   readonly schema: z.ZodType;
@@ -61,7 +71,7 @@ export const OPTIONS = {
   ),
   'data-dir': option(text.optional(), 'folder for keys, journal and chain (default ~/.tessera)'),
   config: option(text.optional(), 'config file (default <data-dir>/config.yaml, if it is there)'),
-  rpc: option(commaList.default(['ws://127.0.0.1:9944']), 'chain endpoints, tried in order', 'list'),
+  rpc: option(endpoints.default(['ws://127.0.0.1:9944']), 'chain endpoints, tried in order', 'list'),
   'subnet-id': option(positive.default(128_001), 'the subnet'),
   'subnet-node-id': option(positive.optional(), 'this node (default: the node of the hotkey)'),
   coldkey: option(text.optional(), 'account that owns: key file or //dev:N'),
@@ -92,7 +102,10 @@ export const OPTIONS = {
     'flag',
   ),
   shards: option(text.default('auto'), 'shards to serve: auto, or runs such as 0-2 or 0,2-3'),
-  device: option(z.enum(['auto', 'cpu']).default('auto'), 'where to run the model'),
+  device: option(
+    z.enum(['auto', 'cpu', 'cuda']).default('auto'),
+    'where to run the model: cuda an NVIDIA GPU; auto takes one for models whose answers are not audited',
+  ),
   threads: option(positive.optional(), 'threads of the engine (default: cores - 1)'),
   memory: option(
     memoryBytes.optional(),
@@ -108,10 +121,10 @@ export const OPTIONS = {
     'run the model in a process of its own, whose crash or hang is not the end of the node; what goes in and out is copied',
     'flag',
   ),
-  'host-maddrs': option(list.default(['/ip4/127.0.0.1/tcp/0']), 'addresses to listen on', 'list'),
-  'announce-maddrs': option(list.default([]), 'addresses to announce instead', 'list'),
+  'host-maddrs': option(multiaddrs.default(['/ip4/127.0.0.1/tcp/0']), 'addresses to listen on', 'list'),
+  'announce-maddrs': option(multiaddrs.default([]), 'addresses to announce instead', 'list'),
   'initial-peers': option(
-    list.default([]),
+    multiaddrs.default([]),
     'peers to dial first (default: boot nodes and nodes known to the chain)',
     'list',
   ),

@@ -182,13 +182,22 @@ export async function createOverlay(options: OverlayOptions, deps: OverlayDeps):
   };
 }
 
+/** libp2p tells of several addresses at once, in many lines and with the stack of each. */
+function whyNot(told: string): string {
+  if (told.includes('EADDRINUSE')) return 'the port is taken; stop what uses it, or name another with --host-maddrs';
+  if (told.includes('EADDRNOTAVAIL'))
+    return 'this machine has no such address; to listen on all it has: /ip4/0.0.0.0/tcp/PORT';
+  if (told.includes('EACCES')) return 'this user may not listen there; ports below 1024 need more rights';
+  return told.split('\n', 1)[0] ?? told;
+}
+
 async function startNode(options: OverlayOptions, shelf: Shelf, gate: GateRules): Promise<OverlayNode> {
   try {
     return await createNode(options, shelf, gate);
   } catch (cause) {
     throw new OverlayError(
       { code: 'LISTEN_FAILED', addresses: options.listen },
-      `cannot listen on ${options.listen.join(', ')}: ${errorMessage(cause)}; is the port taken?`,
+      `cannot listen on ${options.listen.join(', ')}: ${whyNot(errorMessage(cause))}`,
       { cause },
     );
   }

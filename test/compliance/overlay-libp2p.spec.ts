@@ -176,6 +176,7 @@ describe('overlay: libp2p among strangers', () => {
       ),
       {
         code: 'LISTEN_FAILED',
+        message: `cannot listen on ${listen}: the port is taken; stop what uses it, or name another with --host-maddrs`,
       },
     );
   });

@@ -53,6 +53,8 @@ describe('command line', function () {
       ['a role that is none', ['run', '--role', 'king'], /--role/],
       ['a missing text', ['generate'], /generate needs a text/],
       ['a missing account', ['activate'], /--hotkey is needed/],
+      ['a missing action', ['stake'], /tessera stake add\|remove\|claim/],
+      ['an endpoint that is none', ['status', '--rpc', 'localhost'], /--rpc .*ws:\/\/127\.0\.0\.1:9944/],
     ];
     for (const [name, args, words] of cases) {
       it(name, async () => expect(await tessera(...args), 2, words));
@@ -76,6 +78,17 @@ describe('command line', function () {
 
   it('a subnet that is not there is exit code 4', async () => {
     expect(await tessera('status', '--rpc', chain.endpoint, '--subnet-id', '128099'), 4, /no subnet 128099/);
+  });
+
+  it('words that could be numbers are taken as they are', async () => {
+    const account = `0x${'1'.padStart(40, '0')}`;
+    const { code, stdout, stderr } = await tessera('balance', account, '--rpc', chain.endpoint);
+    assert.equal(code, 0, stderr);
+    assert.ok(stdout.startsWith(`${account}\n`), stdout);
+  });
+
+  it('a folder without a model is named, with exit code 78', async () => {
+    expect(await tessera('generate', '--local', 'Hello', '--model', folder), 78, new RegExp(`${folder}/manifest.json`));
   });
 
   it('a model that was changed is exit code 6', async () => {

@@ -81,7 +81,7 @@ export const run = defineCommand({
       if (classRank(standing.nodeClass) < classRank('Idle')) {
         throw new StandingError(
           { code: 'NOT_ACTIVE', subnet: id },
-          `node ${standing.id} is registered but not active, and cannot be before subnet epoch ${standing.startEpoch}; wait for it and activate it: tessera activate --wait --hotkey ${options.hotkey}`,
+          `node ${standing.id} is registered but not active; activate it${standing.startEpoch > 0 ? ` (not before subnet epoch ${standing.startEpoch})` : ''}: tessera activate --wait --hotkey ${options.hotkey}`,
         );
       }
       using progress = createPullProgress();
