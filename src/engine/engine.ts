@@ -15,7 +15,7 @@ export interface EngineOptions {
   readonly model: Model;
   /** The name of a cut of the manifest; shards are numbered by their place in it. */
   readonly cut: string;
-  /** Memory for weights and KV caches together; four fifths of what the system has free unless given. */
+  /** Memory for weights and KV caches together; four fifths of what the system, or the device, has free unless given. */
   readonly memoryBytes?: number;
 }
 
@@ -25,8 +25,7 @@ const DEFAULT_MEMORY_SHARE = 0.8;
 export function createEngine(options: EngineOptions, backend: Backend): Engine {
   const { manifest } = options.model;
   const shards = cutShards(manifest, options.cut);
-  const free = backend.memoryBytes ?? process.availableMemory();
-  const ledger = createLedger(options.memoryBytes ?? Math.floor(free * DEFAULT_MEMORY_SHARE));
+  const ledger = createLedger(budgetOf(options, backend));
   const memoryOf = (shard: ShardIndex) => {
     const entry = shards[shard];
     return entry === undefined ? { weights: 0, kvPerToken: 0 } : backend.memoryOf(entry);
@@ -186,6 +185,13 @@ export function createEngine(options: EngineOptions, backend: Backend): Engine {
       await backend.close();
     },
   };
+}
+
+/** A device is never given more than a share of what it has; of the system's memory whoever names a number may have all. */
+function budgetOf({ memoryBytes }: EngineOptions, { memoryBytes: device }: Backend): number {
+  const share = (bytes: number) => Math.floor(bytes * DEFAULT_MEMORY_SHARE);
+  if (device !== undefined) return Math.min(memoryBytes ?? device, share(device));
+  return memoryBytes ?? share(process.availableMemory());
 }
 
 function range(from: ShardIndex, to: ShardIndex): ShardIndex[] {

@@ -49,7 +49,7 @@ async function createOnnxBackend(
   { log, startLane: start = startLane }: OnnxEngineDeps,
 ): Promise<Backend> {
   const { shape } = model.manifest;
-  const wish = deviceFor(model, device);
+  const wish = deviceFor(model, shards, device);
   const startOne = () => start({ shape, threads, device: wish.device }, log, { isolation });
   const loaded = new Map<number, ShardFiles>();
   /** Which lane a cache lives in: caches of a lane that died are gone. */
@@ -184,12 +184,23 @@ interface Wish {
   readonly why?: string;
 }
 
-/** Encoders and graphs have no form for a device yet. Throws EngineError E_RUN when one was asked for by name. */
-function deviceFor({ manifest }: Model, device: DeviceWish): Wish {
-  if (manifest.arch === 'llama' || device === 'cpu') return { device };
-  const why = 'encoders and graphs run on the CPU';
-  if (device !== 'auto') throw new EngineError({ code: 'E_RUN', reason: why }, `${device} cannot be used: ${why}`);
-  return { device: 'cpu', why };
+/**
+ * A device is taken unasked only for models whose answers nobody computes again: its attention has half precision, which an auditor tells from the
+ * CPU's arithmetic (docs/decisions/0008). Throws EngineError E_RUN when one was asked for by name and has no form of the model.
+ */
+function deviceFor({ manifest }: Model, shards: readonly ManifestShard[], device: DeviceWish): Wish {
+  if (device === 'cpu') return { device };
+  if (manifest.arch !== 'llama') {
+    const why = 'encoders and graphs run on the CPU';
+    if (device === 'auto') return { device: 'cpu', why };
+    throw new EngineError({ code: 'E_RUN', reason: why }, `${device} cannot be used: ${why}; leave out --device`);
+  }
+  if (device === 'auto' && shards.some(({ auditable }) => auditable))
+    return {
+      device: 'cpu',
+      why: "this model's answers are audited, and a GPU's attention is less precise than audits allow; --device cuda takes it all the same",
+    };
+  return { device };
 }
 
 async function halfOf(model: Model, shard: ManifestShard): Promise<NonNullable<ShardFiles['half']>> {

@@ -13,7 +13,7 @@ import {
   type WeightFormat,
 } from './formats.ts';
 import { attribute } from './onnx.ts';
-import { TO_FLOAT } from './stored.ts';
+import { TO_FLOAT, TO_HALF } from './stored.ts';
 
 /** `serve` is for users, `det` answers challenges. */
 export type PublishedProfile = 'serve' | 'det';
@@ -92,14 +92,12 @@ function int4(
   });
 }
 
-/** Integers times scales, which the runtime folds into weights of the profile's type when it loads the graph. */
-function dequantized(context: LinearContext, input: string, name: string): string {
-  const { graph } = context;
+/** Integers times scales, which the runtime folds into weights when it loads the graph: in f32, since it has no product of f16 to fold. */
+function dequantized({ graph, profile, float }: LinearContext, input: string, name: string): string {
   const parts = quantParts(name);
-  return graph.node('MatMul', [
-    input,
-    graph.node('Mul', [computed(context, parts.values), computed(context, parts.scales)]),
-  ]);
+  const weights = graph.node('Mul', [float(parts.values), float(parts.scales)]);
+  const used = profile === 'half' ? graph.node('Cast', [weights], { attributes: { to: TO_HALF } }) : weights;
+  return graph.node('MatMul', [input, used]);
 }
 
 /** Rows of activations rounded to 7 bits. */

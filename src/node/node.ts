@@ -48,7 +48,7 @@ export interface NodeOptions {
   readonly audits?: boolean;
   /** As typed: `auto`, `0-2`, `0,2-3`. An attestor serves none. */
   readonly shards: string;
-  readonly device: 'auto' | 'cpu';
+  readonly device: 'auto' | 'cpu' | 'cuda';
   readonly threads: number | undefined;
   /** For weights and caches; four fifths of what the system has free unless given. */
   readonly memoryBytes?: number | undefined;

@@ -1,0 +1,163 @@
+import { strict as assert } from 'node:assert';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { checkedGraph } from '../../../src/engine/checked.ts';
+import { halfGraph } from '../../../src/engine/half-graph.ts';
+import { startLane } from '../../../src/engine/lane-client.ts';
+import type { DeviceWish } from '../../../src/engine/lane-protocol.ts';
+import { openDeviceMemory } from '../../../src/engine/native/memory.ts';
+import { type NativeRuntime, type NativeTensors, openNativeRuntime } from '../../../src/engine/native/runtime.ts';
+import { selfTest } from '../../../src/engine/native/self-test.ts';
+import { createOnnxEngine } from '../../../src/engine/onnx.ts';
+import { createGraphBuilder } from '../../../src/graph/builder.ts';
+import { encodeModel } from '../../../src/graph/onnx.ts';
+import { textManifest } from '../../../src/model/manifest.ts';
+import { type Model, openModel } from '../../../src/model/open.ts';
+import { DEFAULT_CUT } from '../../../src/model/write.ts';
+import { silentLog } from '../../../src/util/log.ts';
+import { writeRandomModel } from '../../support/random-model.ts';
+
+const OPTIONS = { folder: '.', threads: 1, provider: 'host' } as const;
+
+/** a + a, of any number of rows of four. */
+function doubling(): Uint8Array {
+  const graph = createGraphBuilder('doubling');
+  const a = graph.input('a', 'f32', ['B', 4]);
+  graph.node('Add', [a, a], { outputs: ['sum'] });
+  graph.output('sum', 'f32', ['B', 4]);
+  return encodeModel(graph.finish({ '': 23 }));
+}
+
+describe('engine/native', () => {
+  const runtime = openNativeRuntime();
+  const memory = openDeviceMemory('host');
+
+  it('reads and writes arrays, parts of arrays, and memory of a device', () => {
+    const session = runtime.open(doubling(), OPTIONS);
+    const rows = Float32Array.of(9, 9, 9, 9, 1, 2, 3, 4);
+    const bytes = 16;
+    const address = memory.allocate(bytes);
+    try {
+      const onDevice = { type: 'f32', dims: [1, 4], place: { address, bytes } } as const;
+      session.run({ a: { type: 'f32', dims: [1, 4], place: rows.subarray(4) } }, { sum: onDevice });
+      session.run({ a: onDevice }, { sum: onDevice });
+      const out = new Float32Array(4);
+      session.run({ a: onDevice }, { sum: { type: 'f32', dims: [1, 4], place: out } });
+      assert.deepEqual(Array.from(out), [8, 16, 24, 32]);
+    } finally {
+      memory.release(address);
+      session.release();
+    }
+  });
+
+  it('says what the runtime says of a graph, of dims, and of a provider that is not there', () => {
+    const refuses = (run: () => unknown, why: RegExp) =>
+      assert.throws(run, (error: { code?: string; message: string }) => {
+        assert.equal(error.code, 'E_RUN');
+        assert.match(error.message, why);
+        return true;
+      });
+    refuses(() => runtime.open(new Uint8Array(10), OPTIONS), /protobuf/);
+    const session = runtime.open(doubling(), OPTIONS);
+    const tensor = (dims: number[]) => ({ type: 'f32', dims, place: new Float32Array(20) }) as const;
+    refuses(() => session.run({ a: tensor([2, 5]) }, { sum: tensor([2, 4]) }), /invalid dimensions/);
+    refuses(() => session.run({ b: tensor([2, 4]) }, { sum: tensor([2, 4]) }), /b/);
+    session.run({ a: tensor([2, 4]) }, { sum: tensor([2, 4]) });
+    session.release();
+  });
+
+  it('new memory is zero, and a copy is one', () => {
+    const [from, to] = [memory.allocate(64), memory.allocate(64)];
+    try {
+      const session = runtime.open(doubling(), OPTIONS);
+      const out = new Float32Array(4);
+      const at = (address: bigint) => ({ type: 'f32', dims: [1, 4], place: { address, bytes: 16 } }) as const;
+      session.run({ a: at(to) }, { sum: { type: 'f32', dims: [1, 4], place: out } });
+      assert.deepEqual(Array.from(out), [0, 0, 0, 0]);
+      session.run({ a: { type: 'f32', dims: [1, 4], place: Float32Array.of(1, 2, 3, 4) } }, { sum: at(from) });
+      memory.copy(to, from, 16);
+      session.run({ a: at(to) }, { sum: { type: 'f32', dims: [1, 4], place: out } });
+      assert.deepEqual(Array.from(out), [4, 8, 12, 16]);
+      session.release();
+    } finally {
+      memory.release(from);
+      memory.release(to);
+    }
+  });
+
+  it('a device that computes something else serves nobody', () => {
+    selfTest(runtime, 'host', memory);
+    // Everything runs, and nothing is written.
+    const idle: NativeRuntime = {
+      open: (graph, options) => {
+        const session = runtime.open(graph, { ...options, provider: 'host' });
+        return {
+          ...session,
+          run: (inputs: NativeTensors, outputs: NativeTensors) =>
+            options.provider === 'cuda' ? undefined : session.run(inputs, outputs),
+        };
+      },
+    };
+    assert.throws(() => selfTest(idle, 'cuda', memory), /computes something else than the CPU: 0\.\d+ apart/);
+  });
+});
+
+describe('engine: where it runs', () => {
+  const folders: string[] = [];
+  const write = async (format: 'f16' | 'w8a8'): Promise<Model> => {
+    const folder = await mkdtemp(join(tmpdir(), 'tessera-device-'));
+    folders.push(folder);
+    await writeRandomModel(folder, { format });
+    return openModel(folder);
+  };
+  let floats: Model;
+  let integers: Model;
+  before(async () => {
+    [floats, integers] = await Promise.all([write('f16'), write('w8a8')]);
+  });
+  after(() => Promise.all(folders.map((folder) => rm(folder, { recursive: true }))));
+
+  /** What the lane is asked for; it then starts on the CPU. */
+  const asked = async (model: Model, device: DeviceWish) => {
+    const wishes: DeviceWish[] = [];
+    const engine = await createOnnxEngine(
+      { model, cut: DEFAULT_CUT, threads: 1, device },
+      {
+        log: silentLog,
+        startLane: (data, log, options) => {
+          wishes.push(data.device);
+          return startLane({ ...data, device: 'cpu' }, log, options);
+        },
+      },
+    );
+    await engine.close();
+    return { wishes, why: engine.info.why };
+  };
+
+  it('unasked, a GPU is taken for models that nobody audits', async () => {
+    assert.deepEqual((await asked(integers, 'auto')).wishes, ['auto']);
+    const { wishes, why } = await asked(floats, 'auto');
+    assert.deepEqual(wishes, ['cpu']);
+    assert.match(why, /audited.*--device cuda/);
+  });
+
+  it('by name, it is taken for all that write text', async () => {
+    assert.deepEqual((await asked(floats, 'cuda')).wishes, ['cuda']);
+    assert.deepEqual((await asked(floats, 'cpu')).wishes, ['cpu']);
+  });
+
+  it('a manifest that tells of other weights than the graph has is not followed', async () => {
+    const manifest = textManifest(floats.manifest);
+    const [shard] = manifest.shards;
+    assert.ok(shard !== undefined);
+    const graph = await checkedGraph(floats, shard, shard.graph);
+    assert.ok(halfGraph(manifest, shard, graph).length > 0);
+    const unsafe = { code: 'E_UNSAFE' };
+    assert.throws(() => halfGraph({ ...manifest, shape: { ...manifest.shape, ffn: 7 } }, shard, graph), unsafe);
+    assert.throws(
+      () => halfGraph({ ...manifest, attention: { qkvBias: true, qkNorm: false, window: null } }, shard, graph),
+      unsafe,
+    );
+  });
+});
