@@ -92,11 +92,10 @@ async function install(place: ProviderPlace, from: string | undefined, signal: A
   const found = findGpu(place.root);
   note(driverLine(found.driver));
   // Of another package nothing is loaded into this program.
-  const probe = place.root === runtimePackage() ? await probeGpu() : undefined;
-  const { verdict, says, todo } = checkDevice(await bundledProviders(), found, probe);
-  note(
-    `tessera doctor will say:\n${verdict.padEnd(7)}  device: ${says}${todo === undefined ? '' : `\n         -> ${todo}`}`,
-  );
+  if (place.root !== runtimePackage()) return 0;
+  const { verdict, says, todo } = checkDevice(await bundledProviders(), found, await probeGpu());
+  const advice = todo === undefined ? '' : `\n         -> ${todo}`;
+  note(`tessera doctor will say:\n${verdict.padEnd(7)}  device: ${says}${advice}`);
   return 0;
 }
 

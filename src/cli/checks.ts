@@ -63,11 +63,10 @@ export function checkDevice(
   if (platform !== 'linux-x64') return good('device', `${says}; ${gpu}, and GPUs are used on linux-x64 alone`);
   if (driver !== undefined && !driverFits(driver))
     return warning('device', `${says}; ${gpu}, too old for CUDA 13`, `install driver ${MIN_DRIVER} or newer`);
-  if (missing.length > 0) {
+  if (missing.length > 0 || probe === undefined) {
     const what = missing.length === 1 ? missing[0] : `${missing.length} files such as ${missing[0]}`;
     return warning('device', `${says}; ${gpu}, and its GPU would stay idle: ${what} not there`, 'npm run gpu:install');
   }
-  if (probe === undefined) return good('device', `${says}, and what CUDA needs`);
   if ('name' in probe)
     return good('device', `${says}; ${probe.name} with ${(probe.freeBytes / GIB).toFixed(1)} GiB free`);
   if (driver === undefined && probe.error.includes('libcuda.so'))
