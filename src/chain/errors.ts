@@ -298,6 +298,18 @@ export function stateDiscarded(at: string): ChainError {
   );
 }
 
+export function eventsMissed(from: BlockNumber, to: BlockNumber, most: number, cause?: unknown): ChainError {
+  const why =
+    cause === undefined
+      ? `${to - from + 1} are more than the ${most} that are looked back`
+      : 'the endpoint has forgotten them';
+  return new ChainError(
+    { code: 'CHAIN_EVENTS_MISSED', from, to, most },
+    `the events of blocks ${from} to ${to} are not told: ${why}; begin anew behind block ${to}, or ask an archive endpoint`,
+    { cause },
+  );
+}
+
 export function unreachable(endpoints: readonly string[], cause?: unknown): ChainError {
   return new ChainError(
     { code: 'CHAIN_UNREACHABLE', endpoints },

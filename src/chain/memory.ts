@@ -16,6 +16,7 @@ import { raceSignal } from '../util/async.ts';
 import { concatBytes, fromHex, toHex, u32le, utf8 } from '../util/bytes.ts';
 import { sha256, tag } from '../util/hash.ts';
 
+import { followEvents } from './block-events.ts';
 import { dutyPeriod, ERA_BLOCKS, epochAt, pastEpochs } from './clock.ts';
 import { orDoneAlready } from './duties.ts';
 import {
@@ -147,6 +148,9 @@ interface Block {
 const FEE = 100_000_000n;
 
 const ENDPOINT = 'memory';
+
+/** As a chain would say whose blocks come when they should. */
+const BLOCK_MS = 6_000;
 
 /** A chain at block 0. */
 export function createMemoryChain(options: MemoryChainOptions): MemoryChain {
@@ -298,6 +302,7 @@ export function createMemoryChain(options: MemoryChainOptions): MemoryChain {
           dialect: 'tessera',
           capabilities: { explicitActivation: true, consensusResult: true, coldkeyPerHotkey: true },
           epochLength,
+          blockMs: finalizedNumber() > 1 ? BLOCK_MS : undefined,
           symbol: 'TENSOR',
           decimals: 18,
         };
@@ -355,21 +360,22 @@ export function createMemoryChain(options: MemoryChainOptions): MemoryChain {
           return result === undefined ? [] : [{ epoch, ...result }];
         });
       },
-      async provesStake(id, peer, minClass, at, signal) {
+      async provesStake(id, peer, minClass, { minStake, at } = {}, signal) {
         const state = stateAt(at ?? blockAt(finalizedNumber()).head.hash, signal);
         const subnet = state.subnets.get(id);
         if (subnet === undefined) return false;
-        if (minClass === 0 && subnet.bootnodes.has(peer)) return true;
+        if (minClass === 0 && minStake === undefined && subnet.bootnodes.has(peer)) return true;
         const node = nodesOf(subnet).find((candidate) => peersOf(candidate).includes(peer));
         if (node === undefined || classRank(node.nodeClass) < minClass) return false;
         const epoch = epochAt(state.block, subnet.slot, options.epochLength);
         const hasStarted = node.nodeClass === 'Registered' || node.startEpoch <= epoch;
-        return hasStarted && node.stake >= mul(subnet.minStake, percent(90));
+        return hasStarted && node.stake >= (minStake ?? mul(subnet.minStake, percent(90)));
       },
       async events(at, signal) {
         stateAt(at, signal);
         return blockAt(numbers.get(at) ?? -1).events;
       },
+      subnetEvents: (id, { after }, signal) => followEvents(chain, id, after, signal),
 
       holdings: async (account, signal) => holdingsOf(stateAt(undefined, signal), account),
 

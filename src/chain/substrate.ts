@@ -1,11 +1,14 @@
 // The chain client on @polkadot/api: interface Chain over the endpoints of a Substrate node or the dev chain (chain.md 10). Trusts the
 // endpoint it is given for what is in storage; checks that it stays the same chain.
 
+import { z } from 'zod';
 import type { Address, BlockNumber, Epoch, Hash, NodeId, PeerId, SubnetId } from '../types/ids.ts';
+import { followEvents } from './block-events.ts';
 import { dutyPeriod, ERA_BLOCKS, epochAt, pastEpochs } from './clock.ts';
 import type { Dialect, Read, Reader } from './dialects/dialect.ts';
 import { NO_EXTRINSIC, orDoneAlready } from './duties.ts';
 import { answerUnreadable, extrinsicFailed, extrinsicWouldFail } from './errors.ts';
+import { measurePace } from './pace.ts';
 import { peersOf } from './peers.ts';
 import { removedIn } from './removed.ts';
 import type { Connection } from './substrate/connection.ts';
@@ -26,6 +29,9 @@ export interface ChainOptions {
   readonly silenceMs?: number;
 }
 
+/** Milliseconds; a u64, so bigint where the numbers need it. */
+const TIMESTAMP = z.union([z.number(), z.bigint()]).transform(Number);
+
 type Make = (dialect: Dialect) => CallSpec;
 
 /**
@@ -38,9 +44,17 @@ export async function connectChain(options: ChainOptions, deps: LinkDeps, signal
   const submitter = createSubmitter(link, deps);
   const slots = new Map<SubnetId, number>();
   const knowsStake = rememberStake(
-    (subnet, peer, minClass, at) => ask((dialect) => dialect.provesStake(subnet, peer, minClass), at),
+    (subnet, peer, minClass, minStake, at) =>
+      ask((dialect) => dialect.provesStake(subnet, peer, minClass, minStake), at),
     () => performance.now(),
   );
+
+  const pace = measurePace(async (block, stop) => {
+    const hash = await chain.blockHash(block, stop);
+    const { runtime } = await link.connection(stop);
+    const now = runtime.storage('timestamp', 'now', []);
+    return hash === undefined ? undefined : readerAt(hash, stop).ask(now, (value) => TIMESTAMP.parse(value));
+  });
 
   async function ask<T>(read: (dialect: Dialect) => Read<T>, at?: Hash, stop?: AbortSignal): Promise<T> {
     const { dialect } = await link.connection(stop);
@@ -147,6 +161,7 @@ export async function connectChain(options: ChainOptions, deps: LinkDeps, signal
         dialect: dialect.name,
         capabilities: dialect.capabilities,
         epochLength: dialect.epochLength,
+        blockMs: await pace.blockMs(link.finalized.last, stop),
       };
     },
     head: (kind, stop) => currentHead(link, kind, stop),
@@ -179,16 +194,17 @@ export async function connectChain(options: ChainOptions, deps: LinkDeps, signal
     submission: (subnet, epoch, at, stop) => ask((dialect) => dialect.submission(subnet, epoch), at, stop),
     result: (subnet, epoch, at, stop) => ask((dialect) => dialect.result(subnet, epoch), at, stop),
     previousResults,
-    async provesStake(subnet, peer, minClass, at, stop) {
+    async provesStake(subnet, peer, minClass, { minStake, at } = {}, stop) {
       link.closed.throwIfAborted();
       // The last head, connected or not: while the chain is away, the memory answers.
-      return knowsStake(subnet, peer, minClass, at ?? link.finalized.last?.hash ?? link.genesis, stop);
+      return knowsStake(subnet, peer, minClass, minStake, at ?? link.finalized.last?.hash ?? link.genesis, stop);
     },
     async events(at, stop) {
       const { runtime } = await link.connection(stop);
       const events = await readerAt(at, stop).ask(runtime.blockEvents(), (found) => found as readonly RuntimeEvent[]);
       return events.map(({ pallet, name, data }) => ({ pallet, name, data }));
     },
+    subnetEvents: (subnet, { after }, stop) => followEvents(chain, subnet, after, stop),
 
     async holdings(account, stop) {
       const { hash } = await currentHead(link, 'best', stop);

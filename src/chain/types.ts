@@ -32,6 +32,8 @@ export interface ChainInfo {
   readonly capabilities: ChainCapabilities;
   /** Blocks per epoch. */
   readonly epochLength: number;
+  /** From one block to the next, as the timestamps of the last final ones tell, on the average; undefined where nobody knows yet. */
+  readonly blockMs: number | undefined;
   readonly symbol: string;
   readonly decimals: number;
 }
@@ -127,6 +129,12 @@ export interface ChainEvent {
   readonly pallet: string;
   readonly name: string;
   readonly data: Readonly<Record<string, unknown>>;
+}
+
+/** What a final block tells of one subnet; nothing is told too. */
+export interface BlockEvents {
+  readonly block: Head;
+  readonly events: readonly ChainEvent[];
 }
 
 /** A transaction whose effect is in a block. A dispatch error or a refusal by the pool is thrown as ChainError instead. */
@@ -249,6 +257,14 @@ export type ChainErrorFacts =
   | { readonly code: 'CHAIN_UNSUPPORTED'; readonly missing: readonly string[] }
   | { readonly code: 'CHAIN_WRONG_GENESIS'; readonly expected: Hash; readonly found: Hash }
   | { readonly code: 'CHAIN_STATE_DISCARDED'; readonly at: string }
+  | {
+      readonly code: 'CHAIN_EVENTS_MISSED';
+      /** Of the blocks that are not told. */
+      readonly from: BlockNumber;
+      readonly to: BlockNumber;
+      /** No further is looked back. */
+      readonly most: number;
+    }
   | { readonly code: 'CHAIN_FAULT'; readonly method: string; readonly rpc: number }
   | { readonly code: 'EXTRINSIC_REJECTED'; readonly call: string; readonly reason: string; readonly retry: Retry }
   | {
@@ -303,9 +319,29 @@ export interface Chain {
   result(subnet: SubnetId, epoch: Epoch, at?: Hash, signal?: AbortSignal): Promise<EpochResult | undefined>;
   /** How the last `count` epochs before the running one ended, the newest first; at most 64, without those in which nobody was elected. */
   previousResults(subnet: SubnetId, count: number, signal?: AbortSignal): Promise<readonly PastResult[]>;
-  /** chain.md 4.2, at `at` or the finalized head: has this peer a node of at least this class rank with enough stake? */
-  provesStake(subnet: SubnetId, peer: PeerId, minClass: number, at?: Hash, signal?: AbortSignal): Promise<boolean>;
+  /**
+   * chain.md 4.2, at `at` or the finalized head: has this peer a node of at least this class rank with enough stake? Enough is `minStake`, planck, or
+   * 90 % of the subnet's minimum.
+   */
+  provesStake(
+    subnet: SubnetId,
+    peer: PeerId,
+    minClass: number,
+    of?: { readonly minStake?: bigint | undefined; readonly at?: Hash | undefined },
+    signal?: AbortSignal,
+  ): Promise<boolean>;
   events(at: Hash, signal?: AbortSignal): Promise<readonly ChainEvent[]>;
+  /**
+   * Every final block behind `after`, or behind the one that is final now, each once and in order, with its events of this subnet; those that came while
+   * no endpoint answered are read one by one. Ends with the signal.
+   *
+   * Errors: CHAIN_EVENTS_MISSED when more than 1,024 blocks would have to be looked back, or the endpoint has forgotten one of them.
+   */
+  subnetEvents(
+    subnet: SubnetId,
+    of: { readonly after?: BlockNumber | undefined },
+    signal: AbortSignal,
+  ): AsyncIterable<BlockEvents>;
   holdings(account: Address, signal?: AbortSignal): Promise<Holdings>;
 
   registerSubnet(

@@ -39,6 +39,8 @@ testChain('polkadot.js on the dev chain', async () => {
   return devChainPlace(devChain, chain);
 });
 
+const SUBNET = 1 as SubnetId;
+
 describe('chain: polkadot.js, endpoints', function () {
   this.timeout(60_000);
   let folder: string;
@@ -72,11 +74,16 @@ describe('chain: polkadot.js, endpoints', function () {
     const follow = async (kind: 'best' | 'finalized', into: number[]) => {
       for await (const { number } of chain.heads(kind, stop.signal)) into.push(number);
     };
-    const following = Promise.all([follow('best', seen), follow('finalized', finals)]);
+    const told: number[] = [];
+    const followEvents = async () => {
+      for await (const { block } of chain.subnetEvents(SUBNET, {}, stop.signal)) told.push(block.number);
+    };
+    const { number: begun } = await chain.head('finalized');
+    const following = Promise.all([follow('best', seen), follow('finalized', finals), followEvents()]);
     const sent = chain.transfer(owner, other.address, 7n);
     sent.catch(() => undefined);
     await poolHas(devChain, 1);
-    const provesStake = () => chain.provesStake(1 as SubnetId, peer(0), 0);
+    const provesStake = () => chain.provesStake(SUBNET, peer(0), 0);
     assert.equal(await provesStake(), false);
 
     const { port } = new URL(devChain.endpoint);
@@ -98,8 +105,12 @@ describe('chain: polkadot.js, endpoints', function () {
     assert.ok(receipt.block.number > 6);
     assert.equal((await chain.account(other.address)).free, 1_000_000n * 10n ** 18n + 7n);
     await knows(chain, devChain);
+    const { number: final } = await chain.head('finalized');
+    while ((told.at(-1) ?? 0) < final) await new Promise((resolve) => setImmediate(resolve));
     stop.abort();
     await following;
+    const all = Array.from({ length: final - begun }, (_, i) => begun + 1 + i);
+    assert.deepEqual(told, all, 'blocks that came meanwhile are read one by one, and none twice');
     assert.equal(seen.at(-1), devChain.head().number);
     assert.deepEqual(
       finals,

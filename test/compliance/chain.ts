@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { openSigner } from '../../src/chain/accounts.ts';
 import { payNodes, subnetsEmission } from '../../src/chain/twin/settle.ts';
 import {
+  type BlockEvents,
   type Chain,
   ChainError,
   type ChainInfo,
@@ -629,8 +630,18 @@ export function testChain(
       assert.equal(await proves(5, 0), true, 'a boot node of the subnet');
       assert.equal(await proves(5, 1), !isOurs);
       assert.equal(await chain.provesStake(99 as SubnetId, peer(0), 0), false);
+      const [first] = ids;
+      assert.ok(first !== undefined);
+      const at = (await chain.head('finalized')).hash;
+      const stake = (await chain.node(SUBNET, first, at))?.stake ?? 0n;
+      assert.ok(stake > 0n);
+      const holds = (minStake: bigint) => chain.provesStake(SUBNET, peer(0), 3, { minStake, at });
+      assert.deepEqual([await holds(0n), await holds(stake), await holds(stake + 1n)], [true, true, false]);
+      assert.equal(await chain.provesStake(SUBNET, peer(3), 3, { minStake: 0n }), false, 'the class counts as ever');
+      if (isOurs)
+        assert.equal(await chain.provesStake(SUBNET, peer(5), 0, { minStake: 1n }), false, 'a boot node has no stake');
       const genesis = (await chain.info()).genesis;
-      assert.equal(await chain.provesStake(SUBNET, peer(0), 0, genesis), false, 'at genesis');
+      assert.equal(await chain.provesStake(SUBNET, peer(0), 0, { at: genesis }), false, 'at genesis');
     });
 
     /** Fails before it is sent: the nonce, and with it the fee, stays. */
@@ -948,6 +959,49 @@ export function testChain(
       const [finalized, best] = [await chain.head('finalized'), await chain.head('best')];
       const behind = best.number - finalized.number;
       assert.ok(place.isAlive === true ? behind >= 0 && behind < 10 : behind === 2, `finality is ${behind} behind`);
+    });
+
+    it('says how far apart blocks are', async () => {
+      const { blockMs } = await chain.info();
+      assert.ok(blockMs !== undefined && blockMs > 0);
+      if (place.isAlive !== true) assert.equal(blockMs, 6_000);
+    });
+
+    it('tells the events of a subnet block by block, none twice and none left out', async () => {
+      const { number: start } = await chain.head('finalized');
+      const after = (start - 5) as BlockNumber;
+      const stop = new AbortController();
+      try {
+        const told = chain.subnetEvents(SUBNET, { after }, stop.signal)[Symbol.asyncIterator]();
+        const found: BlockEvents[] = [];
+        const take = async () => {
+          const { value } = await told.next();
+          assert.ok(value !== undefined);
+          found.push(value);
+        };
+        for (let i = 0; i < 5; i += 1) await take();
+        const { block } = await place.include(chain.updateMisc(owner, SUBNET, new Uint8Array([0xa1, 0x61, 0x76, 2])));
+        const wanted = block.number + 1;
+        // Finality is two or three blocks behind.
+        await place.runTo(wanted + 4);
+        while ((found.at(-1)?.block.number ?? 0) < wanted) await take();
+        const expected: BlockEvents[] = [];
+        for (let number = after + 1; number <= wanted; number += 1) {
+          const hash = await chain.blockHash(number as BlockNumber);
+          assert.ok(hash !== undefined);
+          const all = await chain.events(hash);
+          const events = all.filter(({ data }) => data.subnetId === SUBNET);
+          expected.push({ block: { number: number as BlockNumber, hash }, events });
+        }
+        assert.deepEqual(found, expected);
+        const changed = found.find(({ block: { number } }) => number === block.number);
+        assert.ok((changed?.events.length ?? 0) > 0, 'the change of the policy is among them');
+        const others = chain.subnetEvents(99 as SubnetId, { after }, stop.signal)[Symbol.asyncIterator]();
+        for (let i = 1; i <= 5; i += 1)
+          assert.deepEqual((await others.next()).value, { block: found[i - 1]?.block, events: [] });
+      } finally {
+        stop.abort();
+      }
     });
 
     it('refuses states that are not there, and ends with the signal', async () => {

@@ -70,7 +70,8 @@ export interface Dialect {
   result(subnet: SubnetId, epoch: Epoch): Read<EpochResult | undefined>;
   /** Of several epochs in one block, in their order. */
   results(subnet: SubnetId, epochs: readonly Epoch[]): Read<readonly (EpochResult | undefined)[]>;
-  provesStake(subnet: SubnetId, peer: PeerId, minClass: number): Read<boolean>;
+  /** `minStake` in planck; 90 % of the subnet's minimum where undefined. */
+  provesStake(subnet: SubnetId, peer: PeerId, minClass: number, minStake: bigint | undefined): Read<boolean>;
   stakes(coldkey: Address): Read<Holdings['stakes']>;
   delegations(account: Address): Read<Holdings['delegations']>;
   unbondings(account: Address): Read<Holdings['unbondings']>;

@@ -185,10 +185,10 @@ export function createHypertensorF26Dialect(runtime: Runtime): Dialect {
       const here = await reader.pinned();
       return Promise.all(epochs.map((epoch) => readResult(subnet, epoch)(here)));
     },
-    provesStake: (subnet, peer, minClass) => async (reader) => {
+    provesStake: (subnet, peer, minClass, minStake) => async (reader) => {
       const here = await reader.pinned();
-      const minStake = await one(z.bigint(), 'subnetMinStakeBalance', subnet)(here);
-      const question = [subnet, hex(peerToBytes(peer)), minClass, (minStake * ENOUGH_STAKE) / ONE];
+      const usual = async () => ((await one(z.bigint(), 'subnetMinStakeBalance', subnet)(here)) * ENOUGH_STAKE) / ONE;
+      const question = [subnet, hex(peerToBytes(peer)), minClass, minStake ?? (await usual())];
       return here.ask(runtime.api('networkRuntimeApi', 'proofOfStake', question), (value) => z.boolean().parse(value));
     },
     stakes: (coldkey) => readStakes(coldkey),

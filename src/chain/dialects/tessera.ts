@@ -110,8 +110,8 @@ export function createTesseraDialect(runtime: Runtime): Dialect {
       const entries = epochs.map((at) => ({ pallet: 'network', item: 'subnetConsensusResult', args: [subnet, at] }));
       return read(() => runtime.storages(entries), z.array(RESULT.optional()));
     },
-    provesStake: (subnet, peer, minClass) =>
-      read(() => api('proofOfStake', subnet, hex(peerToBytes(peer)), minClass, null), z.boolean()),
+    provesStake: (subnet, peer, minClass, minStake) =>
+      read(() => api('proofOfStake', subnet, hex(peerToBytes(peer)), minClass, minStake ?? null), z.boolean()),
     stakes: (coldkey) => read(() => api('getColdkeyStakes', coldkey), STAKES),
     delegations: (account) => read(() => api('getDelegateStakes', account), DELEGATIONS),
     unbondings: (account) => read(() => storage('stakeUnbondingLedger', account), UNBONDINGS),

@@ -6,7 +6,13 @@ import { raceSignal } from '../../util/async.ts';
 import { errorCode } from '../../util/errors.ts';
 
 /** Has a deadline of its own. */
-type Ask = (subnet: SubnetId, peer: PeerId, minClass: number, at: Hash) => Promise<boolean>;
+type Ask = (
+  subnet: SubnetId,
+  peer: PeerId,
+  minClass: number,
+  minStake: bigint | undefined,
+  at: Hash,
+) => Promise<boolean>;
 
 /** How long an old answer stands in for a chain that cannot be asked. */
 const OUTAGE_MS = 60_000;
@@ -41,11 +47,11 @@ export function rememberStake(
     }
   }
 
-  return async (subnet, peer, minClass, at, signal) => {
+  return async (subnet, peer, minClass, minStake, at, signal) => {
     if (block !== at || current.size >= MAX_ANSWERS) current.clear();
     block = at;
-    const key = `${subnet}/${minClass}/${peer}`;
-    const answer = current.get(key) ?? askAnew(key, subnet, peer, minClass, at);
+    const key = `${subnet}/${minClass}/${minStake ?? ''}/${peer}`;
+    const answer = current.get(key) ?? askAnew(key, subnet, peer, minClass, minStake, at);
     current.set(key, answer);
     return signal === undefined ? answer : raceSignal(answer, signal);
   };

@@ -471,8 +471,10 @@ describe("dialect of Hypertensor's runtime", () => {
       JSON.stringify(question.map(String)) ===
       JSON.stringify([`${SUBNET}`, `0x${toHex(utf8(peer))}`, '3', `${90n * ONE}`]);
     const { dialect, reader } = open({ stored: {}, answer: isThis });
-    assert.equal(await dialect.provesStake(SUBNET, peer, 3)(reader), true);
-    assert.equal(await dialect.provesStake(SUBNET, peer, 2)(reader), false);
+    assert.equal(await dialect.provesStake(SUBNET, peer, 3, undefined)(reader), true);
+    assert.equal(await dialect.provesStake(SUBNET, peer, 2, undefined)(reader), false);
+    assert.equal(await dialect.provesStake(SUBNET, peer, 3, 90n * ONE)(reader), true, 'as much, said by the caller');
+    assert.equal(await dialect.provesStake(SUBNET, peer, 3, 90n * ONE + 1n)(reader), false);
   });
 
   it('finds stakes by hotkeys, also of nodes that are gone, and what shares are worth', async () => {

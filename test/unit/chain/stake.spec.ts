@@ -30,25 +30,30 @@ describe('proof of stake, remembered', () => {
   });
 
   it('asks once per question and block', async () => {
-    const answers = await Promise.all([ask(SUBNET, PEER, 1, first), ask(SUBNET, PEER, 1, first)]);
+    const answers = await Promise.all([ask(SUBNET, PEER, 1, undefined, first), ask(SUBNET, PEER, 1, undefined, first)]);
     assert.deepEqual([answers, asked], [[true, true], 1]);
-    await ask(SUBNET, PEER, 2, first);
-    await ask(SUBNET, 'b' as PeerId, 1, first);
-    assert.equal(asked, 3);
-    await ask(SUBNET, PEER, 1, second);
-    assert.equal(asked, 4);
+    await ask(SUBNET, PEER, 2, undefined, first);
+    await ask(SUBNET, 'b' as PeerId, 1, undefined, first);
+    await ask(SUBNET, PEER, 1, 5n, first);
+    await ask(SUBNET, PEER, 1, 5n, first);
+    assert.equal(asked, 4, 'another stake is another question');
+    await ask(SUBNET, PEER, 1, undefined, second);
+    assert.equal(asked, 5);
   });
 
   it('answers from memory for a minute of outage, then fails', async () => {
-    await ask(SUBNET, PEER, 1, first);
+    await ask(SUBNET, PEER, 1, undefined, first);
     reply = () => Promise.reject(unreachable(['x']));
     now = 60_000;
-    assert.equal(await ask(SUBNET, PEER, 1, second), true);
+    assert.equal(await ask(SUBNET, PEER, 1, undefined, second), true);
     reply = () => Promise.reject(chainTimeout('x', 1));
-    assert.equal(await ask(SUBNET, PEER, 1, second), true);
+    assert.equal(await ask(SUBNET, PEER, 1, undefined, second), true);
     now = 60_001;
-    await assert.rejects(ask(SUBNET, PEER, 1, third), (error) => errorCode(error) === 'CHAIN_TIMEOUT');
-    await assert.rejects(ask(SUBNET, 'b' as PeerId, 1, third), (error) => errorCode(error) === 'CHAIN_TIMEOUT');
+    await assert.rejects(ask(SUBNET, PEER, 1, undefined, third), (error) => errorCode(error) === 'CHAIN_TIMEOUT');
+    await assert.rejects(
+      ask(SUBNET, 'b' as PeerId, 1, undefined, third),
+      (error) => errorCode(error) === 'CHAIN_TIMEOUT',
+    );
   });
 
   it('ends the waiting of whose signal aborts, and nobody else', async () => {
@@ -56,8 +61,8 @@ describe('proof of stake, remembered', () => {
     reply = () => late.promise;
     const why = new Error('enough');
     const stop = new AbortController();
-    const impatient = ask(SUBNET, PEER, 1, first, stop.signal);
-    const patient = ask(SUBNET, PEER, 1, first);
+    const impatient = ask(SUBNET, PEER, 1, undefined, first, stop.signal);
+    const patient = ask(SUBNET, PEER, 1, undefined, first);
     stop.abort(why);
     await assert.rejects(impatient, why);
     late.resolve(true);
@@ -65,10 +70,13 @@ describe('proof of stake, remembered', () => {
   });
 
   it('does not hide other failures, nor remember them', async () => {
-    await ask(SUBNET, PEER, 1, first);
+    await ask(SUBNET, PEER, 1, undefined, first);
     reply = () => Promise.reject(stateDiscarded(second));
-    await assert.rejects(ask(SUBNET, PEER, 1, second), (error) => errorCode(error) === 'CHAIN_STATE_DISCARDED');
+    await assert.rejects(
+      ask(SUBNET, PEER, 1, undefined, second),
+      (error) => errorCode(error) === 'CHAIN_STATE_DISCARDED',
+    );
     reply = async () => false;
-    assert.equal(await ask(SUBNET, PEER, 1, second), false);
+    assert.equal(await ask(SUBNET, PEER, 1, undefined, second), false);
   });
 });
