@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Outcome, Subnet, SubnetNode } from '../../../src/chain/types.ts';
 import {
   type Check,
@@ -12,7 +15,15 @@ import {
   checkRegistration,
   checkVersion,
 } from '../../../src/cli/checks.ts';
-import { driverFits, GPU_FILES, type GpuFound, type GpuProbe, readDriverVersion } from '../../../src/cli/gpu.ts';
+import {
+  driverFits,
+  findGpu,
+  GPU_FILES,
+  type GpuFound,
+  type GpuProbe,
+  libraryFolder,
+  readDriverVersion,
+} from '../../../src/cli/gpu.ts';
 import { type Address, type Epoch, ONE } from '../../../src/types/ids.ts';
 
 const SUBNET = { id: 1, state: 'Active', minStake: 100n * ONE, activationGraceEpochs: 4 } as unknown as Subnet;
@@ -124,4 +135,30 @@ describe("NVIDIA's driver", () => {
       assert.equal(readDriverVersion(text), version);
       assert.equal(driverFits(version), fits);
     });
+});
+
+describe('what a GPU needs', () => {
+  let folder: string;
+  before(() => {
+    folder = mkdtempSync(join(tmpdir(), 'gpu-found-'));
+  });
+  after(() => rmSync(folder, { recursive: true, force: true }));
+
+  it('is looked for beside the runtime, the driver where its module tells it', () => {
+    const driverFile = join(folder, 'version');
+    assert.deepEqual(findGpu(folder, driverFile), {
+      platform: `${process.platform}-${process.arch}`,
+      driver: undefined,
+      missing: [...GPU_FILES],
+    });
+    mkdirSync(libraryFolder(folder), { recursive: true });
+    for (const name of GPU_FILES.slice(1)) writeFileSync(join(libraryFolder(folder), name), '');
+    writeFileSync(
+      driverFile,
+      'NVRM version: NVIDIA UNIX x86_64 Kernel Module  580.65.06  Sun Jul 27 07:06:24 UTC 2025',
+    );
+    const { driver, missing } = findGpu(folder, driverFile);
+    assert.equal(driver, '580.65.06');
+    assert.deepEqual(missing, ['libcudart.so.13']);
+  });
 });
