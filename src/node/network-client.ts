@@ -29,6 +29,7 @@ import { dialsPrivate, knownAddresses, networkName } from './addresses.ts';
 import { loadDraft } from './draft.ts';
 import { createMembers, type Members } from './members.ts';
 import { keepEnds } from './own-ends.ts';
+import { readPolicies } from './policies.ts';
 import { requireNetworkKey, requirePolicy } from './requirements.ts';
 
 export interface NetworkClient {
@@ -90,7 +91,7 @@ export async function createNetworkClient(
   { chain, subnet, model, identity, log }: NetworkClientDeps,
   signal: AbortSignal,
 ): Promise<NetworkClient> {
-  const policy = requirePolicy(subnet, model);
+  const policy = requirePolicy(await readPolicies(subnet, chain, signal), subnet, model);
   requireNetworkKey(policy.access, options.networkKey);
   const info = await chain.info(signal);
   const nodes = await chain.nodes(subnet.id, undefined, signal);

@@ -38,6 +38,7 @@ import { chooseShards, shardNeeds, whileComing } from './choose.ts';
 import { draftFile } from './draft.ts';
 import { createMembers, type Members } from './members.ts';
 import { createMover, type MoveEvent, type Mover } from './mover.ts';
+import { readPolicies } from './policies.ts';
 import type { Supply } from './pull-model.ts';
 import { requireIdentity, requireNetworkKey, requirePolicy } from './requirements.ts';
 import { parseShards } from './shards.ts';
@@ -116,7 +117,7 @@ export interface Node {
 /** Loads the model and joins the overlay; nothing is signed or served before `run`. What was opened is closed again when a later part fails. */
 export async function createNode(options: NodeOptions, deps: NodeDeps, signal: AbortSignal): Promise<Node> {
   const { chain, subnet, identity, model, log } = deps;
-  const { access, cut } = requirePolicy(subnet, model);
+  const { access, cut } = requirePolicy(await readPolicies(subnet, chain, signal), subnet, model);
   requireIdentity(deps.node, identity);
   requireNetworkKey(access, options.networkKey);
   const [info, nodes] = await Promise.all([chain.info(signal), chain.nodes(subnet.id, undefined, signal)]);

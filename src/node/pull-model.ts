@@ -19,7 +19,8 @@ import type { Manifest, ManifestHash } from '../types/model.ts';
 import { fromHex } from '../util/bytes.ts';
 import type { Log } from '../util/log.ts';
 import { dialsPrivate, knownAddresses, networkName } from './addresses.ts';
-import { readPolicy, requireNetworkKey } from './requirements.ts';
+import { readPolicies } from './policies.ts';
+import { requireNetworkKey } from './requirements.ts';
 import { parseShards } from './shards.ts';
 
 /** A look at the DHT costs as much as some hundred requests (network.md 2), and who joins meanwhile is not missed for long. */
@@ -63,13 +64,13 @@ export interface Supply {
 }
 
 /**
- * The model that the policy names, as far as it is known what this node needs of it; fetched before, it is only checked. A draft table comes along when
+ * The model that the policy in force names, as far as it is known what this node needs of it; fetched before, it is only checked. A draft table comes along when
  * somebody has one.
  *
  * @throws DistributionError MODEL_UNAVAILABLE, ModelError
  */
 export async function pullModel(options: PullOptions, deps: PullDeps, signal: AbortSignal): Promise<PulledModel> {
-  const { manifest: hash, cut, access } = readPolicy(deps.subnet);
+  const { manifest: hash, cut, access } = (await readPolicies(deps.subnet, deps.chain, signal)).inForce;
   requireNetworkKey(access, options.networkKey);
   const folder = join(options.dataDir, 'models', hash);
   const web = options.urls.map((url) => webSource(url, MAX_MANIFEST_BYTES));

@@ -4,8 +4,9 @@ import type { Subnet, SubnetNode } from '../chain/types.ts';
 import type { Model } from '../model/open.ts';
 import type { Identity } from '../p2p/types.ts';
 import type { Access, Policy } from '../types/subnet.ts';
+import { equalBytes } from '../util/bytes.ts';
 import { CodedError } from '../util/errors.ts';
-import { decodePolicy } from '../wire/policy.ts';
+import { type DecodedPolicy, decodePolicy } from '../wire/policy.ts';
 
 export type NodeErrorFacts =
   | { readonly code: 'MANIFEST_MISMATCH'; readonly wanted: string; readonly found: string }
@@ -15,23 +16,47 @@ export type NodeErrorFacts =
 
 class NodeError extends CodedError<NodeErrorFacts> {}
 
-/** The policy of the subnet. */
-export function readPolicy(subnet: Subnet): Policy {
-  const decoded = decodePolicy(subnet.misc);
+/** What the owner wrote, by when it holds (protocol.md 1). */
+export interface Policies {
+  /** Of the epoch that runs. */
+  readonly inForce: Policy;
+  /** Written since, if it was: holds from the next epoch on or from the one after. */
+  readonly coming: Policy | undefined;
+}
+
+/**
+ * The policies of a subnet that holds `subnet.misc` now and held `before` at the first block of the epoch before this one; undefined where that is not
+ * known. What cannot be read counts for nothing while the other can.
+ */
+export function policiesOf(subnet: Pick<Subnet, 'id' | 'misc'>, before: Uint8Array | undefined): Policies {
+  const now = decodePolicy(subnet.misc);
+  if (before === undefined || equalBytes(before, subnet.misc))
+    return { inForce: requireRead(now, subnet), coming: undefined };
+  const held = decodePolicy(before);
+  if (!held.ok) return { inForce: requireRead(now, subnet), coming: undefined };
+  return { inForce: held.policy, coming: now.ok ? now.policy : undefined };
+}
+
+function requireRead(decoded: DecodedPolicy, { id }: Pick<Subnet, 'id'>): Policy {
   if (decoded.ok) return decoded.policy;
   throw new NodeError(
-    { code: 'POLICY_MALFORMED', subnet: subnet.id },
-    `the policy of subnet ${subnet.id} cannot be read (${decoded.why}); its owner must write it again`,
+    { code: 'POLICY_MALFORMED', subnet: id },
+    `the policy of subnet ${id} cannot be read (${decoded.why}); its owner must write it again`,
   );
 }
 
-/** The policy of the subnet, for a model that is the one it names. */
-export function requirePolicy(subnet: Subnet, model: Model): Policy {
-  const policy = readPolicy(subnet);
-  if (policy.manifest === model.hash) return policy;
+/** The policy in force, for a model that is the one it names; the coming one for who has its model already. */
+export function requirePolicy(
+  { inForce, coming }: Policies,
+  subnet: Pick<Subnet, 'id'>,
+  model: Pick<Model, 'hash'>,
+): Policy {
+  if (inForce.manifest === model.hash) return inForce;
+  if (coming?.manifest === model.hash) return coming;
+  const soon = coming === undefined || coming.manifest === inForce.manifest ? '' : ` (soon ${coming.manifest})`;
   throw new NodeError(
-    { code: 'MANIFEST_MISMATCH', wanted: policy.manifest, found: model.hash },
-    `subnet ${subnet.id} runs the model with manifest ${policy.manifest}, but the model folder has ${model.hash}; name the right folder with --model`,
+    { code: 'MANIFEST_MISMATCH', wanted: inForce.manifest, found: model.hash },
+    `subnet ${subnet.id} runs the model with manifest ${inForce.manifest}${soon}, but the model folder has ${model.hash}; name the right folder with --model`,
   );
 }
 

@@ -11,7 +11,8 @@ import { createVerifier, type Verifier } from '../validator/verify.ts';
 import type { ManifestOf } from '../validator/work.ts';
 import { MAX_RECORD_BYTES } from '../wire/record.ts';
 import { dialsPrivate, knownAddresses, networkName } from './addresses.ts';
-import { readPolicy, requireNetworkKey } from './requirements.ts';
+import { readPolicies } from './policies.ts';
+import { requireNetworkKey } from './requirements.ts';
 
 export interface VisitorOptions {
   /** Dialled instead of what the chain knows, when there are any. */
@@ -42,7 +43,8 @@ export async function createVisitor(
   { chain, subnet, manifestOf, log }: VisitorDeps,
   signal: AbortSignal,
 ): Promise<Visitor> {
-  requireNetworkKey(readPolicy(subnet).access, networkKey);
+  const { inForce } = await readPolicies(subnet, chain, signal);
+  requireNetworkKey(inForce.access, networkKey);
   const [info, nodes] = await Promise.all([chain.info(signal), chain.nodes(subnet.id, undefined, signal)]);
   const identity = identityFromSeed(new Uint8Array(randomBytes(32)));
   const bootstrap = initialPeers.length > 0 ? initialPeers : knownAddresses(subnet, nodes, identity.peer);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { Subnet, SubnetNode } from '../../../src/chain/types.ts';
 import type { Model } from '../../../src/model/open.ts';
-import { requireIdentity, requireNetworkKey, requirePolicy } from '../../../src/node/requirements.ts';
+import { policiesOf, requireIdentity, requireNetworkKey, requirePolicy } from '../../../src/node/requirements.ts';
 import type { Identity } from '../../../src/p2p/types.ts';
 import type { PeerId, SubnetId } from '../../../src/types/ids.ts';
 import type { ManifestHash } from '../../../src/types/model.ts';
@@ -14,20 +14,39 @@ const modelOf = (hash: ManifestHash): Model => ({ hash }) as Model;
 describe('what must agree before a node starts', () => {
   const policy = { ...POLICY_DEFAULTS, manifest: hashOf('a'), cut: 'default' };
 
+  const next = { ...policy, manifest: hashOf('c'), access: 'private' as const };
+  const broken = new Uint8Array([0xff]);
+  const subnet = subnetOf(encodePolicy(policy));
+
   it('the policy is given for the model that it names', () => {
-    assert.deepEqual(requirePolicy(subnetOf(encodePolicy(policy)), modelOf(hashOf('a'))), policy);
+    for (const before of [undefined, encodePolicy(policy)]) {
+      const policies = policiesOf(subnet, before);
+      assert.deepEqual(policies, { inForce: policy, coming: undefined });
+      assert.deepEqual(requirePolicy(policies, subnet, modelOf(hashOf('a'))), policy);
+    }
   });
 
   it('another model is refused with both hashes', () => {
-    assert.throws(() => requirePolicy(subnetOf(encodePolicy(policy)), modelOf(hashOf('b'))), {
+    assert.throws(() => requirePolicy(policiesOf(subnet, undefined), subnet, modelOf(hashOf('b'))), {
       facts: { code: 'MANIFEST_MISMATCH', wanted: hashOf('a'), found: hashOf('b') },
     });
   });
 
-  it('a policy that cannot be read is refused', () => {
-    assert.throws(() => requirePolicy(subnetOf(new Uint8Array([0xff])), modelOf(hashOf('a'))), {
-      facts: { code: 'POLICY_MALFORMED', subnet: 7 },
-    });
+  it('after a change the model from before it is taken, and the new one too', () => {
+    const policies = policiesOf(subnetOf(encodePolicy(next)), encodePolicy(policy));
+    assert.deepEqual(policies, { inForce: policy, coming: next });
+    assert.deepEqual(requirePolicy(policies, subnet, modelOf(hashOf('a'))), policy);
+    assert.deepEqual(requirePolicy(policies, subnet, modelOf(hashOf('c'))), next);
+    const named = { code: 'MANIFEST_MISMATCH', message: new RegExp(`${hashOf('a')} .soon ${hashOf('c')}`) };
+    assert.throws(() => requirePolicy(policies, subnet, modelOf(hashOf('b'))), named);
+  });
+
+  it('a policy that cannot be read is refused, unless the other one can', () => {
+    const malformed = { facts: { code: 'POLICY_MALFORMED', subnet: 7 } };
+    assert.throws(() => policiesOf(subnetOf(broken), undefined), malformed);
+    assert.throws(() => policiesOf(subnetOf(broken), new Uint8Array([0xfe])), malformed);
+    assert.deepEqual(policiesOf(subnetOf(broken), encodePolicy(policy)), { inForce: policy, coming: undefined });
+    assert.deepEqual(policiesOf(subnet, broken), { inForce: policy, coming: undefined });
   });
 
   it('another identity than the registered one is refused', () => {
