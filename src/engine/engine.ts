@@ -131,7 +131,16 @@ export function createEngine(options: EngineOptions, backend: Backend): Engine {
         count.sessions--;
       };
       return createSession(
-        { from, to, maxTokens, capacity, codec, owner, input: inputOf(from), chunk: chunkRows(manifest.shape) },
+        {
+          from,
+          to,
+          maxTokens,
+          capacity,
+          codec,
+          owner,
+          input: inputOf(from),
+          chunk: chunkRows(manifest.shape, shards[from]?.format),
+        },
         { backend, onRun, onRelease },
       ).catch((error: unknown) => {
         onRelease();

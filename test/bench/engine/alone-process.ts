@@ -104,7 +104,7 @@ const SECTIONS: Readonly<Record<Section, (bench: Bench) => Promise<Measured>>> =
     const old = await open(256);
     for (let i = 0; i < ALIKE; i++) await feed(await open(PROMPT + 1), CONTEXT);
     await feed(old, CONTEXT);
-    const chunk = chunkRows(model.manifest.shape);
+    const chunk = chunkRows(model.manifest.shape, cutShards(model.manifest, DEFAULT_CUT)[0]?.format);
     const ratios: number[] = [];
     let [chunkMs, tokenMs] = [0, 0];
     for (let round = 0; round <= ROUNDS; round++) {

@@ -17,10 +17,16 @@ const TINY_LLAMA = {
 describe('engine/backend', () => {
   it('reads prompts of large models in smaller chunks', async () => {
     const { manifest } = await openModel('models/tiny');
-    assert.equal(chunkRows(manifest.shape), 128);
-    assert.equal(chunkRows(TINY_LLAMA), 64);
-    assert.equal(chunkRows({ ...TINY_LLAMA, blocks: 80 }), 32);
-    assert.equal(chunkRows({ ...TINY_LLAMA, blocks: 10_000 }), 32);
+    assert.equal(chunkRows(manifest.shape, 'f16'), 128);
+    for (const [blocks, of4Bits, of8Bits] of [
+      [22, 64, 128],
+      [50, 32, 64],
+      [80, 32, 32],
+      [10_000, 32, 32],
+    ] as const) {
+      const shape = { ...TINY_LLAMA, blocks };
+      assert.deepEqual([chunkRows(shape, 'int4b128'), chunkRows(shape, 'w8a8')], [of4Bits, of8Bits]);
+    }
   });
 
   it('caches have few sizes, and never more than the context', () => {
