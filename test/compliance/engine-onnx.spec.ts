@@ -39,6 +39,13 @@ async function openWhole(engine: Engine, count: number): Promise<KvSession> {
   );
 }
 
+function setVariables(values: Readonly<Record<string, string | undefined>>): void {
+  for (const [name, value] of Object.entries(values)) {
+    if (value === undefined) delete process.env[name];
+    else process.env[name] = value;
+  }
+}
+
 describe('engine: onnx, the worker', () => {
   let folder: string;
   let model: Model;
@@ -161,6 +168,24 @@ describe('engine: onnx, the worker', () => {
     } finally {
       await engine.close();
       await rm(copy, { recursive: true });
+    }
+  });
+
+  (process.platform === 'linux' ? it : it.skip)('a process is given huge pages and no secrets', async () => {
+    const given = { TESSERA_PASSPHRASE: 'secret', HF_TOKEN: 'secret', GLIBC_TUNABLES: undefined };
+    const before = Object.fromEntries(Object.keys(given).map((name) => [name, process.env[name]]));
+    setVariables(given);
+    try {
+      const { engine, lanes } = await start('process');
+      try {
+        const variables = (await readFile(`/proc/${lanes[0]?.pid}/environ`, 'utf8')).split('\0');
+        assert.ok(variables.includes('GLIBC_TUNABLES=glibc.malloc.hugetlb=1'));
+        assert.ok(!variables.some((variable) => variable.endsWith('=secret')));
+      } finally {
+        await engine.close();
+      }
+    } finally {
+      setVariables(before);
     }
   });
 

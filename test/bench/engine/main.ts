@@ -139,6 +139,7 @@ interface Runner {
 async function start(file: string, setup: Setup): Promise<Runner> {
   const child = fork(fileURLToPath(new URL(file, import.meta.url)), [JSON.stringify(setup)], {
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    env: { GLIBC_TUNABLES: 'glibc.malloc.hugetlb=1', ...process.env }, // as deploy/ starts a node; both sides alike
   });
   let settle: { resolve(answer: Answer): void; reject(error: Error): void } | undefined;
   child.on('message', (answer: Answer) => settle?.resolve(answer));
