@@ -9,6 +9,9 @@ import { type Binding, PREPACKED_WEIGHTS } from './lane-protocol.ts';
 
 export type Tensors = Record<string, ort.Tensor>;
 
+// Of the whole process, and before anything else is done with the runtime: its warnings are about its own kernels, and nobody can do anything about them.
+ort.env.logLevel = 'error';
+
 /** What onnxruntime-node 1.30 throws for a sequence output AFTER the native run, before it copies any output. */
 const QUIET_MESSAGE = 'Non tensor type is temporarily not supported';
 

@@ -43,22 +43,22 @@ function onCpu(data: LaneData, binding: Binding, why: string): Chosen {
 }
 
 function onDevice(data: LaneData, binding: Binding, provider: NativeProvider): Chosen {
-  const { shape, threads } = data;
+  const { shape, threads, profile } = data;
   if (provider === 'cuda') loadCudaLibraries();
   const memory = openDeviceMemory(provider);
   const runtime = openNativeRuntime();
-  selfTest(runtime, provider, memory);
+  selfTest(runtime, { provider, profile, memory });
   const device: Device<DevicePlace> = {
     openShard: async (files) =>
       createNativeShard(
         files,
-        { shape, threads, provider },
+        { shape, threads, provider, profile },
         runtime,
         createChallenger(files, { shape, threads, binding }),
       ),
-    createMemory: () => createDeviceKvMemory(memory),
+    createMemory: () => createDeviceKvMemory(memory, profile),
   };
-  const why = `${memory.name}; challenges are answered on the CPU, whose arithmetic all nodes agree on`;
+  const why = `${memory.name}, in ${profile} precision; challenges are answered on the CPU, whose arithmetic all nodes agree on`;
   return {
     work: createLaneWork(data, device),
     place: { provider: 'cuda', why, binding, memoryBytes: memory.free() },

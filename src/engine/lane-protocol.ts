@@ -1,5 +1,6 @@
 // What the main thread and the lane say to each other. Plain objects; every ArrayBuffer is moved, never copied (engine.md 1.1, 3.3).
 
+import type { DeviceProfile } from '../graph/linear.ts';
 import type { LlamaShape } from '../graph/weights.ts';
 import type { Port } from '../types/model.ts';
 import type { NamedTensor } from '../types/tensor.ts';
@@ -11,6 +12,8 @@ export interface LaneData {
   readonly shape: LlamaShape;
   readonly threads: number;
   readonly device: DeviceWish;
+  /** How a device computes. */
+  readonly profile: DeviceProfile;
 }
 
 /** `auto`: a GPU if one can be used. `host`: what runs on a GPU, on the CPU, to be compared with it. */
@@ -46,8 +49,8 @@ export interface ShardFiles {
   readonly last: boolean;
   readonly serve: string;
   readonly det: string;
-  /** The serving graph in half precision, for a device, and where its weights lie. */
-  readonly half?: { readonly graph: Uint8Array; readonly folder: string };
+  /** The serving graph for a device, and where its weights lie. */
+  readonly onDevice?: { readonly graph: Uint8Array; readonly folder: string };
   /** Path at which to keep the repacked serving graph. */
   readonly keep?: string;
   /** Values per row of the deterministic output. */

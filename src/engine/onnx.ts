@@ -2,6 +2,7 @@
 
 import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
+import type { DeviceProfile } from '../graph/linear.ts';
 import { cutShards, textManifest } from '../model/manifest.ts';
 import type { Model } from '../model/open.ts';
 import type { ManifestShard, Port } from '../types/model.ts';
@@ -9,8 +10,8 @@ import { errorCode, errorMessage } from '../util/errors.ts';
 import type { Log } from '../util/log.ts';
 import type { Backend, CacheId } from './backend.ts';
 import { checkedGraph, checkGraph } from './checked.ts';
+import { deviceGraph, deviceMemory, deviceProfile } from './device-graph.ts';
 import { createEngine, type EngineOptions } from './engine.ts';
-import { halfGraph, halfMemory } from './half-graph.ts';
 import { type Lane, startLane } from './lane-client.ts';
 import type { Isolation } from './lane-host.ts';
 import { type DeviceWish, isTensors, type LaneValue, type ShardFiles } from './lane-protocol.ts';
@@ -49,8 +50,9 @@ async function createOnnxBackend(
   { log, startLane: start = startLane }: OnnxEngineDeps,
 ): Promise<Backend> {
   const { shape } = model.manifest;
-  const wish = deviceFor(model, shards, device);
-  const startOne = () => start({ shape, threads, device: wish.device }, log, { isolation });
+  const wish = deviceFor(model, device);
+  const profile = deviceProfile(shards);
+  const startOne = () => start({ shape, threads, device: wish.device, profile }, log, { isolation });
   const loaded = new Map<number, ShardFiles>();
   /** Which lane a cache lives in: caches of a lane that died are gone. */
   const homes = new Map<CacheId, Lane>();
@@ -95,13 +97,13 @@ async function createOnnxBackend(
   return {
     info,
     memoryBytes,
-    memoryOf: (shard) => (onCpu ? shard.memory : halfMemory(shard)),
+    memoryOf: (shard) => (onCpu ? shard.memory : deviceMemory(shard, profile)),
     async load(index) {
       const shard = shards[index];
       if (shard === undefined) throw new RangeError(`no shard ${index}`);
       for (const file of new Set([shard.graph, shard.det.graph])) await checkGraph(model, shard, file);
-      const half = onCpu ? {} : { half: await halfOf(model, shard) };
-      const files = { ...filesOf(model, shard, index), ...half };
+      const more = onCpu ? {} : { onDevice: await onDevice(model, shard, profile) };
+      const files = { ...filesOf(model, shard, index), ...more };
       loaded.set(index, await loadKept(await currentLane(), files, shard, kept, log));
     },
     async unload(shard) {
@@ -184,28 +186,24 @@ interface Wish {
   readonly why?: string;
 }
 
-/**
- * A device is taken unasked only for models whose answers nobody computes again: its attention has half precision, which an auditor tells from the
- * CPU's arithmetic (docs/decisions/0008). Throws EngineError E_RUN when one was asked for by name and has no form of the model.
- */
-function deviceFor({ manifest }: Model, shards: readonly ManifestShard[], device: DeviceWish): Wish {
-  if (device === 'cpu') return { device };
-  if (manifest.arch !== 'llama') {
-    const why = 'encoders and graphs run on the CPU';
-    if (device === 'auto') return { device: 'cpu', why };
-    throw new EngineError({ code: 'E_RUN', reason: why }, `${device} cannot be used: ${why}; leave out --device`);
-  }
-  if (device === 'auto' && shards.some(({ auditable }) => auditable))
-    return {
-      device: 'cpu',
-      why: "this model's answers are audited, and a GPU's attention is less precise than audits allow; --device cuda takes it all the same",
-    };
-  return { device };
+/** Encoders and graphs have no form for a device. Throws EngineError E_RUN when one was asked for by name. */
+function deviceFor({ manifest }: Model, device: DeviceWish): Wish {
+  if (manifest.arch === 'llama' || device === 'cpu') return { device };
+  const why = 'encoders and graphs run on the CPU';
+  if (device === 'auto') return { device: 'cpu', why };
+  throw new EngineError({ code: 'E_RUN', reason: why }, `${device} cannot be used: ${why}; leave out --device`);
 }
 
-async function halfOf(model: Model, shard: ManifestShard): Promise<NonNullable<ShardFiles['half']>> {
-  const graph = await checkedGraph(model, shard, shard.graph);
-  return { graph: halfGraph(textManifest(model.manifest), shard, graph), folder: dirname(model.path(shard.graph)) };
+async function onDevice(
+  model: Model,
+  shard: ManifestShard,
+  profile: DeviceProfile,
+): Promise<NonNullable<ShardFiles['onDevice']>> {
+  const published = await checkedGraph(model, shard, shard.graph);
+  return {
+    graph: deviceGraph(textManifest(model.manifest), shard, published, profile),
+    folder: dirname(model.path(shard.graph)),
+  };
 }
 
 function filesOf(model: Model, shard: ManifestShard, index: number): ShardFiles {

@@ -17,8 +17,9 @@ import { TO_FLOAT, TO_HALF } from './stored.ts';
 
 /** `serve` is for users, `det` answers challenges. */
 export type PublishedProfile = 'serve' | 'det';
-/** `half` is for users on a GPU, made when a shard is loaded: linear layers, attention and caches in half precision. */
-export type Profile = PublishedProfile | 'half';
+/** For users on a GPU, made when a shard is loaded: `single` computes in f32 what `serve` does; `half` has linear layers, attention and caches in f16. */
+export type DeviceProfile = 'single' | 'half';
+export type Profile = PublishedProfile | DeviceProfile;
 
 export interface LinearContext {
   readonly graph: GraphBuilder;
@@ -39,7 +40,7 @@ export type Linear = (input: string, name: string, dims: readonly [number, numbe
 
 const MICROSOFT = 'com.microsoft';
 /** MatMulNBits: 1 computes in f32, 4 rounds activations to 8 bits, 0 computes in the type of the activations. */
-const ACCURACY = { serve: 4, det: 1, half: 0 } as const;
+const ACCURACY = { serve: 4, det: 1, single: 1, half: 0 } as const;
 /**
  * Activations have 7 bits: kernels of processors without dot products of bytes add pairs of products in 16 bits, which 8-bit activations overflow, and
  * a model must say the same on all of them. Unsigned: signed activations are ten times slower (engine.md 7).

@@ -1,11 +1,12 @@
 // Shards of a decoder of the Llama family as ONNX graphs: blocks [from, to) with their KV caches as ports (engine.md 1.2, 1.3, 2.2).
-// Between linear layers all arithmetic is f32 and the norms are Add + RMSNormalization, so that neither cut nor threads change a bit. For a GPU, whose
-// attention takes half precision only, what is between the norms is f16; the sums of the residual stream stay f32, since half precision overflows there.
+// Between linear layers all arithmetic is f32 and the norms are Add + RMSNormalization, so that neither cut nor threads change a bit. Where half precision
+// will do, a GPU has f16 between the norms; the sums of the residual stream stay f32, since half precision overflows there.
 
 import { createGraphBuilder, type GraphBuilder } from './builder.ts';
 import { isFloat, type LayerFormats, layerFormat, type WeightFormat } from './formats.ts';
-import { createConstants, createLinear, type Linear, type Profile } from './linear.ts';
+import { createConstants, createLinear, type DeviceProfile, type Linear, type Profile } from './linear.ts';
 import { attribute, type ExternalData, type OnnxModel } from './onnx.ts';
+import { createSight, plainAttention, type Sight } from './plain-attention.ts';
 import { createStoredTensors, type StoredTensors, TO_FLOAT, TO_HALF } from './stored.ts';
 import {
   blockTensor,
@@ -29,7 +30,7 @@ export interface ShardOptions extends Llama {
   /** Blocks [from, to). */
   readonly from: number;
   readonly to: number;
-  /** `serve` and `half`: the last shard gives the best candidates of the last row; `det`: its probe columns of all rows (protocol.md 5). */
+  /** `det`: the last shard gives its probe columns of all rows (protocol.md 5); others: the best candidates of the last row. */
   readonly profile: Profile;
   readonly probe: readonly number[];
   readonly places: ReadonlyMap<string, ExternalData>;
@@ -61,7 +62,10 @@ const OPSETS = { '': 23, [MICROSOFT]: 1 };
 /** onnx.proto's number of INT32, for Cast. */
 const TO_INT32 = attribute.int(6);
 
-/** Names of the KV ports of one block, each (B, kvHeads, capacity, headDim), f16 in `half`, else f32; past and present may be the same memory. */
+/** What caches hold. */
+export const CACHE_TYPE = { serve: 'f32', det: 'f32', single: 'f32', half: 'f16' } as const;
+
+/** Names of the KV ports of one block, each (B, kvHeads, capacity, headDim), of the profile's type; past and present may be the same memory. */
 export function kvPorts(block: number) {
   return {
     pastKey: `past_key.${block}`,
@@ -76,20 +80,25 @@ interface Building extends ShardOptions, StoredTensors {
   readonly graph: GraphBuilder;
   readonly linear: Linear;
   readonly constants: ReturnType<typeof createConstants>;
+  /** In `single`. */
+  readonly sight?: Sight;
+}
+
+function isForDevice(profile: Profile): profile is DeviceProfile {
+  return profile === 'single' || profile === 'half';
 }
 
 /** Builds one shard; the same options give the same graph. Takes ids when `from` is 0 and ends the model when `to` is its last block. */
 export function llamaShard(options: ShardOptions): OnnxModel {
   const { shape, from, to } = options;
   const graph = createGraphBuilder(`blocks-${from}-${to}-${options.profile}`);
-  const building = startBuilding(graph, options);
-  if (options.profile !== 'half') {
+  const plain = startBuilding(graph, options);
+  if (!isForDevice(options.profile)) {
     graph.node('SequenceEmpty', [], { outputs: [PORT.quiet], attributes: { dtype: TO_FLOAT } });
     graph.output(PORT.quiet, 'sequence', []);
   }
-  const start = from === 0 ? embedding(building) : graph.input(PORT.hiddenIn, 'f32', ['B', 'S', shape.width]);
-  graph.input(PORT.seqlens, 'i32', ['B']);
-  graph.input(PORT.total, 'i32', [1]);
+  const start = from === 0 ? embedding(plain) : graph.input(PORT.hiddenIn, 'f32', ['B', 'S', shape.width]);
+  const building = placed(plain);
   let hidden = start; // (B, S, width)
   for (let block = from; block < to; block++) hidden = decoderBlock(building, block, hidden);
   if (to < shape.blocks) emit(graph, hidden, shape.width);
@@ -102,6 +111,16 @@ function startBuilding(graph: GraphBuilder, options: ShardOptions): Building {
   const tensors = createStoredTensors(graph, llamaWeights(options, options.format, options.layers), options.places);
   const linear = createLinear({ ...options, graph, ...tensors });
   return { ...options, graph, linear, constants: createConstants(graph), ...tensors };
+}
+
+/** Adds the ports that say where rows stand. */
+function placed(building: Building): Building {
+  const { graph, profile, float } = building;
+  if (profile === 'single')
+    return { ...building, sight: createSight(building, { cos: float(ROPE_COS), sin: float(ROPE_SIN) }) };
+  graph.input(PORT.seqlens, 'i32', ['B']);
+  graph.input(PORT.total, 'i32', [1]);
+  return building;
 }
 
 /** Only the rows that are asked for are cast: the table stays small in memory. */
@@ -145,15 +164,21 @@ function computed({ profile, float, half }: Building, name: string): string {
 
 /** (B, S, (heads + 2 kvHeads) * headDim) -> (B, S, heads * headDim) */
 function attention(building: Building, block: number, qkv: string): string {
+  const { graph, traits, sight } = building;
+  const biased = traits.qkvBias ? graph.node('Add', [qkv, computed(building, blockTensor(block, 'qkv_bias'))]) : qkv;
+  const heads = () => splitHeads(building, block, biased);
+  if (sight !== undefined) return plainAttention(building, sight, kvPorts(block), heads());
+  // Packed queries, keys and values leave the second and third input empty.
+  return fusedAttention(building, block, traits.qkNorm ? heads() : [biased, '', '']);
+}
+
+function fusedAttention(building: Building, block: number, heads: readonly [string, string, string]): string {
   const { graph, shape, traits, profile } = building;
   const ports = kvPorts(block);
   const cache = ['B', shape.kvHeads, 'P', shape.headDim];
-  const type = profile === 'half' ? 'f16' : 'f32';
+  const type = CACHE_TYPE[profile];
   for (const name of [ports.pastKey, ports.pastValue]) graph.input(name, type, cache);
   for (const name of [ports.presentKey, ports.presentValue]) graph.output(name, type, cache);
-  const biased = traits.qkvBias ? graph.node('Add', [qkv, computed(building, blockTensor(block, 'qkv_bias'))]) : qkv;
-  // Packed queries, keys and values leave the second and third input empty.
-  const heads = traits.qkNorm ? normedHeads(building, block, biased) : [biased, '', ''];
   const positions = [PORT.seqlens, PORT.total, computed(building, ROPE_COS), computed(building, ROPE_SIN)];
   return graph.node('GroupQueryAttention', [...heads, ports.pastKey, ports.pastValue, ...positions], {
     domain: MICROSOFT,
@@ -168,9 +193,9 @@ function attention(building: Building, block: number, qkv: string): string {
   });
 }
 
-/** Queries and keys with every head normalised, and values as they are. */
-function normedHeads(building: Building, block: number, qkv: string): readonly string[] {
-  const { graph, shape, constants, float } = building;
+/** Queries and keys, every head normalised where the model does that, and values as they are. */
+function splitHeads(building: Building, block: number, qkv: string): readonly [string, string, string] {
+  const { graph, shape, traits, constants, float } = building;
   const sizes = [shape.heads, shape.kvHeads, shape.kvHeads].map((heads) => heads * shape.headDim);
   const parts = [`query.${block}`, `key.${block}`, `value.${block}`] as const;
   graph.node('Split', [qkv, constants.integers(sizes)], { outputs: parts, attributes: { axis: attribute.int(-1) } });
@@ -179,6 +204,7 @@ function normedHeads(building: Building, block: number, qkv: string): readonly s
     const normed = norm(building, widened(building, split), float(blockTensor(block, part)));
     return graph.node('Reshape', [narrowed(building, normed), constants.integers([0, 0, heads * shape.headDim])]);
   };
+  if (!traits.qkNorm) return parts;
   return [perHead(parts[0], shape.heads, 'q_norm'), perHead(parts[1], shape.kvHeads, 'k_norm'), parts[2]];
 }
 
@@ -206,7 +232,7 @@ function candidates(building: Building, hidden: string): void {
   graph.output(best, 'f32', ['B', count]);
   graph.node('Cast', ['topk_ids.i64'], { outputs: [PORT.topIds], attributes: { to: TO_INT32 } });
   graph.output(PORT.topIds, 'i32', ['B', count]);
-  if (profile === 'half') summed(building, logits, best);
+  if (isForDevice(profile)) summed(building, logits, best);
   else
     graph.node('ReduceLogSumExp', [logits, constants.integers([-1])], {
       outputs: [PORT.logSumExp],

@@ -104,7 +104,7 @@ export const OPTIONS = {
   shards: option(text.default('auto'), 'shards to serve: auto, or runs such as 0-2 or 0,2-3'),
   device: option(
     z.enum(['auto', 'cpu', 'cuda']).default('auto'),
-    'where to run the model: cuda an NVIDIA GPU; auto takes one for models whose answers are not audited',
+    'where to run the model: cuda is an NVIDIA GPU, auto takes one where there is one',
   ),
   threads: option(positive.optional(), 'threads of the engine (default: cores - 1)'),
   memory: option(

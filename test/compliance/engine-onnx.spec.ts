@@ -121,19 +121,27 @@ describe('engine: onnx, the worker', () => {
 
   it('a thread that hangs is left, loads have longer, and a hung one may be closed', async () => {
     const timers = createManualTimers();
-    const lane = await startLane({ shape: model.manifest.shape, threads: 1, device: 'cpu' }, silentLog, {
-      timers,
-      file: HUNG,
-    });
+    const lane = await startLane(
+      { shape: model.manifest.shape, threads: 1, device: 'cpu', profile: 'single' },
+      silentLog,
+      {
+        timers,
+        file: HUNG,
+      },
+    );
     await passSilence(timers, assert.rejects(lane.call({ op: 'free', cache: 1 }), lost));
     assert.equal(lane.alive, false);
     await assert.rejects(lane.call({ op: 'free', cache: 1 }), lost);
     await lane.close();
 
-    const other = await startLane({ shape: model.manifest.shape, threads: 1, device: 'cpu' }, silentLog, {
-      timers,
-      file: HUNG,
-    });
+    const other = await startLane(
+      { shape: model.manifest.shape, threads: 1, device: 'cpu', profile: 'single' },
+      silentLog,
+      {
+        timers,
+        file: HUNG,
+      },
+    );
     const load = other.call({ op: 'unload', shard: 1 });
     const slow = other.call({ op: 'challenge', shard: 1, rows: tokens([1]) });
     const both = Promise.all([assert.rejects(load, /no end within 30 s/), assert.rejects(slow, lost)]);

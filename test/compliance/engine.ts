@@ -30,12 +30,14 @@ export interface TestedOptions {
 export interface Arithmetic {
   /** Relative L2 that it may be off. */
   readonly tolerance: number;
+  /** Whether who shares a batch changes no bit. */
+  readonly exactInCompany: boolean;
   /** What a shard takes of the memory that it computes in. */
   memoryOf(shard: ManifestShard): ManifestShard['memory'];
 }
 
 /** f32 may be off by that much (engine.md 1.3: 5.7e-6 between machines). */
-export const SINGLE: Arithmetic = { tolerance: 1e-5, memoryOf: ({ memory }) => memory };
+export const SINGLE: Arithmetic = { tolerance: 1e-5, exactInCompany: true, memoryOf: ({ memory }) => memory };
 
 const SHARDS = 3;
 const WIDTH = 32;
@@ -47,7 +49,7 @@ const CHUNK = 128;
 export function testEngine(
   name: string,
   create: (options: TestedOptions) => Promise<Engine>,
-  { tolerance, memoryOf }: Arithmetic = SINGLE,
+  { tolerance, exactInCompany, memoryOf }: Arithmetic = SINGLE,
 ): void {
   describe(`engine: ${name}`, () => {
     let folder: string;
@@ -91,6 +93,13 @@ export function testEngine(
       const tops = await feed(session, calls);
       await session.release();
       return tops;
+    };
+
+    /** What was computed in company, and alone. */
+    const assertSame = (found: readonly (TopLogits | undefined)[], expected: readonly (TopLogits | undefined)[]) => {
+      if (exactInCompany) assert.deepEqual(found, expected);
+      else for (const [i, top] of expected.entries()) assertTop(found[i], top, tolerance);
+      assert.equal(found.length, expected.length);
     };
 
     it('says what it is', () => {
@@ -163,7 +172,7 @@ export function testEngine(
         await Promise.all(sessions.map((session) => session.release()));
       }
       const together = await Promise.all(calls.map(async (list) => feed(await open(), list)));
-      assert.deepEqual(together, alone);
+      assertSame(together.flat(), alone.flat());
     });
 
     it('who pauses between two that work loses nothing', async () => {
@@ -186,12 +195,15 @@ export function testEngine(
         const other = await open();
         const prompt = other.step(0, tokens(ids(CHUNK)));
         const steps = await Promise.all(busy.map((session) => session.step(session.length, tokens(call))));
-        for (const step of steps) assert.deepEqual(step, { kind: 'top', top: expected[i + 1] });
+        assertSame(
+          steps.map((step) => (step.kind === 'top' ? step.top : undefined)),
+          steps.map(() => expected[i + 1]),
+        );
         await prompt;
       }
-      assert.deepEqual(await feed(paused, calls.slice(1), 20), expected.slice(1));
+      assertSame(await feed(paused, calls.slice(1), 20), expected.slice(1));
       ended.truncate(199);
-      assert.deepEqual((await feed(ended, [[1]], 199))[0], (await feed(await open(), [ids(199), [1]]))[1]);
+      assertSame(await feed(ended, [[1]], 199), (await feed(await open(), [ids(199), [1]])).slice(1));
     });
 
     it('sessions may leave while others work', async () => {
@@ -200,7 +212,7 @@ export function testEngine(
       await feed(second, [ids(11)]);
       await feed(third, [ids(20)]);
       await second.release();
-      assert.deepEqual(await feed(third, [[4], [5]], 20), expected.slice(1));
+      assertSame(await feed(third, [[4], [5]], 20), expected.slice(1));
     });
 
     it('rolls back to an earlier position', async () => {

@@ -282,7 +282,7 @@ async function measure(
   log: Context['log'],
 ): Promise<QualityReport | EmbeddingReport> {
   const started = [before, after].map(async (model) => {
-    const engine = await createOnnxEngine({ model, cut: DEFAULT_CUT, device: 'auto' }, { log });
+    const engine = await createOnnxEngine({ model, cut: DEFAULT_CUT, device: 'cpu' }, { log });
     return { engine, model, manifest: model.manifest, cut: DEFAULT_CUT };
   });
   const [first, second] = await Promise.all(started);

@@ -3,9 +3,9 @@
 
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import koffi from 'koffi';
 import { errorMessage } from '../../util/errors.ts';
 import { EngineError } from '../types.ts';
+import { openLibrary } from './library.ts';
 import { runtimeFolder } from './runtime.ts';
 
 const PROVIDER = 'libonnxruntime_providers_cuda.so';
@@ -21,7 +21,7 @@ export function loadCudaLibraries(): void {
   for (const name of LIBRARIES) {
     const own = join(folder, name);
     try {
-      koffi.load(existsSync(own) ? own : name, { global: true });
+      openLibrary(existsSync(own) ? own : name);
     } catch (error) {
       throw missing(`${name} cannot be loaded (${errorMessage(error)}); npm run gpu:install brings it`);
     }

@@ -1,18 +1,20 @@
-// KV caches in a device's memory, in half precision.
+// KV caches in a device's memory.
 
+import type { DeviceProfile } from '../../graph/linear.ts';
+import { CACHE_TYPE } from '../../graph/llama.ts';
+import { TYPE_BYTES } from '../../graph/onnx.ts';
 import type { KvMemory } from '../kv-memory.ts';
 import type { DeviceMemory } from './memory.ts';
 import type { Address, DevicePlace } from './runtime.ts';
 
-const VALUE_BYTES = Float16Array.BYTES_PER_ELEMENT;
-
-export function createDeviceKvMemory(device: DeviceMemory): KvMemory<DevicePlace> {
+export function createDeviceKvMemory(device: DeviceMemory, profile: DeviceProfile): KvMemory<DevicePlace> {
+  const each = TYPE_BYTES[CACHE_TYPE[profile]];
   const sides = new Map<number, DevicePlace>();
-  const at = (side: number, value: number): Address => (sides.get(side)?.address ?? 0n) + BigInt(value * VALUE_BYTES);
+  const at = (side: number, value: number): Address => (sides.get(side)?.address ?? 0n) + BigInt(value * each);
   return {
     resize(side, values) {
       const old = sides.get(side);
-      const bytes = values * VALUE_BYTES;
+      const bytes = values * each;
       sides.delete(side);
       if (bytes > 0) {
         const address = device.allocate(bytes);
@@ -21,7 +23,7 @@ export function createDeviceKvMemory(device: DeviceMemory): KvMemory<DevicePlace
       }
       if (old !== undefined) device.release(old.address);
     },
-    part: (side, from, count) => ({ address: at(side, from), bytes: count * VALUE_BYTES }),
-    move: (side, to, from, count) => device.copy(at(side, to), at(side, from), count * VALUE_BYTES),
+    part: (side, from, count) => ({ address: at(side, from), bytes: count * each }),
+    move: (side, to, from, count) => device.copy(at(side, to), at(side, from), count * each),
   };
 }

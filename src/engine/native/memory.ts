@@ -1,7 +1,8 @@
 // Memory that tensors lie in between runs: a GPU's, by CUDA's own calls, or this process's, which the same code can be tried with.
 
-import koffi, { type LibraryHandle } from 'koffi';
+import type { LibraryHandle } from 'koffi';
 import { EngineError } from '../types.ts';
+import { openLibrary } from './library.ts';
 import type { Address, NativeProvider } from './runtime.ts';
 
 export interface DeviceMemory {
@@ -22,7 +23,7 @@ export function openDeviceMemory(provider: NativeProvider): DeviceMemory {
 }
 
 function hostMemory(): DeviceMemory {
-  const library = koffi.load(null);
+  const library = openLibrary(null);
   const calloc = library.func('void *calloc(size_t, size_t)');
   const free = library.func('void free(void *)');
   const memmove = library.func('void *memmove(void *, void *, size_t)');
@@ -95,7 +96,7 @@ function nameOf(driver: LibraryHandle): string {
 function firstOf(names: readonly string[]): LibraryHandle {
   for (const name of names)
     try {
-      return koffi.load(name, { global: true });
+      return openLibrary(name);
     } catch {
       // The next one may be there.
     }

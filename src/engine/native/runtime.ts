@@ -7,6 +7,7 @@ import koffi, { type LibraryHandle } from 'koffi';
 import type { OnnxType } from '../../graph/onnx.ts';
 import { errorMessage } from '../../util/errors.ts';
 import { EngineError } from '../types.ts';
+import { openLibrary } from './library.ts';
 
 /** A pointer; 0 is none. */
 export type Address = bigint;
@@ -58,6 +59,7 @@ const CALLS = {
   createSession: [8, 'void *', ['void *', 'void *', 'size_t', 'void *', '_Out_ void **']],
   createOptions: [10, 'void *', ['_Out_ void **']],
   disableMemPattern: [17, 'void *', ['void *']],
+  setLogLevel: [22, 'void *', ['void *', 'int']],
   setOptimization: [23, 'void *', ['void *', 'int']],
   setThreads: [24, 'void *', ['void *', 'int']],
   createTensor: [49, 'void *', ['void *', 'void *', 'size_t', 'int64_t *', 'size_t', 'int', '_Out_ void **']],
@@ -119,6 +121,7 @@ export function openNativeRuntime(): NativeRuntime {
   const optionsOf = ({ folder, threads, provider }: NativeSessionOptions): Address => {
     const options = made('createOptions');
     check(functions.disableMemPattern(options));
+    check(functions.setLogLevel(options, LOG_ERRORS));
     check(functions.setOptimization(options, OPTIMIZE_ALL));
     check(functions.setThreads(options, threads));
     const entries = {
@@ -204,7 +207,7 @@ function readFunctions(): Functions {
   const file = join(runtimeFolder(), LIBRARY);
   let library: LibraryHandle;
   try {
-    library = koffi.load(file);
+    library = openLibrary(file);
   } catch (error) {
     throw unusable(errorMessage(error));
   }

@@ -1,40 +1,46 @@
 // One shard on a device: rows go in and results come out through this process's memory, caches stay where they are.
 
-import { kvPorts, PORT, TOP_K } from '../../graph/llama.ts';
+import type { DeviceProfile } from '../../graph/linear.ts';
+import { CACHE_TYPE, kvPorts, PORT, TOP_K } from '../../graph/llama.ts';
 import type { LlamaShape } from '../../graph/weights.ts';
 import type { ShardFiles } from '../lane-protocol.ts';
 import { type Batch, type Challenger, emptyTops, type ShardRunner, splitTops } from '../shard-runner.ts';
 import { EngineError, type Rows } from '../types.ts';
+import { placesOf } from './places.ts';
 import type { DevicePlace, NativeProvider, NativeRuntime, NativeTensor, NativeTensors } from './runtime.ts';
 
 export interface NativeShardOptions {
   readonly shape: LlamaShape;
   readonly threads: number;
   readonly provider: NativeProvider;
+  readonly profile: DeviceProfile;
 }
 
 /** @throws EngineError E_RUN when the device cannot run the graph */
 export function createNativeShard(
   files: ShardFiles,
-  { shape, threads, provider }: NativeShardOptions,
+  { shape, threads, provider, profile }: NativeShardOptions,
   runtime: NativeRuntime,
   challenger: Challenger,
 ): ShardRunner<DevicePlace> {
-  if (files.half === undefined)
+  if (files.onDevice === undefined)
     throw new EngineError({ code: 'E_RUN', reason: 'no graph for a device' }, `shard ${files.index} has no such graph`);
-  const session = runtime.open(files.half.graph, { folder: files.half.folder, threads, provider });
+  const session = runtime.open(files.onDevice.graph, { folder: files.onDevice.folder, threads, provider });
   const candidates = Math.min(TOP_K, shape.vocab);
+  const type = CACHE_TYPE[profile];
 
   const run = (batch: Batch<DevicePlace>, input: Rows, results: NativeTensors): void => {
     const count = batch.totals.length;
     const dims = [count, shape.kvHeads, batch.pool.capacity, shape.headDim];
-    const inputs: Record<string, NativeTensor> = { ...inputOf(input, batch, shape.width), ...lengthsOf(batch.totals) };
+    const { totals, rows, pool } = batch;
+    const where = placesOf(profile, { totals, rows, capacity: pool.capacity, kvHeads: shape.kvHeads });
+    const inputs: Record<string, NativeTensor> = { ...inputOf(input, batch, shape.width), ...where };
     const outputs: Record<string, NativeTensor> = { ...results };
     for (let block = files.from; block < files.to; block++) {
       const { keys, values } = batch.pool.view(block, batch.slot, count);
       const ports = kvPorts(block);
-      inputs[ports.pastKey] = outputs[ports.presentKey] = { type: 'f16', dims, place: keys };
-      inputs[ports.pastValue] = outputs[ports.presentValue] = { type: 'f16', dims, place: values };
+      inputs[ports.pastKey] = outputs[ports.presentKey] = { type, dims, place: keys };
+      inputs[ports.pastValue] = outputs[ports.presentValue] = { type, dims, place: values };
     }
     session.run(inputs, outputs);
   };
@@ -70,13 +76,4 @@ function inputOf(input: Rows, { totals, rows }: Batch<DevicePlace>, width: numbe
   if (input.kind === 'tokens')
     return { [PORT.ids]: { type: 'i64', dims: lead, place: BigInt64Array.from(input.ids, BigInt) } };
   return { [PORT.hiddenIn]: { type: 'f32', dims: [...lead, width], place: input.data } };
-}
-
-/** The two length inputs of attention from the total length of each sequence of the batch. */
-function lengthsOf(totals: readonly number[]): NativeTensors {
-  const before = Int32Array.from(totals, (total) => total - 1);
-  return {
-    [PORT.seqlens]: { type: 'i32', dims: [totals.length], place: before },
-    [PORT.total]: { type: 'i32', dims: [1], place: Int32Array.of(Math.max(...totals)) },
-  };
 }

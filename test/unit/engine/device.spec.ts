@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { checkedGraph } from '../../../src/engine/checked.ts';
-import { halfGraph } from '../../../src/engine/half-graph.ts';
+import { deviceGraph } from '../../../src/engine/device-graph.ts';
 import { startLane } from '../../../src/engine/lane-client.ts';
 import type { DeviceWish } from '../../../src/engine/lane-protocol.ts';
 import { openDeviceMemory } from '../../../src/engine/native/memory.ts';
@@ -11,6 +11,7 @@ import { type NativeRuntime, type NativeTensors, openNativeRuntime } from '../..
 import { selfTest } from '../../../src/engine/native/self-test.ts';
 import { createOnnxEngine } from '../../../src/engine/onnx.ts';
 import { createGraphBuilder } from '../../../src/graph/builder.ts';
+import type { DeviceProfile } from '../../../src/graph/linear.ts';
 import { encodeModel } from '../../../src/graph/onnx.ts';
 import { textManifest } from '../../../src/model/manifest.ts';
 import { type Model, openModel } from '../../../src/model/open.ts';
@@ -86,21 +87,25 @@ describe('engine/native', () => {
     }
   });
 
-  it('a device that computes something else serves nobody', () => {
-    selfTest(runtime, 'host', memory);
-    // Everything runs, and nothing is written.
-    const idle: NativeRuntime = {
-      open: (graph, options) => {
-        const session = runtime.open(graph, { ...options, provider: 'host' });
-        return {
-          ...session,
-          run: (inputs: NativeTensors, outputs: NativeTensors) =>
-            options.provider === 'cuda' ? undefined : session.run(inputs, outputs),
-        };
-      },
-    };
-    assert.throws(() => selfTest(idle, 'cuda', memory), /computes something else than the CPU: 0\.\d+ apart/);
-  });
+  for (const profile of ['single', 'half'] as const)
+    it(`a device that computes something else serves nobody (${profile})`, () => {
+      selfTest(runtime, { provider: 'host', profile, memory });
+      // Everything runs, and nothing is written.
+      const idle: NativeRuntime = {
+        open: (graph, options) => {
+          const session = runtime.open(graph, { ...options, provider: 'host' });
+          return {
+            ...session,
+            run: (inputs: NativeTensors, outputs: NativeTensors) =>
+              options.provider === 'cuda' ? undefined : session.run(inputs, outputs),
+          };
+        },
+      };
+      assert.throws(
+        () => selfTest(idle, { provider: 'cuda', profile, memory }),
+        /computes something else than the CPU: \d\.\d+ apart/,
+      );
+    });
 });
 
 describe('engine: where it runs', () => {
@@ -120,31 +125,26 @@ describe('engine: where it runs', () => {
 
   /** What the lane is asked for; it then starts on the CPU. */
   const asked = async (model: Model, device: DeviceWish) => {
-    const wishes: DeviceWish[] = [];
+    const wishes: [DeviceWish, DeviceProfile][] = [];
     const engine = await createOnnxEngine(
       { model, cut: DEFAULT_CUT, threads: 1, device },
       {
         log: silentLog,
         startLane: (data, log, options) => {
-          wishes.push(data.device);
+          wishes.push([data.device, data.profile]);
           return startLane({ ...data, device: 'cpu' }, log, options);
         },
       },
     );
     await engine.close();
-    return { wishes, why: engine.info.why };
+    return wishes;
   };
 
-  it('unasked, a GPU is taken for models that nobody audits', async () => {
-    assert.deepEqual((await asked(integers, 'auto')).wishes, ['auto']);
-    const { wishes, why } = await asked(floats, 'auto');
-    assert.deepEqual(wishes, ['cpu']);
-    assert.match(why, /audited.*--device cuda/);
-  });
-
-  it('by name, it is taken for all that write text', async () => {
-    assert.deepEqual((await asked(floats, 'cuda')).wishes, ['cuda']);
-    assert.deepEqual((await asked(floats, 'cpu')).wishes, ['cpu']);
+  it('text goes where it is asked to, as precisely as its audits want', async () => {
+    assert.deepEqual(await asked(integers, 'auto'), [['auto', 'half']]);
+    assert.deepEqual(await asked(floats, 'auto'), [['auto', 'single']]);
+    assert.deepEqual(await asked(floats, 'cuda'), [['cuda', 'single']]);
+    assert.deepEqual(await asked(floats, 'cpu'), [['cpu', 'single']]);
   });
 
   it('a manifest that tells of other weights than the graph has is not followed', async () => {
@@ -152,11 +152,15 @@ describe('engine: where it runs', () => {
     const [shard] = manifest.shards;
     assert.ok(shard !== undefined);
     const graph = await checkedGraph(floats, shard, shard.graph);
-    assert.ok(halfGraph(manifest, shard, graph).length > 0);
+    assert.ok(deviceGraph(manifest, shard, graph, 'half').length > 0);
     const unsafe = { code: 'E_UNSAFE' };
-    assert.throws(() => halfGraph({ ...manifest, shape: { ...manifest.shape, ffn: 7 } }, shard, graph), unsafe);
     assert.throws(
-      () => halfGraph({ ...manifest, attention: { qkvBias: true, qkNorm: false, window: null } }, shard, graph),
+      () => deviceGraph({ ...manifest, shape: { ...manifest.shape, ffn: 7 } }, shard, graph, 'half'),
+      unsafe,
+    );
+    assert.throws(
+      () =>
+        deviceGraph({ ...manifest, attention: { qkvBias: true, qkNorm: false, window: null } }, shard, graph, 'single'),
       unsafe,
     );
   });

@@ -1,6 +1,7 @@
-// The serving graph of a decoder's shard in half precision, made when it is loaded: the same weights, read as the published graph reads them.
+// The serving graph of a decoder's shard for a device, made when it is loaded: the same weights, read as the published graph reads them.
 
 import { isFloat } from '../graph/formats.ts';
+import type { DeviceProfile } from '../graph/linear.ts';
 import { llamaShard } from '../graph/llama.ts';
 import { encodeModel, type OnnxModel } from '../graph/onnx.ts';
 import type { LlamaManifest, ManifestShard } from '../types/model.ts';
@@ -14,7 +15,12 @@ const PLAIN = { qkvBias: false, qkNorm: false, window: null };
  *
  * @throws EngineError E_UNSAFE when the manifest describes other weights than the graph has
  */
-export function halfGraph(manifest: LlamaManifest, shard: ManifestShard, published: OnnxModel): Uint8Array {
+export function deviceGraph(
+  manifest: LlamaManifest,
+  shard: ManifestShard,
+  published: OnnxModel,
+  profile: DeviceProfile,
+): Uint8Array {
   const { shape, tie, attention = PLAIN } = manifest;
   const { format, layers, from, to, probe } = shard;
   const known = new Map(published.initializers.map((tensor) => [tensor.name, tensor]));
@@ -23,7 +29,7 @@ export function halfGraph(manifest: LlamaManifest, shard: ManifestShard, publish
   );
   const build = () => {
     const traits = { tie, ...attention };
-    return llamaShard({ shape, traits, format, layers, from, to, profile: 'half', probe, places });
+    return llamaShard({ shape, traits, format, layers, from, to, profile, probe, places });
   };
   let graph: OnnxModel;
   try {
@@ -39,8 +45,17 @@ export function halfGraph(manifest: LlamaManifest, shard: ManifestShard, publish
   return encodeModel(graph);
 }
 
-/** At most what a device holds of a shard: floats as f16; integers as they are, or widened to f16 where it has no kernels for them. */
-export function halfMemory({ format, memory }: ManifestShard): ManifestShard['memory'] {
+/**
+ * How a device computes: as exactly as the CPU where auditors compute answers again, which half precision is too far from (docs/decisions/0008); else in
+ * half precision, which takes half of the memory and time.
+ */
+export function deviceProfile(shards: readonly ManifestShard[]): DeviceProfile {
+  return shards.some(({ auditable }) => auditable) ? 'single' : 'half';
+}
+
+/** At most what a device holds of a shard: in `half` floats as f16, and integers as they are or widened to f16 where it has no kernels for them. */
+export function deviceMemory({ format, memory }: ManifestShard, profile: DeviceProfile): ManifestShard['memory'] {
+  if (profile === 'single') return memory;
   const weights = isFloat(format) ? Math.ceil(memory.weights / 2) : memory.weights;
   return { weights, kvPerToken: Math.ceil(memory.kvPerToken / 2) };
 }
