@@ -45,4 +45,13 @@ const child = spawn(node, ['--disable-warning=ExperimentalWarning', ...process.a
   env: { ...process.env, PATH: `${join(modules, '.bin')}${require('node:path').delimiter}${process.env.PATH}` },
 });
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+// npm ends its shell and not what that has started: who ends npm ends this too.
+if (process.env.npm_lifecycle_event !== undefined) {
+  const parent = process.ppid;
+  const look = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(look);
+    child.kill('SIGTERM');
+  }, 1000);
+}
 child.on('exit', (code, signal) => process.exit(code ?? 128 + (require('node:os').constants.signals[signal] ?? 0)));

@@ -42,8 +42,14 @@ export function checkVersion(nodeVersion: string, platform: string, version: str
     : warning('versions', says, 'nobody has tested this platform yet: report what does not work');
 }
 
-export function checkDisk(freeBytes: number, folder: string): Check {
+export function checkDisk(freeBytes: number, folder: string, isWritable = true): Check {
   const says = `${(freeBytes / GIB).toFixed(1)} GiB free for ${folder}`;
+  if (!isWritable)
+    return problem(
+      'disk',
+      `${folder} cannot be written to`,
+      'give it to the user that runs the node, or name another --data-dir',
+    );
   if (freeBytes < GIB) return problem('disk', says, 'make room: a full disk stops the journal, and with it every duty');
   return freeBytes < 5 * GIB ? warning('disk', says, 'models may need more: make room in time') : good('disk', says);
 }

@@ -60,8 +60,23 @@ export function exitCodeOf(error: unknown): number {
   return EXIT_CODES[errorCode(error)] ?? 1;
 }
 
+/** What to do about errors of the system, which name the place themselves. */
+const SYSTEM_ADVICE: Readonly<Record<string, string>> = {
+  ENOSPC: 'the disk is full: make room, or name another place (--data-dir, --out)',
+  EDQUOT: "the user's share of the disk is full: make room, or name another place (--data-dir, --out)",
+  EROFS: 'nothing can be written there: name another place (--data-dir, --out)',
+  EACCES: 'this user may not do that: look at the owner and the mode of the file',
+  EPERM: 'this user may not do that: look at the owner and the mode of the file',
+  ENOENT: 'there is no such file or folder: is the path right, and can its folder be written to?',
+  ENOTDIR: 'a part of the path is no folder: is the path right?',
+  EISDIR: 'that is a folder: name a file',
+  EMFILE: 'too many open files: raise the limit (ulimit -n)',
+};
+
 /** What goes to stderr: the code, and what happened with what to do next. */
 export function describeError(error: unknown): string {
   const code = errorCode(error);
-  return code === 'UNKNOWN' ? `tessera: ${errorMessage(error)}` : `tessera: ${errorMessage(error)} [${code}]`;
+  const isOwn = error instanceof CodedError || !Object.hasOwn(SYSTEM_ADVICE, code);
+  const advice = isOwn ? '' : `; ${SYSTEM_ADVICE[code]}`;
+  return code === 'UNKNOWN' ? `tessera: ${errorMessage(error)}` : `tessera: ${errorMessage(error)}${advice} [${code}]`;
 }

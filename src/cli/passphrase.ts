@@ -9,12 +9,12 @@ import { UsageError } from './exit.ts';
 
 const MAX_PASSPHRASE_BYTES = 4096;
 
-/** @param file of --passphrase-file */
-export function createAsk(file: string | undefined): AskPassphrase {
+/** @param file of the flag */
+export function createAsk(file: string | undefined, flag?: '--from-passphrase-file'): AskPassphrase {
   if (file !== undefined) return async () => readPassphraseFile(file);
   if (!process.stdin.isTTY || !process.stderr.isTTY)
     return async (what) => {
-      throw passphraseNeeded(what);
+      throw passphraseNeeded(what, flag);
     };
   const known = new Map<string, string>();
   return async (what) => {

@@ -4,6 +4,7 @@ import type { MissedReason } from '../consensus/duty.ts';
 import type { Fault } from '../consensus/explain.ts';
 import type { RewardReason } from '../node/rewards.ts';
 import type { Unproven } from '../validator/roster-proof.ts';
+import type { ValidatorEvent } from '../validator/validator.ts';
 import type { Obstacle } from '../validator/verify.ts';
 import type { DiaryEntry } from './diary.ts';
 
@@ -103,4 +104,13 @@ export function describeOutcome(outcome: DiaryEntry): string {
     default:
       return outcome.type;
   }
+}
+
+/** What happened to a running node, in one line: `scored    epoch 53`. */
+export function eventLine(event: ValidatorEvent): string {
+  const { type, ...facts } = event;
+  const shown =
+    event.type === 'judged' ? { ...facts, faults: event.faults.map(describeFault).join('; ') || 'none' } : facts;
+  const words = Object.entries(shown).map(([name, value]) => `${name} ${value}`);
+  return `${type.padEnd(9)} ${words.join(', ')}`;
 }

@@ -1,5 +1,6 @@
 // The journal's refusals in words that tell a person what to do; both implementations throw the same ones.
 
+import { errorMessage } from '../util/errors.ts';
 import { type Slot, StoreError } from './types.ts';
 
 export function signedAlready({ subnet, node, epoch, kind }: Slot): StoreError {
@@ -43,9 +44,11 @@ export function journalForeign(file: string, expected: string, found: string): S
 }
 
 export function journalUnusable(file: string, cause: unknown): StoreError {
-  return new StoreError(
-    { code: 'JOURNAL_UNUSABLE', file },
-    `${file} cannot be used as a journal: restore it from a copy; a node that starts without its journal may sign twice`,
-    { cause },
-  );
+  const why = errorMessage(cause);
+  const todo = /disk is full/.test(why)
+    ? 'make room and start again'
+    : 'restore it from a copy; a node that starts without its journal may sign twice';
+  return new StoreError({ code: 'JOURNAL_UNUSABLE', file }, `${file} cannot be used as a journal (${why}): ${todo}`, {
+    cause,
+  });
 }

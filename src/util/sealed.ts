@@ -112,10 +112,10 @@ export const noPassphrase: AskPassphrase = async (what) => {
   throw passphraseNeeded(what);
 };
 
-export function passphraseNeeded(what: string): PassphraseError {
+export function passphraseNeeded(what: string, flag = '--passphrase-file'): PassphraseError {
   return new PassphraseError(
     { code: 'PASSPHRASE_NEEDED', what },
-    `${what} is encrypted: name a file with its passphrase with --passphrase-file, or start this on a terminal to be asked`,
+    `${what} is encrypted: name a file with its passphrase with ${flag}, or start this on a terminal to be asked`,
   );
 }
 

@@ -119,6 +119,10 @@ describe('command line: keys', function () {
     assert.equal((await type('restore', { in: out, 'passphrase-file': secret }, '', join(folder, 'x'))).code, 78);
     writeFileSync(out, '{}');
     assert.equal((await type('restore', { in: out, 'passphrase-file': secret }, '', join(folder, 'x'))).code, 6);
+    const nowhere = join(folder, 'nowhere.json');
+    await assert.rejects(type('restore', { in: nowhere, 'passphrase-file': secret }, '', join(folder, 'x')), {
+      code: 'ENOENT',
+    });
   });
 
   it('leave their signatures behind as JSON, which another journal takes in', async () => {
@@ -144,6 +148,8 @@ describe('command line: keys', function () {
     const refused = await runCli(['activate', '--hotkey', hotkey, '--data-dir', home]);
     assert.equal(refused.code, 78, refused.stderr);
     assert.match(refused.stderr, /is encrypted.*--passphrase-file.*PASSPHRASE_NEEDED/);
+    const imported = await runCli(['keys', 'import', 'hotkey', '--in', hotkey, '--data-dir', join(folder, 'taker')]);
+    assert.match(imported.stderr, /is encrypted.* --from-passphrase-file,.*PASSPHRASE_NEEDED/);
     const wrong = join(folder, 'wrong');
     writeFileSync(wrong, 'another passphrase\n');
     const closed = await runCli(['activate', '--hotkey', hotkey, '--data-dir', home, '--passphrase-file', wrong]);

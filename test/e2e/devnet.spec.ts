@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { on } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -111,7 +111,7 @@ describe('devnet', function () {
 
     const without = await nextEpochs(net, 2);
     for (const epoch of without)
-      assert.equal(epoch.outcome, epoch.proposer === dead ? 'Absent' : 'Accepted', JSON.stringify(epoch));
+      assert.equal(epoch.outcome, epoch.proposer === dead ? 'Absent' : 'Accepted', told(folder, epoch));
 
     // The very command that the devnet printed, with the same data directory.
     const words = String(victim.command).replace('npm run node -- ', '').split(' ');
@@ -230,17 +230,23 @@ function routeOf(log: string): number[] {
 }
 
 /** Resolves when an answer that streams has come that far. */
-async function textLongerThan({ child }: Running, length: number): Promise<void> {
+async function textLongerThan({ child, told }: Running, length: number): Promise<void> {
   let seen = 0;
   for await (const [chunk] of on(child.stdout as Readable, 'data', { close: ['end'] })) {
     seen += (chunk as Buffer).length;
     if (seen > length) return;
   }
-  throw new Error(`the answer ended after ${seen} bytes`);
+  throw new Error(`the answer ended after ${seen} bytes; stderr: ${told().slice(-2000)}`);
 }
 
 function scoreOf(epoch: Epoch, node: number): bigint {
   return BigInt(epoch.scores.find((entry) => entry.node === node)?.score ?? 0);
+}
+
+/** What happened in an epoch, and what each node kept of it and the one before. */
+function told(folder: string, epoch: Epoch): string {
+  const files = globSync(join(folder, 'nodes', '*', 'logs', 'epochs.json'));
+  return [JSON.stringify(epoch), ...files.map((file) => `${file}: ${readFileSync(file, 'utf8')}`)].join('\n');
 }
 
 /** The next settled epochs from now on. */

@@ -1,7 +1,7 @@
 // `tessera doctor`: looks at everything a node needs, and says of each thing how it stands and what to do. Changes nothing, signs nothing.
 
-import { existsSync, readFileSync } from 'node:fs';
-import { statfs } from 'node:fs/promises';
+import { constants, existsSync, readFileSync } from 'node:fs';
+import { access, statfs } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { arch, networkInterfaces, platform } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -68,7 +68,7 @@ export const doctor = defineCommand({
     if (problems > 0)
       throw new DoctorError(
         { code: 'DOCTOR_PROBLEMS', problems },
-        `${problems} problems; each line above says what to do`,
+        `${problems === 1 ? '1 problem' : `${problems} problems`}; each line above says what to do`,
       );
     context.io.note('Nothing that keeps a node from running.');
   },
@@ -103,7 +103,11 @@ async function diskOf(dataDir: string): Promise<Check> {
   let folder = dataDir;
   while (!existsSync(folder)) folder = dirname(folder);
   const { bavail, bsize } = await statfs(folder);
-  return checkDisk(bavail * bsize, dataDir);
+  const isWritable = await access(folder, constants.W_OK).then(
+    () => true,
+    () => false,
+  );
+  return checkDisk(bavail * bsize, dataDir, isWritable);
 }
 
 async function deviceOf(): Promise<Check> {

@@ -83,7 +83,12 @@ async function list({ dataDir, io }: Context): Promise<void> {
 async function importKey({ options, text, dataDir, io }: Context): Promise<void> {
   const name = keyNameOf(text);
   const from = needFile(options.in, '--in');
-  const secret = await readSecret(from, name, createAsk(options['from-passphrase-file']), options.derivation);
+  const secret = await readSecret(
+    from,
+    name,
+    createAsk(options['from-passphrase-file'], '--from-passphrase-file'),
+    options.derivation,
+  );
   const file = keyFile(dataDir, name);
   const id = writeKey(file, name, secret, await chosenPassphrase(options));
   io.result({ event: 'key-imported', name, file, id }, `${name} ${id} written to ${file}`);
@@ -148,7 +153,9 @@ async function backup({ options, dataDir, ask, io }: Context): Promise<void> {
     { event: 'backup', file: out, keys: found.map(({ name }) => name), signed },
     `${found.length} keys and ${signed} signed slots written to ${out}, encrypted`,
   );
-  io.note('Next: keep it off this machine. It grows old with every epoch: see "Moving a node" in docs/operators.md.');
+  io.note(
+    'Next: keep it off this machine. It grows old with every epoch: see "Backup, and moving a node" in docs/operators.md.',
+  );
 }
 
 /** Null for a node that never signed anything. */
@@ -198,9 +205,11 @@ async function openBackup(file: string, passphrase: string) {
   return { keys: content.data.keys, journal: journal.interchange };
 }
 
+/** Errors: those of reading; what is no JSON is undefined. */
 function readJson(file: string): unknown {
+  const text = readFileSync(file, 'utf8');
   try {
-    return JSON.parse(readFileSync(file, 'utf8'));
+    return JSON.parse(text);
   } catch {
     return undefined;
   }

@@ -26,6 +26,7 @@ import {
   unlockIdentity,
   withChain,
 } from '../session.ts';
+import { eventLine } from '../words.ts';
 
 export const run = defineCommand({
   name: 'run',
@@ -233,13 +234,9 @@ function moveWords(event: MoveEvent): string {
 }
 
 /** Heads are for programs; a person hears outcomes and failures. */
-function tell({ type, ...facts }: ValidatorEvent, io: Io): void {
-  io.result({ event: type, ...facts }, type === 'head' ? '' : describeOutcome(type, facts));
-}
-
-function describeOutcome(type: string, facts: object): string {
-  const words = Object.entries(facts).map(([name, value]) => `${name} ${value}`);
-  return `${type.padEnd(9)} ${words.join(', ')}`;
+function tell(event: ValidatorEvent, io: Io): void {
+  const { type, ...facts } = event;
+  io.result({ event: type, ...facts }, type === 'head' ? '' : eventLine(event));
 }
 
 function packageVersion(): string {

@@ -75,8 +75,9 @@ function importSigned({ options, dataDir, io }: Context): void {
 }
 
 function readJson(file: string): unknown {
+  const text = readFileSync(file, 'utf8');
   try {
-    return JSON.parse(readFileSync(file, 'utf8'));
+    return JSON.parse(text);
   } catch (error) {
     throw invalid(file, errorMessage(error));
   }

@@ -37,7 +37,7 @@ export const verifyEpoch = defineCommand({
       const now = phaseAt(head.number, { slot: subnet.slot, epochLength })?.epoch ?? 0;
       requireVerifiable(epoch, now);
       const verdict = await withVerifier({ options, log, signal }, { chain, subnet }, (verifier, peers) => {
-        io.note(`${peers} nodes reached`);
+        io.note(`${peers} ${peers === 1 ? 'node' : 'nodes'} reached`);
         return verifier.verify(epoch, (step) => io.note(STEP_WORDS[step]), signal);
       });
       io.result({ event: 'verified', subnet: id, epoch, scored: epoch - 1, ...verdict }, describe(epoch, verdict));

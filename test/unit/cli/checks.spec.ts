@@ -51,6 +51,7 @@ describe('doctor', () => {
     ['another platform', checkVersion('v24.1.0', 'darwin-arm64', '1'), 'warning', /tested/],
     ['a full disk', checkDisk(2 ** 20, '/x'), 'problem', /journal/],
     ['a small disk', checkDisk(2 * 2 ** 30, '/x'), 'warning', /room/],
+    ['a disk that is only read', checkDisk(2 ** 40, '/x', false), 'problem', /--data-dir/],
     ['a large disk', checkDisk(2 ** 40, '/x'), 'good', /1024\.0 GiB/],
     ['no GPU', device({ driver: undefined, missing: GPU_FILES }), 'good', /has cpu(?!;)/],
     ['a GPU with all it needs', device({}), 'good', /NVIDIA H100 with 79\.0 GiB free/],

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { addOutcome, type Diary } from '../../../src/cli/diary.ts';
-import { describeOutcome } from '../../../src/cli/words.ts';
+import { describeOutcome, eventLine } from '../../../src/cli/words.ts';
 import type { Epoch } from '../../../src/types/ids.ts';
 
 describe('diary of a node', () => {
@@ -19,6 +19,14 @@ describe('diary of a node', () => {
       diary.epochs[62]?.outcomes.map(({ type }) => type),
       ['committed', 'missed'],
     );
+  });
+
+  it('says what a running node reports in one line, faults in words', () => {
+    const faults = [{ why: 'missing', kind: 'hc' }, { why: 'equivocator' }] as const;
+    const line = eventLine({ type: 'judged', epoch: at(7), score: 0n, faults });
+    assert.match(line, /^judged {4}epoch 7, score 0, faults .*; .*signed two different records/);
+    assert.match(eventLine({ type: 'judged', epoch: at(7), score: 5n, faults: [] }), /score 5, faults none$/);
+    assert.equal(eventLine({ type: 'committed', epoch: at(7) }), 'committed epoch 7');
   });
 
   it('says an outcome in words, also of a code that is new', () => {

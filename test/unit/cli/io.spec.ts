@@ -38,6 +38,11 @@ describe('command line: exit codes', () => {
     [new Error('any'), 1],
     ['thrown text', 1],
   ];
+  it('errors of the system come with what to do', () => {
+    const full = Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
+    assert.match(describeError(full), /^tessera: ENOSPC: .* write; the disk is full: make room.* \[ENOSPC\]$/);
+    assert.equal(describeError(new CodedError({ code: 'ENOENT' }, 'ours')), 'tessera: ours [ENOENT]');
+  });
   for (const [error, code] of cases) {
     it(`${describeError(error)} ends with ${code}`, () => assert.equal(exitCodeOf(error), code));
   }
