@@ -5,7 +5,7 @@ import type { NamedTensor } from '../types/tensor.ts';
 import { type CacheId, type CacheSpec, type Computation, rowCount } from './backend.ts';
 import type { KvMemory } from './kv-memory.ts';
 import { createKvCaches, type KvPool, type KvSlots } from './kv-pool.ts';
-import type { LaneData, LaneRequest, ShardFiles } from './lane-protocol.ts';
+import type { LaneData, LanePlace, LaneRequest, ShardFiles } from './lane-protocol.ts';
 import type { Place } from './schedule.ts';
 import { assertFinite, type Batch, type ShardRunner } from './shard-runner.ts';
 import { createStatelessRunner, type StatelessRunner } from './stateless-runner.ts';
@@ -36,6 +36,12 @@ export interface LaneWork {
   compute(computation: Computation): Promise<readonly NamedTensor[]>;
   challenge(shard: number, rows: Rows): Promise<Float32Array>;
   release(): Promise<void>;
+}
+
+/** The work of a lane, and where it is done. */
+export interface Chosen {
+  readonly work: LaneWork;
+  readonly place: LanePlace;
 }
 
 export function createLaneWork<Part>(data: LaneData, device: Device<Part>): LaneWork {

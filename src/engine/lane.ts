@@ -5,9 +5,9 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { errorMessage } from '../util/errors.ts';
 import { type CacheId, rowCount } from './backend.ts';
 import { runtimeVersion } from './binding.ts';
-import { type Chosen, chooseDevice } from './device.ts';
+import { chooseDevice } from './device.ts';
 import { type LaneData, type LaneReply, type LaneRequest, type LaneValue, transferOf } from './lane-protocol.ts';
-import type { LaneWork, RunRequest } from './lane-work.ts';
+import type { Chosen, LaneWork, RunRequest } from './lane-work.ts';
 import { chooseJobs, createTurns, gatherMs, nextClaim } from './schedule.ts';
 import { EngineError, type EngineErrorFacts } from './types.ts';
 
