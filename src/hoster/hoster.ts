@@ -36,6 +36,7 @@ import { createHostedFunction, type FunctionFacts, type HostedFunction } from '.
 import type { Fault, HopSession, HopSessionDeps } from './hop-session.ts';
 import { HOSTER_LIMITS, type HosterLimits } from './limits.ts';
 import { createMeter } from './meter.ts';
+import { type Arrival, createPatience } from './patience.ts';
 import { createSeats } from './seats.ts';
 import { createHostedSession, type HostedSession } from './session.ts';
 import { createTurnstile } from './turnstile.ts';
@@ -116,6 +117,7 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
   const limits = options.limits ?? HOSTER_LIMITS;
   const { stakeOf = () => 0n } = deps;
   const seats = createSeats(limits, stakeOf);
+  const patience = createPatience(limits, stakeOf, deps.now);
   const turnstile = createTurnstile(limits, stakeOf, deps.now);
   const nonces = createNonceCache(NONCE_LIMITS, stakeOf);
   const meter = createMeter(deps.now);
@@ -160,52 +162,61 @@ export function createHoster(options: HosterOptions, deps: HosterDeps): Hoster {
   }
 
   /** @param retryAfterMs when to ask again; 0 where waiting does not help */
-  async function refuse(stream: FrameStream, code: InferCode, why: string, retryAfterMs = 0): Promise<void> {
+  async function refuse(asker: Asker, code: InferCode, why: string, retryAfterMs = 0): Promise<void> {
+    const { stream, arrival } = asker;
+    arrival.refused(retryAfterMs);
     count(code, { peer: stream.peer, why });
     await stream.send(encodeMessage({ type: 'REFUSE', code, retryAfterMs }));
   }
 
-  function refuseBusy(stream: FrameStream, why: string): Promise<void> {
-    return refuse(stream, 'BUSY', why, seats.soonestMs(stream.peer, deps.now()));
+  function refuseBusy(asker: Asker, why: string): Promise<void> {
+    return refuse(asker, 'BUSY', why, seats.soonestMs(asker.stream.peer, deps.now()));
   }
 
   async function serveClient(stream: FrameStream, inbox: Inbox, request: Uint8Array): Promise<void> {
-    if (head === undefined || leaving) return refuseBusy(stream, 'stopping');
+    const deafMs = patience.deafMs(stream.peer);
+    if (deafMs > 0) {
+      count('BUSY', { peer: stream.peer, why: 'too many refusals' });
+      return stream.send(encodeMessage({ type: 'REFUSE', code: 'BUSY', retryAfterMs: deafMs }));
+    }
+    const asker = { stream, inbox, arrival: patience.arrived(stream.peer) };
+    if (head === undefined || leaving) return refuseBusy(asker, 'stopping');
     // The transport has proved the peer, so a crowd is turned away without a signature being checked.
-    if (!seats.mayCome(stream.peer)) return refuseBusy(stream, 'no seat');
+    if (!seats.mayCome(stream.peer)) return refuseBusy(asker, 'no seat');
     const { overlay, verify, mayAsk } = deps;
     const known = { self: overlay.self, model: options.model, shards };
     const admitted = await admitOpen(request, stream.peer, head, known, { verify, mayAsk, nonces });
     if (!admitted.ok) {
       const { code, why } = admitted;
-      return code === 'BUSY' ? refuseBusy(stream, why) : refuse(stream, code, why);
+      return code === 'BUSY' ? refuseBusy(asker, why) : refuse(asker, code, why);
     }
     const { open } = admitted;
     const seat = await seats.take(stream.peer, keyOf(open.session, open.hop));
-    if (seat === 'BUSY') return refuseBusy(stream, 'no seat');
-    if (seat === 'NOT_YOURS') return refuse(stream, seat, 'the session is open');
+    if (seat === 'BUSY') return refuseBusy(asker, 'no seat');
+    if (seat === 'NOT_YOURS') return refuse(asker, seat, 'the session is open');
     try {
       const { inputs } = options.model;
-      if (!serves(open)) return await refuse(stream, 'NOT_SERVED', 'no longer');
-      await (inputs === undefined ? hold(stream, inbox, open) : holdFunction(stream, inbox, open, inputs));
+      if (!serves(open)) return await refuse(asker, 'NOT_SERVED', 'no longer');
+      await (inputs === undefined ? hold(asker, open) : holdFunction(stream, inbox, open, inputs));
     } finally {
       seat.leave();
     }
   }
 
   /** Opens the session, lives with it, frees it: whichever way the client's stream ends. */
-  async function hold(stream: FrameStream, inbox: Inbox, open: AdmittedOpen): Promise<void> {
+  async function hold(asker: Asker, open: AdmittedOpen): Promise<void> {
+    const { stream, inbox } = asker;
     turnstile.expect(stream.peer);
     const kv = await reserve(open, stream.peer);
-    if ('code' in kv) return refuse(stream, kv.code, 'the engine refuses', kv.retryAfterMs);
+    if ('code' in kv) return refuse(asker, kv.code, 'the engine refuses', kv.retryAfterMs);
     if (head === undefined) {
       // Stopped meanwhile: nobody would free it.
       await kv.release();
-      return refuseBusy(stream, 'stopping');
+      return refuseBusy(asker, 'stopping');
     }
     if (!serves(open)) {
       await kv.release();
-      return refuse(stream, 'NOT_SERVED', 'no longer');
+      return refuse(asker, 'NOT_SERVED', 'no longer');
     }
     const auditBytes = open.maxTokens * rowBytes(runOf(open), open.codec, options.model.width);
     const keeps = deps.mayAudit !== undefined && ledger.reserve(auditBytes);
@@ -469,6 +480,13 @@ function longestFrame({ width, inputs }: ServedModel): number {
 interface NoCache {
   readonly code: InferCode;
   readonly retryAfterMs: number;
+}
+
+/** A client whose OPEN is looked at. */
+interface Asker {
+  readonly stream: FrameStream;
+  readonly inbox: Inbox;
+  readonly arrival: Arrival;
 }
 
 type Inbox = AsyncIterator<InferMessage | 'malformed'>;

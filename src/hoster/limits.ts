@@ -14,6 +14,10 @@ export interface HosterLimits {
   readonly waiting: number;
   /** Longest wait for a seat; the client gives up after ten seconds. */
   readonly waitMs: number;
+  /** How often one client that has nothing at stake may be refused at once though it asked before it was told, or for what it will not get. */
+  readonly hastyOpens: number;
+  /** So many of these come back each second. */
+  readonly hastyOpensPerSecond: number;
   /** Streams per peer: its own sessions, and those of other clients that it passes on as the hop before us. */
   readonly streamsPerPeer: number;
   /** A session without a step for so long is freed. */
@@ -36,6 +40,8 @@ export const HOSTER_LIMITS: HosterLimits = {
   reserved: 64,
   waiting: 64,
   waitMs: 2_000,
+  hastyOpens: 32,
+  hastyOpensPerSecond: 4,
   streamsPerPeer: 32,
   idleMs: 600_000,
   firstFrameMs: 10_000,

@@ -340,6 +340,56 @@ describe('hoster: who is let in', () => {
       await net.settle();
     }));
 
+  it('a stranger that asks before it was told is soon heard no more, and moves nobody else back', () =>
+    within({ limits: { sessions: 2, reserved: 1, waitMs: 0, hastyOpens: 3, hastyOpensPerSecond: 2 } }, async (net) => {
+      const hoster = net.hosters[0]?.hoster;
+      const refusal = async (identity: number, request?: Uint8Array) => {
+        const one = await talk(net, 0, overlays.get(identity));
+        const open = openOf(net, bodyOf(net, 1), { identity });
+        await one.say(request === undefined ? open : { type: 'OPEN', request });
+        const answer = await one.hear();
+        assert.ok(answer !== 'end' && answer.type === 'REFUSE');
+        assert.equal(await one.hear(), 'end');
+        return [answer.code, answer.retryAfterMs] as const;
+      };
+      const overlays = new Map([98, 99].map((i) => [i, net.network.join(identityOf(i))]));
+      const junk = encodeCbor({ v: 1 });
+      const first = await talk(net);
+      await first.say(openOf(net, bodyOf(net, 1)));
+      assert.equal(typeOf(await first.hear()), 'ACCEPT');
+      // Hints of a hoster in which no session has ended yet: one second behind the last that was told.
+      assert.deepEqual(await refusal(99), ['BUSY', 1_000]);
+      for (const hint of [2_000, 3_000, 4_000]) assert.deepEqual(await refusal(99), ['BUSY', hint]);
+      for (let i = 0; i < 10; i += 1) assert.deepEqual(await refusal(99), ['BUSY', 500]);
+      assert.deepEqual(await refusal(98), ['BUSY', 5_000], 'as if it had not asked ten times more');
+      assert.equal(hoster?.stats().refused.BUSY, 15);
+      await first.say({ type: 'CLOSE', session: SESSION, usage: new Uint8Array(0) });
+      assert.equal(await first.hear(), 'end');
+      await net.settle();
+      assert.deepEqual(await refusal(99, junk), ['BUSY', 500], 'nothing of what it asks is read');
+      net.clock.ms += 500;
+      assert.deepEqual(await refusal(99, junk), ['BAD_FRAME', 0]);
+      assert.deepEqual(await refusal(99, junk), ['BUSY', 500]);
+      net.clock.ms += 1_000;
+      const heard = await talk(net, 0, overlays.get(99));
+      await heard.say(openOf(net, bodyOf(net, 1), { identity: 99 }));
+      assert.equal(typeOf(await heard.hear()), 'ACCEPT', 'a seat is there, and it has waited');
+      heard.stream.abort(new Error('enough'));
+      await net.settle();
+    }));
+
+  it('a client with stake is heard however often it asks', async () => {
+    const rich = identityOf(200).peer;
+    const limits = { hastyOpens: 1, hastyOpensPerSecond: 1 };
+    await within({ limits, stakeOf: (peer) => (peer === rich ? 5n : 0n) }, async (net) => {
+      for (let i = 0; i < 5; i += 1) {
+        const one = await talk(net);
+        await one.say({ type: 'OPEN', request: encodeCbor({ v: 1 }) });
+        assert.equal(codeOf(await one.hear()), 'BAD_FRAME');
+      }
+    });
+  });
+
   it('all peers together have so many sessions and no more', () =>
     within({ limits: { sessions: 1, reserved: 0, waitMs: 0 } }, async (net) => {
       const first = await talk(net);
