@@ -44,7 +44,11 @@ describe('devnet', function () {
     folder = mkdtempSync(join(tmpdir(), 'tessera-e2e-'));
   });
 
-  afterEach(async () => {
+  afterEach(async function () {
+    if (this.currentTest?.state === 'failed' && net !== undefined) {
+      const ended = net.lines.filter(({ event }) => event === 'node-stopped').map((line) => JSON.stringify(line));
+      process.stderr.write(`${[...ended, net.told().slice(-3000)].join('\n')}\n`);
+    }
     if (net !== undefined) await stopCli(net);
     net = undefined;
     rmSync(folder, { recursive: true, force: true });
