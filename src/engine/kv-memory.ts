@@ -2,7 +2,7 @@
 
 /** Rows of values by number, each of any length; empty at first. */
 export interface KvMemory<Part> {
-  /** Keeps the values that still fit; new ones are zero. No values: nothing stays allocated. */
+  /** Keeps the values that still fit; new ones are zero. No values: nothing stays allocated. Where it throws, the side is as it was. */
   resize(side: number, values: number): void;
   /** Values [from, from + count) of a side; valid until the next resize. */
   part(side: number, from: number, count: number): Part;

@@ -9,7 +9,7 @@ import { EngineError } from './types.ts';
 /** Who lies where, whatever the values lie in. */
 export interface KvSlots {
   readonly capacity: number;
-  /** Adds a zeroed slot at the end. */
+  /** Adds a zeroed slot at the end. Throws what the memory throws; the others then stay as they are. */
   add(cache: CacheId): void;
   /** Moves the last slot into the hole. */
   remove(cache: CacheId): void;
@@ -60,7 +60,13 @@ export function createKvPool<Part>(shape: PoolShape, memory: KvMemory<Part>): Kv
     add(cache) {
       caches.push(cache);
       lengths.push(0);
-      resize();
+      try {
+        resize();
+      } catch (error) {
+        caches.pop();
+        lengths.pop();
+        throw error;
+      }
     },
     remove(cache) {
       const slot = slotOf(cache);

@@ -2,14 +2,23 @@ import { strict as assert } from 'node:assert';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import koffi from 'koffi';
 import { checkedGraph } from '../../../src/engine/checked.ts';
 import { deviceGraph } from '../../../src/engine/device-graph.ts';
+import { createKvPool } from '../../../src/engine/kv-pool.ts';
 import { startLane } from '../../../src/engine/lane-client.ts';
 import type { DeviceWish } from '../../../src/engine/lane-protocol.ts';
-import { openDeviceMemory } from '../../../src/engine/native/memory.ts';
-import { type NativeRuntime, type NativeTensors, openNativeRuntime } from '../../../src/engine/native/runtime.ts';
+import { createDeviceKvMemory } from '../../../src/engine/native/kv-memory.ts';
+import { type DeviceMemory, openDeviceMemory } from '../../../src/engine/native/memory.ts';
+import {
+  type DevicePlace,
+  type NativeRuntime,
+  type NativeTensors,
+  openNativeRuntime,
+} from '../../../src/engine/native/runtime.ts';
 import { selfTest } from '../../../src/engine/native/self-test.ts';
 import { createOnnxEngine } from '../../../src/engine/onnx.ts';
+import { EngineError } from '../../../src/engine/types.ts';
 import { createGraphBuilder } from '../../../src/graph/builder.ts';
 import type { DeviceProfile } from '../../../src/graph/linear.ts';
 import { encodeModel } from '../../../src/graph/onnx.ts';
@@ -106,6 +115,74 @@ describe('engine/native', () => {
         /computes something else than the CPU: \d\.\d+ apart/,
       );
     });
+});
+
+describe('engine/native/kv-memory', () => {
+  const SHAPE = { from: 0, to: 2, kvHeads: 1, headDim: 2, capacity: 2 };
+  const memory = openDeviceMemory('host');
+
+  /** Memory of which no more than `limit` pieces are given out. */
+  const short = (limit: number) => {
+    const held = new Set<bigint>();
+    const device: DeviceMemory = {
+      ...memory,
+      allocate(bytes) {
+        if (held.size >= limit) throw new EngineError({ code: 'E_RUN', reason: 'full' }, 'full');
+        const address = memory.allocate(bytes);
+        held.add(address);
+        return address;
+      },
+      release(address) {
+        held.delete(address);
+        memory.release(address);
+      },
+    };
+    return { device, held };
+  };
+  const values = ({ address, bytes }: DevicePlace) => new Float32Array(koffi.view(address, bytes).slice(0));
+
+  it('slots keep their values as others come and go, and nothing stays allocated', () => {
+    const { device, held } = short(100);
+    const pool = createKvPool(SHAPE, createDeviceKvMemory(device, 'single'));
+    for (const cache of [1, 2, 3]) {
+      pool.add(cache);
+      const { address, bytes } = pool.view(1, pool.slotOf(cache), 1).values;
+      new Float32Array(koffi.view(address, bytes)).fill(cache);
+    }
+    pool.remove(1);
+    assert.deepEqual([...values(pool.view(1, 0, 2).values)], [3, 3, 3, 3, 2, 2, 2, 2]);
+    pool.add(4);
+    assert.deepEqual([...values(pool.view(1, 1, 2).values)], [2, 2, 2, 2, 0, 0, 0, 0]);
+    assert.deepEqual(
+      [...values(pool.view(0, 0, 3).values)],
+      Array.from({ length: 12 }, () => 0),
+    );
+    assert.equal(held.size, 4);
+    pool.clear();
+    assert.equal(held.size, 0);
+    assert.equal(pool.size, 0);
+  });
+
+  it('who finds no room leaves the others as they were', () => {
+    const { device, held } = short(6); // four sides, and two that somebody else takes
+    const pool = createKvPool(SHAPE, createDeviceKvMemory(device, 'half'));
+    pool.add(1);
+    for (let full = 0; full < 2; full++) {
+      const more = [device.allocate(8), device.allocate(8)];
+      assert.throws(() => pool.add(2), { code: 'E_RUN' });
+      assert.equal(pool.size, 1);
+      assert.throws(() => pool.slotOf(2), RangeError);
+      assert.equal(pool.view(1, 0, 1).values.bytes, 8);
+      for (const address of more) device.release(address);
+    }
+    pool.add(3);
+    const more = [device.allocate(8), device.allocate(8)];
+    pool.remove(1);
+    assert.equal(pool.slotOf(3), 0);
+    for (const address of more) device.release(address);
+    pool.clear();
+    assert.equal(held.size, 0);
+  });
 });
 
 describe('engine: where it runs', () => {
