@@ -8,8 +8,8 @@ import type { FetchDeps } from './fetch.ts';
 import type { WantedDraft } from './source.ts';
 
 /** For one source, and for all together. */
-const SOURCE_MS = 10_000;
-const ALL_MS = 30_000;
+const SOURCE_MS = 20_000;
+const ALL_MS = 60_000;
 
 export interface DraftOptions extends WantedDraft {
   readonly folder: string;
