@@ -23,7 +23,7 @@ const endpoints = commaList.check(
   each((word) => ['ws:', 'wss:', 'http:', 'https:'].includes(URL.parse(word)?.protocol ?? ''), 'ws://127.0.0.1:9944'),
 );
 /** Only that they are meant as such: what each part says is read where it is used. */
-const multiaddrs = list.check(each((word) => /^\/[a-z0-9-]+\/./.test(word), '/ip4/127.0.0.1/tcp/31330'));
+const multiaddrs = list.check(each((word) => /^\/[a-z0-9-]+(\/|$)/.test(word), '/ip4/127.0.0.1/tcp/31330'));
 /** TENSOR with at most 18 decimals -> planck. */
 const tensor = z.union([z.string(), z.number()]).transform((value, context) => {
   const match = /^(\d{1,18})(?:\.(\d{1,18}))?$/.exec(String(value));

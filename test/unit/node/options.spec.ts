@@ -29,6 +29,7 @@ describe('options: what is accepted', () => {
     ['rpc', ['ws://a:1'], ['ws://a:1']],
     ['rpc', ['ws://a:1,ws://b:2', 'ws://c:3'], ['ws://a:1', 'ws://b:2', 'ws://c:3']],
     ['host-maddrs', ['/ip4/0.0.0.0/tcp/1', '/ip6/::/tcp/2/ws'], ['/ip4/0.0.0.0/tcp/1', '/ip6/::/tcp/2/ws']],
+    ['host-maddrs', ['/p2p-circuit'], ['/p2p-circuit']],
     ['initial-peers', '/dns4/a.example/tcp/1,/dnsaddr/b', ['/dns4/a.example/tcp/1', '/dnsaddr/b']],
     ['json', 'true', true],
     ['json', '0', false],
