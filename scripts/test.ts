@@ -22,15 +22,15 @@ function countRunner({ ok, output }: StepResult, passedPattern: RegExp, failedPa
   return ok || count.failed > 0 ? count : { ...count, failed: 1 };
 }
 
-/**
- * Two lists beside each other, cut where both take about as long, for much of the time goes into waiting for a core or a block. Alone comes
- * what has to keep the pace of a network whose blocks do not wait.
- */
+/** Programs that keep no pace with blocks. */
+const UNHURRIED = 'test/e2e/{cli*,keep-ends,model,openai,page,programs,relay}.spec.ts';
+
+/** Two lists beside each other, for much of the time goes into waiting for a core. Alone comes what has to keep the pace of a network, whose blocks do not wait. */
 const BESIDE = [
-  mocha('tests (1 of 3)', ['test/{unit,sim,compliance}/**/*.spec.ts', 'test/e2e/[a-c]*.spec.ts']),
-  mocha('tests (2 of 3)', ['test/e2e/[!a-d]*.spec.ts']),
+  mocha('tests (1 of 3)', ['test/{unit,sim,compliance}/**/*.spec.ts']),
+  mocha('tests (2 of 3)', [UNHURRIED]),
 ];
-const ALONE = mocha('tests (3 of 3)', ['test/e2e/d*.spec.ts']);
+const ALONE = mocha('tests (3 of 3)', ['test/e2e/*.spec.ts', '--ignore', UNHURRIED]);
 
 function mocha(name: string, files: readonly string[]): Step {
   return {
