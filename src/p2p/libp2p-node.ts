@@ -21,6 +21,7 @@ import { MAX_WINDOW_BYTES } from './libp2p-frames.ts';
 import { reachDiscovery, reachServices, reachTransports } from './reach.ts';
 import type { Reach } from './reach-names.ts';
 import { bestRecord, RECORD_NAMESPACE, refusal, type Shelf } from './shelf.ts';
+import { sturdyMuxer } from './sturdy-muxer.ts';
 import { MAX_GOSSIP_BYTES, type RecordRules } from './types.ts';
 
 export interface NodeOptions {
@@ -86,14 +87,16 @@ export async function createNode(options: NodeOptions, shelf: Shelf, gate: GateR
     peerDiscovery: reachDiscovery(reach, options.network),
     connectionEncrypters: [noise()],
     streamMuxers: [
-      yamux({
-        streamOptions: {
-          initialStreamWindowSize: 1 << 20,
-          maxStreamWindowSize: MAX_WINDOW_BYTES,
-          maxWriteBufferLength: WRITE_BUFFER_BYTES,
-          inactivityTimeout: IDLE_STREAM_MS,
-        },
-      }),
+      sturdyMuxer(
+        yamux({
+          streamOptions: {
+            initialStreamWindowSize: 1 << 20,
+            maxStreamWindowSize: MAX_WINDOW_BYTES,
+            maxWriteBufferLength: WRITE_BUFFER_BYTES,
+            inactivityTimeout: IDLE_STREAM_MS,
+          },
+        }),
+      ),
     ],
     connectionManager: {
       maxConnections: MAX_CONNECTIONS,
