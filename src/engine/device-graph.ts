@@ -53,11 +53,15 @@ export function deviceProfile(shards: readonly ManifestShard[]): DeviceProfile {
   return shards.some(({ auditable }) => auditable) ? 'single' : 'half';
 }
 
-/** At most what a device holds of a shard: in `half` floats as f16, and integers as they are or widened to f16 where it has no kernels for them. */
-export function deviceMemory({ format, memory }: ManifestShard, profile: DeviceProfile): ManifestShard['memory'] {
-  if (profile === 'single') return memory;
-  const weights = isFloat(format) ? Math.ceil(memory.weights / 2) : memory.weights;
-  return { weights, kvPerToken: Math.ceil(memory.kvPerToken / 2) };
+/** At most what a device holds of a shard, which has no kernels for activations of 8 bits: such weights are widened to the profile's floats. */
+export function deviceMemory(
+  { format, layers = {}, memory }: ManifestShard,
+  profile: DeviceProfile,
+): ManifestShard['memory'] {
+  const { weights, kvPerToken } = memory;
+  const exact = isFloat(format) && Object.values(layers).every(isFloat);
+  if (profile === 'single') return { weights: exact ? weights : 2 * weights, kvPerToken };
+  return { weights: exact ? Math.ceil(weights / 2) : weights, kvPerToken: Math.ceil(kvPerToken / 2) };
 }
 
 function other({ graph }: ManifestShard, rule: string): EngineError {

@@ -1,6 +1,7 @@
 // Memory that tensors lie in between runs: a GPU's, by CUDA's own calls, or this process's, which the same code can be tried with.
 
 import type { LibraryHandle } from 'koffi';
+import { errorMessage } from '../../util/errors.ts';
 import { EngineError } from '../types.ts';
 import { openLibrary } from './library.ts';
 import type { Address, NativeProvider } from './runtime.ts';
@@ -40,15 +41,13 @@ function hostMemory(): DeviceMemory {
   };
 }
 
-/** Versions of CUDA whose libraries a provider may have been built for, newest first. */
-const CUDA_LIBRARIES = ['libcudart.so.13', 'libcudart.so.12'];
 const DEVICE = 0;
 const WITHIN_DEVICE = 3;
 const MAX_NAME = 256;
 
 function cudaMemory(): DeviceMemory {
-  const runtime = firstOf(CUDA_LIBRARIES);
-  const driver = firstOf(['libcuda.so.1']);
+  const runtime = libraryOf('libcudart.so.13');
+  const driver = libraryOf('libcuda.so.1');
   const textOf = runtime.func('str cudaGetErrorString(int)');
   const call = (declaration: string) => {
     const native = runtime.func(declaration);
@@ -92,15 +91,12 @@ function nameOf(driver: LibraryHandle): string {
   return status === 0 ? new TextDecoder().decode(text.subarray(0, text.indexOf(0))) : 'a CUDA device';
 }
 
-/** Their names stay known to whatever is loaded later. */
-function firstOf(names: readonly string[]): LibraryHandle {
-  for (const name of names)
-    try {
-      return openLibrary(name);
-    } catch {
-      // The next one may be there.
-    }
-  throw failed(`${names.join(' or ')} cannot be loaded`);
+function libraryOf(name: string): LibraryHandle {
+  try {
+    return openLibrary(name);
+  } catch (error) {
+    throw failed(`${name} cannot be loaded: ${errorMessage(error)}`);
+  }
 }
 
 function failed(reason: string): EngineError {

@@ -118,8 +118,7 @@ export function openNativeRuntime(): NativeRuntime {
   const environment = made('createEnv', LOG_ERRORS, 'tessera');
   const ownMemory = made('createMemoryInfo', 'Cpu', ALLOCATOR_OF_DEVICE, 0, MEMORY_DEFAULT);
 
-  const optionsOf = ({ folder, threads, provider }: NativeSessionOptions): Address => {
-    const options = made('createOptions');
+  const configure = (options: Address, { folder, threads, provider }: NativeSessionOptions): void => {
     check(functions.disableMemPattern(options));
     check(functions.setLogLevel(options, LOG_ERRORS));
     check(functions.setOptimization(options, OPTIMIZE_ALL));
@@ -131,7 +130,6 @@ export function openNativeRuntime(): NativeRuntime {
     };
     for (const [key, value] of Object.entries(entries)) check(functions.setOption(options, key, value));
     if (provider === 'cuda') addCuda(options);
-    return options;
   };
   const addCuda = (options: Address): void => {
     const cuda = made('createCudaOptions');
@@ -166,9 +164,10 @@ export function openNativeRuntime(): NativeRuntime {
 
   return {
     open(graph, options) {
-      const settings = optionsOf(options);
+      const settings = made('createOptions');
       let session: Address;
       try {
+        configure(settings, options);
         session = made('createSession', environment, graph, graph.byteLength, settings);
       } finally {
         functions.releaseOptions(settings);

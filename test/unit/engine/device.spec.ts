@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import koffi from 'koffi';
 import { checkedGraph } from '../../../src/engine/checked.ts';
-import { deviceGraph } from '../../../src/engine/device-graph.ts';
+import { deviceGraph, deviceMemory } from '../../../src/engine/device-graph.ts';
 import { createKvPool } from '../../../src/engine/kv-pool.ts';
 import { startLane } from '../../../src/engine/lane-client.ts';
 import type { DeviceWish } from '../../../src/engine/lane-protocol.ts';
@@ -222,6 +222,17 @@ describe('engine: where it runs', () => {
     assert.deepEqual(await asked(floats, 'auto'), [['auto', 'single']]);
     assert.deepEqual(await asked(floats, 'cuda'), [['cuda', 'single']]);
     assert.deepEqual(await asked(floats, 'cpu'), [['cpu', 'single']]);
+  });
+
+  it('memory is booked for what a device makes of the weights', () => {
+    const booked = ({ manifest }: Model, profile: DeviceProfile) => {
+      const [shard] = manifest.shards;
+      return shard === undefined ? 0 : deviceMemory(shard, profile).weights / shard.memory.weights;
+    };
+    assert.equal(booked(floats, 'single'), 1);
+    assert.ok(Math.abs(booked(floats, 'half') - 0.5) < 0.01);
+    assert.equal(booked(integers, 'single'), 2);
+    assert.equal(booked(integers, 'half'), 1);
   });
 
   it('a manifest that tells of other weights than the graph has is not followed', async () => {
