@@ -325,6 +325,15 @@ export function testEngine(
         await prompt;
       });
 
+    it('what a broken step left in the cache touches nothing that is written later', async () => {
+      const expected = await (await open({ from: 1 })).step(0, hidden(2));
+      const session = await open({ from: 1 });
+      const rows = hidden(6);
+      if (rows.kind === 'hidden') rows.data[5 * WIDTH] = Number.NaN;
+      await assert.rejects(session.step(0, rows), { code: 'E_NONFINITE' });
+      assert.deepEqual(await session.step(0, hidden(2)), expected);
+    });
+
     it('what half precision cannot hold is not finite there', async () => {
       const rows = () => {
         const large = hidden(1);

@@ -25,7 +25,9 @@ import { encodeModel } from '../../../src/graph/onnx.ts';
 import { textManifest } from '../../../src/model/manifest.ts';
 import { type Model, openModel } from '../../../src/model/open.ts';
 import { DEFAULT_CUT } from '../../../src/model/write.ts';
+import type { ShardIndex } from '../../../src/types/ids.ts';
 import { silentLog } from '../../../src/util/log.ts';
+import { distance, feed } from '../../compliance/engine.ts';
 import { writeRandomModel } from '../../support/random-model.ts';
 
 const OPTIONS = { folder: '.', threads: 1, provider: 'host' } as const;
@@ -217,12 +219,40 @@ describe('engine: where it runs', () => {
     return wishes;
   };
 
+  /** Candidates after a prompt and after each of two tokens. */
+  const tops = async (model: Model, device: DeviceWish): Promise<Float32Array[]> => {
+    const engine = await createOnnxEngine({ model, cut: DEFAULT_CUT, threads: 1, device }, { log: silentLog });
+    try {
+      await engine.load([0, 1] as ShardIndex[]);
+      const range = { from: 0 as ShardIndex, to: 2 as ShardIndex };
+      const session = await engine.openSession(range, { maxTokens: 64, owner: 'test', codec: 'f32' });
+      const calls = [Array.from({ length: 20 }, (_, i) => i * 7), [5], [9]];
+      return (await feed(session, calls)).map(({ values }) => values);
+    } finally {
+      await engine.close();
+    }
+  };
+
   it('text goes where it is asked to, as precisely as its audits want', async () => {
     assert.deepEqual(await asked(integers, 'auto'), [['auto', 'half']]);
     assert.deepEqual(await asked(floats, 'auto'), [['auto', 'single']]);
     assert.deepEqual(await asked(floats, 'cuda'), [['cuda', 'single']]);
     assert.deepEqual(await asked(floats, 'cpu'), [['cpu', 'single']]);
   });
+
+  for (const [format, tolerance] of [
+    ['f16', 1e-4],
+    ['w8a8', 0.1],
+  ] as const)
+    it(`what tells decoders apart is the same there (${format})`, async () => {
+      const folder = await mkdtemp(join(tmpdir(), 'tessera-device-'));
+      folders.push(folder);
+      await writeRandomModel(folder, { format, traits: { qkvBias: true, qkNorm: true, window: 5 } });
+      const model = await openModel(folder);
+      const [expected, found] = [await tops(model, 'cpu'), await tops(model, 'host')];
+      for (const [i, values] of expected.entries())
+        assert.ok(distance(found[i] ?? values.map(() => 0), values) < tolerance, `step ${i}`);
+    });
 
   it('memory is booked for what a device makes of the weights', () => {
     const booked = ({ manifest }: Model, profile: DeviceProfile) => {
